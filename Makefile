@@ -1,0 +1,51 @@
+# Every target sets itself up: a fresh clone needs nothing but Python 3.11.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# No library we start reports home; documented in the README.
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export GX_ANALYTICS_ENABLED := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint format unit clean
+
+help:     ## list the targets
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+setup: $(READY)  ## make .venv with everything in it
+
+# The marker tells a finished set-up from an interrupted one, which starts over.
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (about two minutes the first time) ..."
+	@if [ -e $(VENV)/.unfinished ] || [ ! -x $(BIN)/python ]; then rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); fi
+	@touch $(VENV)/.unfinished
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[dev]'
+	@rm -f $(VENV)/.unfinished && touch $@
+
+# LIFECYCLE_OWNER ties everything that the demo starts to this make: if it dies, however it dies, they stop.
+demo: $(READY)  ## the whole story on real data, in about two minutes
+	@LIFECYCLE_OWNER=$$PPID exec $(BIN)/lifecycle demo $(DEMO_OPTIONS)
+
+check: $(READY)  ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+unit: $(READY)  ## the quick tests
+	$(BIN)/pytest -m "not slow"
+
+test: check  ## every check and test
+	$(BIN)/pytest
+
+lint: check
+
+format: $(READY)  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache test-artifacts dist

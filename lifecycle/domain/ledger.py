@@ -1,0 +1,100 @@
+"""The record of who moved what where, as a hash chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from lifecycle.domain.canonical import from_timestamp, sha256_of, to_timestamp
+
+GENESIS = "0" * 64
+"""The ``previous_hash`` of a model's first entry."""
+
+
+class Action(StrEnum):
+    """What an entry says happened."""
+
+    PROMOTED = "PROMOTED"
+    ROLLED_BACK = "ROLLED_BACK"
+    DEMOTED = "DEMOTED"
+    REFUSED = "REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One line of a model's ledger.
+
+    Attributes:
+        sequence: 1, 2, 3 … within the model.
+        at: UTC.
+        action: What happened; a refusal changes nothing and is recorded all the same.
+        model, stage, version: What it happened to (``stage`` is the policy's word).
+        previous: The version that held the stage before, if one did.
+        digest: The snapshot that the evidence speaks of; empty where nothing was judged.
+        actor: Who, from the server's authentication; ``unauthenticated`` where it has none.
+        requested_by: Who the client says it was. Never proof.
+        reason: Why, in the words of whoever asked.
+        evidence_id: On what evidence.
+        detail: Why it was refused, or empty.
+        key: Idempotency key: the same request sent twice is one entry.
+        previous_hash, hash: The chain.
+    """
+
+    sequence: int
+    at: datetime
+    action: Action
+    model: str
+    stage: str
+    version: int
+    previous: int | None = None
+    digest: str = ""
+    actor: str = "unauthenticated"
+    requested_by: str = ""
+    reason: str = ""
+    evidence_id: str | None = None
+    detail: str = ""
+    key: str = ""
+    previous_hash: str = GENESIS
+    hash: str = ""
+
+    def sealed(self, previous_hash: str) -> LedgerEntry:
+        """This entry, chained to the one before it."""
+        linked = replace(self, previous_hash=previous_hash, hash="")
+        return replace(linked, hash=sha256_of(linked.as_dict()))
+
+    @property
+    def moved(self) -> bool:
+        """Whether this entry put ``version`` into ``stage``."""
+        return self.action in (Action.PROMOTED, Action.ROLLED_BACK)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self) | {"at": to_timestamp(self.at), "action": str(self.action)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> LedgerEntry:
+        """Read what :meth:`as_dict` wrote.
+
+        Raises:
+            ValueError: the fields are not such an entry.
+        """
+        try:
+            return cls(**fields | {"at": from_timestamp(fields["at"]), "action": Action(fields["action"])})
+        except (KeyError, TypeError) as exc:
+            raise ValueError(f"not a ledger entry: {exc}") from exc
+
+
+def broken_links(entries: Iterable[LedgerEntry]) -> list[int]:
+    """Sequence numbers of entries that do not follow from the one before: edited, dropped or swapped.
+
+    Expects a model's whole ledger in order. A truncated tail leaves no trace in the chain itself.
+    """
+    broken, previous_hash, expected = [], GENESIS, 1
+    for entry in entries:
+        if entry.sequence != expected or entry.sealed(previous_hash) != entry:
+            broken.append(entry.sequence)
+        previous_hash, expected = entry.hash, entry.sequence + 1
+    return broken

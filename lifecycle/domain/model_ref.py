@@ -1,0 +1,70 @@
+"""Which model version is meant: ``models:/name/3``, ``models:/name/Production``, ``models:/name@champion``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lifecycle.errors import UsageError
+
+_FORMS = "models:/NAME/VERSION, models:/NAME/STAGE or models:/NAME@ALIAS"
+# Deny by default: MLflow names may hold almost anything, but ours end up in messages, paths and URLs.
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_. \-]{0,248}[A-Za-z0-9_\-])?")
+_SELECTOR = re.compile(r"[A-Za-z0-9_\-]{1,255}")
+
+
+def check_model_name(name: str) -> str:
+    """Return ``name`` when it is safe to use in messages, URLs and file names, or raise UsageError."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{name[:80]!r} is not a usable model name: use letters, digits, '_', '-', '.' and spaces"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model version, *pinned* by number or *followed* by stage or alias. Exactly one of the three is set."""
+
+    name: str
+    version: int | None = None
+    stage: str | None = None
+    alias: str | None = None
+
+    @classmethod
+    def parse(cls, uri: str) -> ModelRef:
+        """Parse a ``models:/`` URI.
+
+        Raises:
+            UsageError: another scheme, an unusable name, or ``latest``, which means "the newest number,
+                checked or not" and is therefore never what a deployment or a gate should act on.
+        """
+        body = uri.removeprefix("models:/")
+        if body == uri or body.startswith("/"):
+            raise UsageError(f"{uri[:120]!r} does not name a registered model version; write {_FORMS}")
+        if "@" in body:
+            name, _, alias = body.partition("@")
+            return cls(check_model_name(name), alias=_selector(alias, uri))
+        name, _, selector = body.partition("/")
+        check_model_name(name)
+        if selector.isdecimal() and int(selector[:18]) > 0:
+            return cls(name, version=int(selector[:18]))
+        if selector.lower() == "latest":
+            raise UsageError(f"{uri!r} is the newest version, checked or not; write {_FORMS}")
+        return cls(name, stage=_selector(selector, uri))
+
+    @property
+    def pinned(self) -> bool:
+        """Whether this names one version for good, and not whatever a stage or alias holds."""
+        return self.version is not None
+
+    def __str__(self) -> str:
+        if self.alias is not None:
+            return f"models:/{self.name}@{self.alias}"
+        return f"models:/{self.name}/{self.version if self.pinned else self.stage}"
+
+
+def _selector(text: str, uri: str) -> str:
+    if not _SELECTOR.fullmatch(text):
+        raise UsageError(f"{uri[:120]!r} does not say which version; write {_FORMS}")
+    return text

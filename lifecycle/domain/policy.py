@@ -1,0 +1,97 @@
+"""What a stage of a model demands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from lifecycle.domain.canonical import sha256_of
+from lifecycle.errors import NotFound, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class GateSpec:
+    """A gate by name, with the options that the policy gives it."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StagePolicy:
+    """The demands of one stage.
+
+    Attributes:
+        name: The policy's own word for the stage, such as ``production``.
+        stage: MLflow's word, such as ``Production``.
+        alias: The alias that always moves together with the stage.
+        after: The policy stage that a version must have been promoted to before, with the same digest.
+        gates: Every one of these must have PASSED.
+        max_age: How long evidence is worth something.
+    """
+
+    name: str
+    stage: str
+    gates: tuple[GateSpec, ...]
+    alias: str | None = None
+    after: str | None = None
+    max_age: timedelta = timedelta(days=7)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the demands: evidence gathered under other demands does not count.
+
+        Where the current data lies is not a demand (it is another file each week), so the ``current``
+        option is left out; evidence holds the data's own fingerprint.
+        """
+        return sha256_of(
+            {
+                "name": self.name,
+                "stage": self.stage,
+                "alias": self.alias,
+                "after": self.after,
+                "gates": [[g.name, {k: v for k, v in g.options.items() if k != "current"}] for g in self.gates],
+                "max_age": self.max_age.total_seconds(),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPolicy:
+    """The stages of one model, in the order in which a version passes them."""
+
+    stages: tuple[StagePolicy, ...]
+
+    def stage(self, name: str) -> StagePolicy:
+        """The stage called ``name``, by the policy's word or MLflow's, in any letter case.
+
+        Raises:
+            NotFound: no such stage; the message lists those there are.
+        """
+        wanted = name.lower()
+        for policy in self.stages:
+            if wanted in (policy.name.lower(), policy.stage.lower()):
+                return policy
+        raise NotFound(unknown("stage", name, [p.name for p in self.stages]))
+
+    def guarding_stage(self, stage: str) -> StagePolicy | None:
+        """The policy that guards MLflow's ``stage``, if one does."""
+        return next((p for p in self.stages if p.stage.lower() == stage.lower()), None)
+
+    def guarding_alias(self, alias: str) -> StagePolicy | None:
+        """The policy that guards ``alias``, if one does. MLflow's aliases are case-insensitive in effect."""
+        return next((p for p in self.stages if p.alias and p.alias.lower() == alias.lower()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyBook:
+    """Every model's policy; models without an entry of their own get the default one."""
+
+    default: ModelPolicy
+    models: Mapping[str, ModelPolicy] = field(default_factory=dict)
+
+    def of(self, model: str) -> ModelPolicy:
+        """The policy of a model."""
+        return self.models.get(model, self.default)

@@ -1,0 +1,126 @@
+"""Every error this package raises on purpose, as one tree.
+
+::
+
+    LifecycleError                 1   something was refused or went wrong
+    ├── UsageError                 2   the call, the command line or a name in it is wrong
+    │   ├── ConfigError            2   lifecycle.yaml or an environment variable
+    │   └── OptionError            2   an unknown or malformed -C option
+    ├── PromotionRefused           1   the gates, or the order of stages, say no
+    ├── NotPromoted                1   a deployment asked for a version that its stage does not hold
+    ├── Inconclusive               3   a check could not judge
+    ├── CheckBroke                 4   a check itself broke
+    ├── NotFound                   5   no such model, version, stage, deployment, target
+    ├── Conflict                   6   somebody else was first, or a name or port is taken
+    ├── Unavailable                7   the registry, its database or a server does not answer
+    ├── IntegrityError             8   bytes are not the ones that were judged
+    └── DeploymentFailed           9   a target could not bring the version up
+
+The number is the exit code of the command line. ``code`` is stable and meant for machines; the
+message is one line for people and says what to do next. Neither ever holds row values or secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class LifecycleError(Exception):
+    """Root of the tree: what a caller catches."""
+
+    code: ClassVar[str] = "LIFECYCLE_ERROR"
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(LifecycleError):
+    """The call itself is wrong; nothing was attempted."""
+
+    code = "USAGE"
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is wrong: the message names the file, the key and the nearest known key."""
+
+    code = "CONFIG"
+
+
+class OptionError(UsageError):
+    """A deployment option (``-C key=value``) is unknown or malformed."""
+
+    code = "OPTION"
+
+
+class PromotionRefused(LifecycleError):
+    """The policy does not allow this promotion; the message names what is missing and the command to run."""
+
+    code = "PROMOTION_REFUSED"
+
+
+class NotPromoted(LifecycleError):
+    """A deployment was asked to serve a version that is not in the stage it belongs to."""
+
+    code = "NOT_PROMOTED"
+
+
+class Inconclusive(LifecycleError):
+    """A check could not judge, so nothing was promoted."""
+
+    code = "INCONCLUSIVE"
+    exit_code = 3
+
+
+class CheckBroke(LifecycleError):
+    """A check itself broke, so nothing was promoted."""
+
+    code = "CHECK_ERROR"
+    exit_code = 4
+
+
+class NotFound(LifecycleError):
+    """A named thing does not exist; the message lists near or known names."""
+
+    code = "NOT_FOUND"
+    exit_code = 5
+
+
+class Conflict(LifecycleError):
+    """Somebody else changed it first, or a name or port is taken."""
+
+    code = "CONFLICT"
+    exit_code = 6
+
+
+class Unavailable(LifecycleError):
+    """A registry, database or server does not answer; the same call may work later."""
+
+    code = "UNAVAILABLE"
+    exit_code = 7
+
+
+class IntegrityError(LifecycleError):
+    """Bytes differ from the ones that were judged."""
+
+    code = "INTEGRITY"
+    exit_code = 8
+
+
+class DeploymentFailed(LifecycleError):
+    """A target could not bring a version up; whatever served before still does."""
+
+    code = "DEPLOYMENT_FAILED"
+    exit_code = 9
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """One line that says ``name`` is no known ``kind``, with the nearest name and the whole list.
+
+    >>> unknown("gate", "drfit", ["drift", "signature"])
+    "unknown gate 'drfit'; did you mean 'drift'? Known: drift, signature"
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}"

@@ -1,0 +1,76 @@
+"""What the rest of the product needs of a model registry.
+
+Every implementation passes :class:`lifecycle.testing.RegistryContract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.promotion import PromotionRequest
+
+
+class ModelRegistry(Protocol):
+    """A registry of model versions with gated stages."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the registry itself refuses ungated promotions, whoever asks."""
+        ...
+
+    def get(self, ref: ModelRef) -> ModelVersion:
+        """The version that ``ref`` means now.
+
+        Raises:
+            NotFound: no such model or version, or nothing in that stage or under that alias.
+            Unavailable: the registry does not answer.
+        """
+        ...
+
+    def versions(self, model: str) -> Sequence[ModelVersion]:
+        """Every version, oldest first. Raises NotFound for an unknown model."""
+        ...
+
+    def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
+        """An immutable local copy of the version's files.
+
+        Args:
+            digest: Demand exactly these bytes; a local copy then spares the download.
+
+        Raises:
+            IntegrityError: the registry's files are not those bytes any more.
+        """
+        ...
+
+    def tracked(self, version: ModelVersion) -> TrackedData | None:
+        """What ``lifecycle.track()`` logged with the training run, or None."""
+        ...
+
+    def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
+        """Hand evidence in and show it where people look.
+
+        Args:
+            documents: Reports by file name; they go to the MLflow run that the returned evidence names.
+
+        Returns:
+            The evidence as recorded.
+        """
+        ...
+
+    def promote(self, request: PromotionRequest) -> LedgerEntry:
+        """Move a version to a stage, once, with everything that moves along.
+
+        Raises:
+            PromotionRefused: the policy says no; the refusal is in the ledger.
+            Conflict: the stage no longer holds what the caller expected.
+        """
+        ...
+
+    def history(self, model: str) -> Sequence[LedgerEntry]:
+        """The model's ledger, oldest first."""
+        ...

@@ -1,0 +1,1 @@
+"""From rows to predictions: one scorer for every target."""

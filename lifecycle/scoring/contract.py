@@ -1,0 +1,56 @@
+"""What a scorer is. Every implementation passes :class:`lifecycle.testing.ScorerContract`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.scoring.signature import Signature
+
+Batch = Mapping[str, NDArray[Any]]
+"""Input arrays by column name, first axis the rows. A tensor model has the one column of its signature.
+
+Text columns are object arrays of ``str`` and ``None``; a missing number is NaN.
+"""
+
+Predictions = NDArray[Any] | Mapping[str, NDArray[Any]]
+"""One array, first axis the rows, or named columns where the model answers with a table."""
+
+
+class Scorer(Protocol):
+    """A loaded snapshot."""
+
+    @property
+    def signature(self) -> Signature:
+        """The inputs the model takes."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """``compiled`` or ``pyfunc``."""
+        ...
+
+    def predict(self, batch: Batch) -> Predictions:
+        """Score a batch. Thread-safe; the same rows give the same predictions in any batch size.
+
+        Raises:
+            InvalidInput: the batch does not fit the signature.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the model. Idempotent."""
+        ...
+
+
+def row_count(batch: Batch) -> int:
+    """Rows of a batch; 0 for an empty one."""
+    return next((len(column) for column in batch.values()), 0)
+
+
+def rows_of(predictions: Predictions) -> int:
+    """Rows of predictions."""
+    return len(predictions) if isinstance(predictions, np.ndarray) else row_count(predictions)

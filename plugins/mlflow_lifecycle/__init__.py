@@ -1,0 +1,1 @@
+"""The MLflow plugins: MLflow words in, our calls out."""
