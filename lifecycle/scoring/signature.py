@@ -24,7 +24,6 @@ _NUMPY: dict[str, DTypeLike] = {
     "float": np.float32,
     "double": np.float64,
     "string": np.object_,
-    "binary": np.object_,
     "datetime": np.dtype("datetime64[ns]"),
 }
 

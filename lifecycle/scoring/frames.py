@@ -1,0 +1,33 @@
+"""Batches to and from pandas. Off the hot path: notebooks, gates and pyfunc models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.scoring.assemble import assemble, tensor
+from lifecycle.scoring.contract import Batch
+from lifecycle.scoring.signature import Signature
+
+
+def batch_from_frame(frame: pd.DataFrame, signature: Signature) -> Batch:
+    """The rows as a batch; extra columns are left out.
+
+    Raises:
+        InvalidInput: a column is missing, or a value does not fit.
+    """
+    if signature.is_tensor:
+        column = signature.inputs[0]
+        return {column.name: tensor(column, frame.to_numpy())}
+    return assemble(signature, frame.columns, lambda name: frame[name].to_numpy(), len(frame))
+
+
+def frame_from_batch(batch: Batch) -> pd.DataFrame:
+    """The batch as a frame, with NaN for missing text, as ``read_csv`` would have given."""
+    return pd.DataFrame({name: _with_nan(values) for name, values in batch.items()})
+
+
+def _with_nan(values: np.ndarray[tuple[int, ...], np.dtype[np.object_]]) -> object:
+    if values.dtype.kind != "O":
+        return values
+    return pd.Series(np.array([np.nan if v is None else v for v in values], dtype=object)).infer_objects()

@@ -1,0 +1,31 @@
+"""The input example that was logged with a model, as a batch.
+
+Format: https://mlflow.org/docs/latest/ml/model/signatures, "Model input example".
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from lifecycle.scoring.contract import Batch
+from lifecycle.scoring.payload import batch_from_content
+from lifecycle.scoring.signature import Signature
+
+
+def golden_batch(snapshot: Path) -> Batch | None:
+    """The snapshot's input example, or None when it was logged without one.
+
+    Raises:
+        InvalidInput: the example does not fit the model's own signature.
+    """
+    mlmodel = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))
+    example = mlmodel.get("saved_input_example_info") or {}
+    serving = snapshot / Path(example.get("serving_input_path") or "serving_input_example.json").name
+    if not example or not serving.is_file():
+        return None
+    # MLflow writes a missing number as a bare NaN, which is not JSON.
+    content = json.loads(serving.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+    return batch_from_content(content, Signature.from_snapshot(snapshot))

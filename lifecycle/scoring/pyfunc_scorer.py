@@ -1,0 +1,49 @@
+"""The scorer of last resort, and the yardstick of the others: MLflow's own pyfunc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+
+from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.scoring.frames import frame_from_batch
+from lifecycle.scoring.signature import Signature
+
+
+class PyfuncScorer:
+    """A snapshot, loaded with ``mlflow.pyfunc``."""
+
+    kind = "pyfunc"
+
+    def __init__(self, snapshot: Path) -> None:
+        self._signature = Signature.from_snapshot(snapshot)
+        self._model: Any = mlflow.pyfunc.load_model(str(snapshot), suppress_warnings=True)
+
+    @property
+    def signature(self) -> Signature:
+        """The inputs the model takes."""
+        return self._signature
+
+    def predict(self, batch: Batch) -> Predictions:
+        """Score a batch."""
+        if self._signature.is_tensor:
+            tensors = dict(batch)
+            return _normalised(self._model.predict(tensors if len(tensors) > 1 else tensors.popitem()[1]))
+        return _normalised(self._model.predict(frame_from_batch(batch)))
+
+    def close(self) -> None:
+        """Release the model. Idempotent."""
+        self._model = None
+
+
+def _normalised(answer: Any) -> Predictions:
+    """Pyfunc may answer with a frame, a series, an array or a list."""
+    if isinstance(answer, pd.DataFrame):
+        return {str(name): answer[name].to_numpy() for name in answer.columns}
+    if isinstance(answer, dict):
+        return {str(name): np.asarray(values) for name, values in answer.items()}
+    return np.asarray(answer)

@@ -1,0 +1,111 @@
+"""scikit-learn pipelines to ONNX, exactly.
+
+skl2onnx as it is loses exactness or fails in two places, both mended here:
+
+- ONNX Runtime has no float64 ``Imputer``; ``Where(IsNaN(x), fill, x)`` says the same for any float.
+- scikit-learn's trees compare float32, so a Cast goes before each tree ensemble. Without it 9 labels of
+  336,776 flights differed, with it none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, TensorProto, helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import (
+    BooleanTensorType,
+    DoubleTensorType,
+    FloatTensorType,
+    Int32TensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn.base import is_classifier
+from sklearn.impute import SimpleImputer
+
+from lifecycle.scoring.signature import Column, Signature
+
+_TYPES: dict[str, Any] = {
+    "double": DoubleTensorType,
+    "float64": DoubleTensorType,
+    "float": FloatTensorType,
+    "float32": FloatTensorType,
+    "long": Int64TensorType,
+    "int64": Int64TensorType,
+    "integer": Int32TensorType,
+    "int32": Int32TensorType,
+    "boolean": BooleanTensorType,
+    "string": StringTensorType,
+}
+
+
+def sklearn_to_onnx(model: Any, signature: Signature, predict_fn: str) -> tuple[ModelProto, str]:
+    """Convert a fitted estimator.
+
+    Args:
+        predict_fn: The method that pyfunc calls: ``predict`` or ``predict_proba``.
+
+    Returns:
+        The ONNX model and the name of the output that answers like ``predict_fn``.
+
+    Raises:
+        Exception: skl2onnx's own errors, of many types, when a step has no converter.
+    """
+    classifier = is_classifier(model)
+    onnx_model = convert_sklearn(
+        model,
+        initial_types=[(c.name or "input", _tensor_type(c)) for c in signature.inputs],
+        options={id(model): {"zipmap": False}} if classifier else None,
+        custom_conversion_functions={SimpleImputer: _convert_imputer},
+        custom_shape_calculators={SimpleImputer: _imputer_shape},
+    )
+    _cast_before_trees(onnx_model)
+    outputs = [output.name for output in onnx_model.graph.output]
+    return onnx_model, outputs[1 if predict_fn == "predict_proba" else 0]
+
+
+def _tensor_type(column: Column) -> Any:
+    width = 1 if column.shape is None else column.shape[1]
+    return _TYPES[column.type]([None, width])
+
+
+def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
+    imputer = operator.raw_operator
+    fill, is_nan = (scope.get_unique_variable_name(name) for name in ("fill", "is_nan"))
+    source = operator.inputs[0].full_name
+    if len(operator.inputs) > 1 or not _fills_nan(imputer):
+        raise NotImplementedError("only numeric imputers that fill NaN and add no indicator convert")
+    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, DoubleTensorType) else TensorProto.FLOAT
+    container.add_initializer(fill, kind, [1, len(imputer.statistics_)], imputer.statistics_.tolist())
+    container.add_node("IsNaN", source, is_nan, op_version=13, name=scope.get_unique_operator_name("IsNaN"))
+    container.add_node(
+        "Where",
+        [is_nan, fill, source],
+        operator.outputs[0].full_name,
+        op_version=9,
+        name=scope.get_unique_operator_name("Where"),
+    )
+
+
+def _fills_nan(imputer: SimpleImputer) -> bool:
+    statistics = np.asarray(imputer.statistics_)
+    numeric = statistics.dtype.kind == "f" and not np.isnan(statistics).any()
+    marker_is_nan = isinstance(imputer.missing_values, float) and np.isnan(imputer.missing_values)
+    return numeric and marker_is_nan and not imputer.add_indicator
+
+
+def _imputer_shape(operator: Any) -> None:
+    kind = type(operator.inputs[0].type)
+    operator.outputs[0].type = kind([None, operator.raw_operator.n_features_in_])
+
+
+def _cast_before_trees(model: ModelProto) -> None:
+    nodes = model.graph.node
+    for index in reversed(range(len(nodes))):
+        if nodes[index].op_type.startswith("TreeEnsemble"):
+            source = nodes[index].input[0]
+            single = f"{source}_as_float32"
+            nodes[index].input[0] = single
+            nodes.insert(index, helper.make_node("Cast", [source], [single], to=TensorProto.FLOAT))
