@@ -1,1 +1,113 @@
-"""mlflow-lifecycle."""
+"""mlflow-lifecycle in a notebook.
+
+::
+
+    import lifecycle
+
+    lifecycle.track(reference, label="late")                 # in the training run
+    lifecycle.check("models:/flights-delay/1", stage="staging")
+    lifecycle.promote("models:/flights-delay/1", stage="staging", reason="first try")
+    lifecycle.deploy("models:/flights-delay/Production", name="flights")
+    lifecycle.rollback("flights-delay", reason="complaints")
+    lifecycle.history("flights-delay")
+
+Results show themselves as tables. Importing this costs nothing; each call imports what it needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lifecycle.display import DeploymentView, History, Moved
+    from lifecycle.gates.report import GateReport
+
+__all__ = ["check", "deploy", "history", "promote", "rollback", "track"]
+
+
+def track(reference: pd.DataFrame, label: str | None = None) -> None:
+    """Log reference rows, and data expectations derived from them, with the active training run.
+
+    Args:
+        reference: Rows that the model did not learn from: its inputs, and the label where there is one.
+        label: Name of the label column.
+
+    Raises:
+        UsageError: there is no active MLflow run, or no such column.
+    """
+    from lifecycle.tracking import track as log
+
+    log(reference, label)
+
+
+def check(model_uri: str, stage: str, current: str | pd.DataFrame | None = None) -> GateReport:
+    """Run a stage's gates on a version and record the evidence.
+
+    Args:
+        model_uri: ``models:/name/version``, ``models:/name/Stage`` or ``models:/name@alias``.
+        stage: The stage of the policy to judge for.
+        current: The rows of today, a file or a frame.
+
+    Raises:
+        NotFound: unknown model, version, stage or file.
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.domain.model_ref import ModelRef
+
+    return assemble().checker().check(ModelRef.parse(model_uri), stage, current)
+
+
+def promote(model_uri: str, stage: str, reason: str = "") -> Moved:
+    """Promote a version on the evidence that its gates left.
+
+    Raises:
+        PromotionRefused: the policy says no; the message says what is missing.
+        Conflict: somebody else was first.
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.display import Moved
+    from lifecycle.domain.model_ref import ModelRef
+
+    return Moved(assemble().promoter.promote(ModelRef.parse(model_uri), stage, reason))
+
+
+def rollback(model: str, reason: str, stage: str = "production", to: int | None = None) -> Moved:
+    """Give a stage back to a version that held it before.
+
+    Args:
+        to: The version; default: the one before the current one.
+
+    Raises:
+        NotFound: the stage never held another version.
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.display import Moved
+
+    return Moved(assemble().promoter.rollback(model, stage, to, reason))
+
+
+def deploy(model_uri: str, name: str, target: str = "rest", **options: object) -> DeploymentView:
+    """Deploy a promoted version; a stage or alias is followed from then on.
+
+    Args:
+        options: As ``-C`` on the command line, such as ``port=8080`` or ``promote=True``.
+
+    Raises:
+        NotPromoted: the version is not in the stage that the deployment belongs to.
+        DeploymentFailed: it did not come up; nothing is left behind.
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.display import DeploymentView
+
+    texts = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items()}
+    return DeploymentView(assemble().deploy(target, name, model_uri, texts))
+
+
+def history(model: str) -> History:
+    """Who moved which version where, when, why and on what evidence."""
+    from lifecycle.assembly import assemble
+    from lifecycle.display import History
+
+    return History(tuple(assemble().registry.history(model)))

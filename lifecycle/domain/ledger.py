@@ -14,6 +14,10 @@ GENESIS = "0" * 64
 """The ``previous_hash`` of a model's first entry."""
 
 
+UNAUTHENTICATED = "unauthenticated"
+"""The actor where the registry authenticates nobody."""
+
+
 class Action(StrEnum):
     """What an entry says happened."""
 
@@ -51,7 +55,7 @@ class LedgerEntry:
     version: int
     previous: int | None = None
     digest: str = ""
-    actor: str = "unauthenticated"
+    actor: str = UNAUTHENTICATED
     requested_by: str = ""
     reason: str = ""
     evidence_id: str | None = None
@@ -69,6 +73,13 @@ class LedgerEntry:
     def moved(self) -> bool:
         """Whether this entry put ``version`` into ``stage``."""
         return self.action in (Action.PROMOTED, Action.ROLLED_BACK)
+
+    @property
+    def who(self) -> str:
+        """The authenticated actor, or whom the client says it was, marked as such."""
+        if self.actor != UNAUTHENTICATED or not self.requested_by:
+            return self.actor
+        return f"{self.requested_by} (unverified)"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types only."""

@@ -76,6 +76,11 @@ class ModelPolicy:
                 return policy
         raise NotFound(unknown("stage", name, [p.name for p in self.stages]))
 
+    def path_to(self, name: str) -> tuple[StagePolicy, ...]:
+        """The stages that a version has to pass on its way to ``name``, ``name`` last."""
+        policy = self.stage(name)
+        return (*(self.path_to(policy.after) if policy.after else ()), policy)
+
     def guarding_stage(self, stage: str) -> StagePolicy | None:
         """The policy that guards MLflow's ``stage``, if one does."""
         return next((p for p in self.stages if p.stage.lower() == stage.lower()), None)

@@ -62,6 +62,10 @@ class ModelRegistry(Protocol):
         """
         ...
 
+    def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
+        """The newest evidence on record for each stage, for people to look at."""
+        ...
+
     def promote(self, request: PromotionRequest) -> LedgerEntry:
         """Move a version to a stage, once, with everything that moves along.
 

@@ -13,6 +13,9 @@ class Target(Protocol):
     """A kind of place. Constructed with the folder it may keep its state in: ``Target(home)``."""
 
     name: str
+    follows: bool
+    """Whether a deployment of a stage or alias is kept equal to it: a service is, a finished piece of work
+    (an output, a bundle) is not."""
     help: str
     """What it does and which ``-C`` options it takes, for ``mlflow deployments help``."""
 

@@ -1,0 +1,241 @@
+"""The only place where configuration becomes live objects."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.config.load import Config, load_config
+from lifecycle.domain.deployment import Deployment
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.policy import PolicyBook
+from lifecycle.errors import LifecycleError, NotFound
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lifecycle.controller.deployer import Deployer
+    from lifecycle.controller.reconcile import Reconciler
+    from lifecycle.promotion.check import Checker, Progress
+    from lifecycle.promotion.promoter import Promoter
+    from lifecycle.registry.contract import ModelRegistry
+    from lifecycle.scoring.contract import Batch, Predictions
+    from lifecycle.targets.contract import Target
+
+_LOG = logging.getLogger(__name__)
+
+
+def load_settings(explicit: Path | None = None) -> Config:
+    """The configuration of this process, with every gate of the policy known and its options valid.
+
+    Raises:
+        ConfigError: the file, a key, a gate or a gate's option is wrong.
+    """
+    config = load_config(os.environ, Path.cwd(), explicit)
+    _check_gates(config)
+    return config
+
+
+def load_policies() -> PolicyBook:
+    """What the guard inside the registry goes by."""
+    return load_settings().policies
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """The product, assembled: each part is made when it is first used."""
+
+    config: Config
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The model registry."""
+        from lifecycle.registry.mlflow_registry import MlflowRegistry
+        from lifecycle.registry.snapshot import SnapshotStore
+
+        _quiet()
+        tracking_uri, registry_uri = self._uris()
+        return MlflowRegistry(
+            tracking_uri=tracking_uri,
+            registry_uri=registry_uri,
+            snapshots=SnapshotStore(self.config.home / "snapshots"),
+            policies=self.config.policies,
+            clock=_now,
+        )
+
+    def checker(self, progress: Progress | None = None) -> Checker:
+        """Runs gates."""
+        from lifecycle.promotion.check import Checker, Progress
+        from lifecycle.scoring.load import load_scorer
+
+        _quiet()
+        return Checker(self.registry, self.config.policies, load_scorer, _now, _user(), progress or Progress())
+
+    @cached_property
+    def promoter(self) -> Promoter:
+        """Promotes and rolls back."""
+        from lifecycle.promotion.promoter import Promoter
+
+        return Promoter(self.registry, self.config.policies, _prove_loadable, _user())
+
+    @cached_property
+    def deployer(self) -> Deployer:
+        """Brings promoted versions up on targets."""
+        from lifecycle.controller.deployer import Deployer
+
+        return Deployer(
+            self.registry, self.config.policies, self.promoter, self._release, self.target, self._compile
+        )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Keeps following deployments equal to their stages."""
+        from lifecycle.controller.reconcile import Reconciler
+
+        return Reconciler(self.deployer, self.following_targets, time.monotonic)
+
+    def deploy(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> Deployment:
+        """Deploy under a new name, and have a deployment of a stage or alias followed."""
+        from lifecycle.controller.request import DeployRequest
+
+        request = DeployRequest.parse(target, name, ModelRef.parse(model_uri), options)
+        deployment = self.deployer.create(request)
+        if not deployment.ref.pinned and self.target(target).follows:
+            from lifecycle.stack.follower import ensure_follower
+
+            ensure_follower(self.config.home, self.config.file)
+        return deployment
+
+    def redeploy(self, target: str, name: str, model_uri: str | None, options: Mapping[str, str]) -> Deployment:
+        """Replace version or options of a deployment."""
+        from lifecycle.controller.request import DeployRequest
+
+        ref = ModelRef.parse(model_uri) if model_uri else self.target(target).describe(name).ref
+        return self.deployer.update(DeployRequest.parse(target, name, ref, options))
+
+    def deployments(self, target: str | None = None) -> list[Deployment]:
+        """Every deployment of one target or of all."""
+        from lifecycle.targets.discovery import known_targets
+
+        return [d for kind in ([target] if target else known_targets()) for d in self.target(kind).list()]
+
+    def predict(self, target: str, name: str, rows: pd.DataFrame) -> Predictions:
+        """Score rows where a deployment is."""
+        from lifecycle.registry.snapshot import SnapshotStore
+        from lifecycle.scoring.frames import batch_from_frame
+        from lifecycle.scoring.signature import Signature
+
+        place = self.target(target)
+        snapshot = SnapshotStore(self.config.home / "snapshots").get(place.describe(name).digest)
+        if snapshot is None:
+            raise NotFound(f"the snapshot of deployment {name!r} is gone; update the deployment to fetch it again")
+        return place.predict(name, batch_from_frame(rows, Signature.from_snapshot(snapshot.path)))
+
+    def target(self, name: str) -> Target:
+        """The target called ``name``."""
+        from lifecycle.targets.discovery import load_target
+
+        return load_target(name, self.config.home / "deployments")
+
+    def following_targets(self) -> Iterable[Target]:
+        """Targets whose deployments are kept equal to their stages."""
+        from lifecycle.targets.discovery import known_targets
+
+        return [target for target in map(self.target, known_targets()) if target.follows]
+
+    def _uris(self) -> tuple[str, str]:
+        """Where the registry is: as the environment says, else the local server, else a file of our own."""
+        from lifecycle.stack.server import running_server
+
+        server = running_server(self.config.home)
+        local = f"sqlite:///{self.config.home / 'mlflow.db'}"
+        tracking_uri = self.config.tracking_uri or (server.url if server else local)
+        # On a laptop without a server the guard runs in this very process.
+        guarded = f"lifecycle+{tracking_uri}" if tracking_uri.startswith("sqlite:") else tracking_uri
+        return tracking_uri, self.config.registry_uri or guarded
+
+    def _release(self, ref: ModelRef, stage: str, current: str | None) -> None:
+        from lifecycle.promotion.release import release
+
+        release(self.checker(), self.promoter, ref, stage, current)
+
+    def _compile(self, version: ModelVersion, snapshot: Snapshot) -> Path | None:
+        from lifecycle.scoring.compile import NotCompilable, compile_snapshot
+
+        try:
+            return compile_snapshot(
+                snapshot, self.config.home / "compiled", self._reference_rows(version, snapshot)
+            )
+        except NotCompilable as exc:
+            _LOG.warning("%s is served by pyfunc: %s", version.uri, exc)
+            return None
+
+    def _reference_rows(self, version: ModelVersion, snapshot: Snapshot) -> Batch | None:
+        """Rows to prove the compiled scorer equal on; the input example serves where none were tracked."""
+        tracked = self.registry.tracked(version)
+        if tracked is None:
+            return None
+        from lifecycle.gates.data import read_dataset
+        from lifecycle.scoring.frames import batch_from_frame
+        from lifecycle.scoring.signature import Signature
+
+        rows = read_dataset(str(tracked.reference), tracked.label).inputs
+        return batch_from_frame(rows, Signature.from_snapshot(snapshot.path))
+
+
+def assemble(explicit: Path | None = None) -> Lifecycle:
+    """The product, from the configuration of this process.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+    """
+    return Lifecycle(load_settings(explicit))
+
+
+def _check_gates(config: Config) -> None:
+    from lifecycle.gates.discovery import load_gate
+
+    book = config.policies
+    for model in (book.default, *book.models.values()):
+        for stage in model.stages:
+            for spec in stage.gates:
+                try:
+                    load_gate(spec)
+                except LifecycleError as exc:
+                    raise type(exc)(f"{config.file or 'built-in policy'}: {exc}") from exc
+
+
+def _prove_loadable(snapshot: Snapshot) -> None:
+    from lifecycle.scoring.load import load_scorer
+
+    load_scorer(snapshot.path).close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except OSError:  # a container may run under a user id without a name
+        return f"uid {os.getuid()}"
+
+
+def _quiet() -> None:
+    """Nothing we start reports home unless the user has said so; all three libraries read the environment."""
+    for variable, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("DO_NOT_TRACK", "true"),
+        ("GX_ANALYTICS_ENABLED", "false"),
+    ):
+        os.environ.setdefault(variable, value)

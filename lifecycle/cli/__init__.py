@@ -1,0 +1,88 @@
+"""The ``lifecycle`` command: parse, call, print.
+
+Exit codes (:mod:`lifecycle.errors`): 0 done, 1 failed or refused, 2 usage, 3 inconclusive, 4 a check broke,
+5 not found, 6 conflict, 7 unavailable, 8 integrity, 9 deployment failed, 70 a bug of ours.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from lifecycle.cli.deployments import deployments
+from lifecycle.cli.gate import gate
+from lifecycle.cli.promotion import history, promote, rollback
+from lifecycle.cli.stack import down, follow, status, up
+from lifecycle.cli.story import demo
+from lifecycle.errors import LifecycleError
+
+EXIT_BUG = 70
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mlflow-lifecycle")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The lifecycle.yaml to go by. Default: LIFECYCLE_CONFIG, else the nearest one from here upward.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks and debug logs.")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, debug: bool) -> None:
+    """Gates, promotes and deploys models of an MLflow registry.
+
+    \b
+    A version's way to production:
+      lifecycle gate run models:/flights-delay/1 --stage production --current july.parquet
+      lifecycle promote models:/flights-delay/1 --stage production --reason "July looks good"
+      mlflow deployments create -t lifecycle:/rest --name flights -m models:/flights-delay/Production
+      lifecycle rollback flights-delay --reason "complaints"
+
+    See it all work: lifecycle demo
+    """  # noqa: D301  click reads \b
+    context.obj = config
+    if debug:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG)
+
+
+for command in (gate, promote, rollback, history, deployments, status, up, down, follow, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit with one of the documented codes."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code. Errors are one line unless ``--debug`` is given."""
+    try:
+        result = cli.main(arguments, prog_name="lifecycle", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        return 130
+    except LifecycleError as exc:
+        _explain(arguments)
+        click.echo(f"Error: {exc}", err=True)
+        return exc.exit_code
+    except Exception as exc:
+        _explain(arguments)
+        click.echo(
+            f"Internal error ({type(exc).__name__}). Run again with --debug and report what it shows.", err=True
+        )
+        return EXIT_BUG
+    return result if isinstance(result, int) else 0
+
+
+def _explain(arguments: list[str]) -> None:
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,6 @@
+"""``python -m lifecycle.cli``."""
+
+from lifecycle.cli import main
+
+if __name__ == "__main__":
+    main()

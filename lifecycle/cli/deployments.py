@@ -1,0 +1,176 @@
+"""``lifecycle deployments``: MLflow's own commands, with ``--json``, progress and exit codes that tell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lifecycle.cli.output import (
+    console,
+    deployment_as_dict,
+    json_option,
+    parse_pairs,
+    print_deployments,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from lifecycle.domain.deployment import Deployment
+
+target_option = click.option(
+    "-t", "--target", default="rest", show_default=True, help="rest, batch or edge; lifecycle:/rest works too."
+)
+name_option = click.option("--name", required=True, help="Name of the deployment.")
+config_option = click.option("-C", "--config", "pairs", multiple=True, metavar="KEY=VALUE", help="An option.")
+
+
+@click.group()
+def deployments() -> None:
+    """Bring promoted versions up where they answer."""
+
+
+@deployments.command()
+@target_option
+@name_option
+@click.option("-m", "--model-uri", required=True, help="models:/NAME/VERSION, /STAGE or @ALIAS.")
+@config_option
+@json_option
+@click.pass_obj
+def create(
+    config: Path | None, target: str, name: str, model_uri: str, pairs: tuple[str, ...], as_json: bool
+) -> None:
+    """Deploy a promoted version; a stage or alias is followed from then on.
+
+    Example: lifecycle deployments create -t rest --name flights -m models:/flights-delay/Production
+    """
+    from lifecycle.assembly import assemble
+
+    with console(stderr=True).status(f"Deploying {model_uri} …"):
+        deployment = assemble(config).deploy(_kind(target), name, model_uri, parse_pairs(pairs))
+    _print_one(deployment, as_json)
+
+
+@deployments.command()
+@target_option
+@name_option
+@click.option("-m", "--model-uri", help="Another model version; default: as it is.")
+@config_option
+@json_option
+@click.pass_obj
+def update(
+    config: Path | None, target: str, name: str, model_uri: str | None, pairs: tuple[str, ...], as_json: bool
+) -> None:
+    """Change a deployment's version or options without a lost request.
+
+    Example: lifecycle deployments update -t rest --name flights -m models:/flights-delay/2
+    """
+    from lifecycle.assembly import assemble
+
+    with console(stderr=True).status(f"Updating {name} …"):
+        deployment = assemble(config).redeploy(_kind(target), name, model_uri, parse_pairs(pairs))
+    _print_one(deployment, as_json)
+
+
+@deployments.command()
+@target_option
+@name_option
+@click.pass_obj
+def delete(config: Path | None, target: str, name: str) -> None:
+    """Take a deployment down. A name that is not deployed is no error.
+
+    Example: lifecycle deployments delete -t rest --name flights
+    """
+    from lifecycle.assembly import assemble
+
+    assemble(config).target(_kind(target)).undeploy(name)
+    click.echo(f"{name} is not deployed.")
+
+
+@deployments.command("list")
+@click.option("-t", "--target", help="Only this target.")
+@json_option
+@click.pass_obj
+def list_command(config: Path | None, target: str | None, as_json: bool) -> None:
+    """List deployments.
+
+    Example: lifecycle deployments list --json
+    """
+    from lifecycle.assembly import assemble
+
+    found = assemble(config).deployments(_kind(target) if target else None)
+    if as_json:
+        print_json([deployment_as_dict(d) for d in found])
+    elif found:
+        print_deployments(found)
+    else:
+        click.echo("Nothing is deployed.")
+
+
+@deployments.command()
+@target_option
+@name_option
+@json_option
+@click.pass_obj
+def get(config: Path | None, target: str, name: str, as_json: bool) -> None:
+    """Show one deployment.
+
+    Example: lifecycle deployments get -t rest --name flights
+    """
+    from lifecycle.assembly import assemble
+
+    _print_one(assemble(config).target(_kind(target)).describe(name), as_json)
+
+
+@deployments.command()
+@target_option
+@name_option
+@click.option("-I", "--input-path", required=True, help="Rows: a Parquet or CSV file.")
+@click.option("-O", "--output-path", type=click.Path(path_type=Path), help="Default: standard output.")
+@click.pass_obj
+def predict(config: Path | None, target: str, name: str, input_path: str, output_path: Path | None) -> None:
+    """Score the rows of a file where the deployment is; prints JSON.
+
+    Example: lifecycle deployments predict -t rest --name flights -I july.parquet
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.gates.data import read_dataset
+    from lifecycle.scoring.payload import encode
+
+    rows = read_dataset(input_path, label=None).frame
+    body = encode(assemble(config).predict(_kind(target), name, rows))
+    if output_path is None:
+        sys.stdout.write(body.decode() + "\n")
+    else:
+        output_path.write_bytes(body)
+
+
+@deployments.command("help")
+@target_option
+def help_command(target: str) -> None:
+    """Explain a target and its options.
+
+    Example: lifecycle deployments help -t batch
+    """
+    from lifecycle.targets.discovery import load_target
+
+    click.echo(load_target(_kind(target), Path()).help)
+
+
+def _kind(target: str) -> str:
+    """``rest`` from ``rest`` or ``lifecycle:/rest``."""
+    return target.removeprefix("lifecycle:").strip("/")
+
+
+def _print_one(deployment: Deployment, as_json: bool) -> None:
+    fields: dict[str, Any] = deployment_as_dict(deployment)
+    if as_json:
+        print_json(fields)
+        return
+    for key, value in fields.items():
+        shown = json.dumps(value) if isinstance(value, dict) else value
+        if value not in ("", {}):
+            click.echo(f"{key + ':':9} {shown}")

@@ -1,0 +1,112 @@
+"""``lifecycle up|down|status|follow``: the local stack."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from lifecycle.cli.output import console, deployment_as_dict, json_option, print_deployments, print_json
+
+_IDLE_ROUNDS = 5
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="On 127.0.0.1.")
+@click.pass_obj
+def up(config: Path | None, port: int) -> None:
+    """Start a guarded MLflow server on this machine, with its data in LIFECYCLE_HOME.
+
+    Example: lifecycle up --port 5000
+    """
+    from lifecycle.assembly import load_settings
+    from lifecycle.stack.server import start_server
+
+    settings = load_settings(config)
+    with console(stderr=True).status("Starting the guarded MLflow server …"):
+        server = start_server(settings.home, settings.file, port)
+    click.echo(f"MLflow answers at {server.url}, every promotion gated. For MLflow's own commands:")
+    click.echo(f"  export MLFLOW_TRACKING_URI={server.url}")
+
+
+@click.command()
+@click.pass_obj
+def down(config: Path | None) -> None:
+    """Stop the local server and the follower. Deployments go on answering, and nothing is deleted.
+
+    Example: lifecycle down
+    """
+    from lifecycle.assembly import load_settings
+    from lifecycle.stack.follower import stop_follower
+    from lifecycle.stack.server import stop_server
+
+    home = load_settings(config).home
+    stopped = [what for what, was in (("follower", stop_follower(home)), ("server", stop_server(home))) if was]
+    click.echo(f"Stopped: {', '.join(stopped) or 'nothing was running'}.")
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(config: Path | None, as_json: bool) -> None:
+    """Show what runs here: server, follower, deployments.
+
+    Example: lifecycle status --json
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.stack.follower import running_follower
+    from lifecycle.stack.server import running_server
+
+    product = assemble(config)
+    home, found = product.config.home, product.deployments()
+    server, follower = running_server(home), running_follower(home)
+    if as_json:
+        print_json(
+            {
+                "home": str(home),
+                "config": str(product.config.file) if product.config.file else None,
+                "server": server and {"url": server.url, "pid": server.process.pid},
+                "follower": follower and {"pid": follower.pid},
+                "deployments": [deployment_as_dict(d) for d in found],
+            }
+        )
+        return
+    click.echo(f"home:     {home}")
+    click.echo(f"config:   {product.config.file or 'none; the built-in policy holds'}")
+    click.echo(f"server:   {server.url if server else 'not running (lifecycle up starts one)'}")
+    click.echo(f"follower: {f'pid {follower.pid}' if follower else 'not running'}")
+    if found:
+        print_deployments(found)
+
+
+@click.command()
+@click.option(
+    "--every", "every_s", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds."
+)
+@click.option("--until-idle", is_flag=True, help="End when there is nothing left to follow.")
+@click.pass_obj
+def follow(config: Path | None, every: float, until_idle: bool) -> None:
+    """Keep following deployments equal to their stages, in the foreground.
+
+    A deployment of a stage or alias starts one in the background by itself.
+
+    Example: lifecycle follow --every 2
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.processes.owner import watch_owner
+    from lifecycle.stack.follower import being_the_follower
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    product = assemble(config)
+    with being_the_follower(product.config.home):
+        idle = 0
+        while not stopping.wait(every) and not (until_idle and idle >= _IDLE_ROUNDS):
+            idle = 0 if product.reconciler.step() else idle + 1

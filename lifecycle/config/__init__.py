@@ -1,0 +1,1 @@
+"""What people set: ``lifecycle.yaml`` and the environment."""

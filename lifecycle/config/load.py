@@ -1,0 +1,109 @@
+"""File and environment to Config. Every error names the file and the key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from lifecycle.config.schema import LifecycleFile
+from lifecycle.domain.policy import PolicyBook
+from lifecycle.errors import ConfigError, unknown
+
+FILE_NAME = "lifecycle.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set.
+
+    Attributes:
+        file: The ``lifecycle.yaml`` in force, or None for the built-in policy.
+        policies: What it demands.
+        home: Folder for snapshots, compiled models, deployments and the local stack
+            (``LIFECYCLE_HOME``, default ``~/.mlflow-lifecycle``).
+        tracking_uri, registry_uri: From ``MLFLOW_TRACKING_URI`` and ``MLFLOW_REGISTRY_URI``; None where
+            the environment does not say.
+    """
+
+    file: Path | None
+    policies: PolicyBook
+    home: Path
+    tracking_uri: str | None
+    registry_uri: str | None
+
+
+def load_config(environ: Mapping[str, str], cwd: Path, explicit: Path | None = None) -> Config:
+    """Read the configuration.
+
+    The file is ``explicit``, else ``LIFECYCLE_CONFIG``, else the first ``lifecycle.yaml`` from ``cwd``
+    upward, else none: then the built-in policy holds.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or has a wrong or unknown key.
+    """
+    file = _find(environ, cwd, explicit)
+    content = _read(file) if file else LifecycleFile()
+    return Config(
+        file=file,
+        policies=content.as_policies(),
+        home=Path(environ.get("LIFECYCLE_HOME") or Path.home() / ".mlflow-lifecycle").absolute(),
+        tracking_uri=environ.get("MLFLOW_TRACKING_URI") or None,
+        registry_uri=environ.get("MLFLOW_REGISTRY_URI") or None,
+    )
+
+
+def _find(environ: Mapping[str, str], cwd: Path, explicit: Path | None) -> Path | None:
+    named = explicit or (Path(environ["LIFECYCLE_CONFIG"]) if environ.get("LIFECYCLE_CONFIG") else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigError(f"{named}: no such file; --config or LIFECYCLE_CONFIG names it")
+        return named.absolute()
+    candidates = (folder / FILE_NAME for folder in (cwd, *cwd.parents))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read(file: Path) -> LifecycleFile:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(exc, "problem", None) or type(exc).__name__
+        raise ConfigError(f"{file}{where}: not readable as YAML: {problem}") from exc
+    try:
+        return LifecycleFile.model_validate(content)
+    except ValidationError as exc:
+        raise ConfigError(f"{file}: {describe(exc, LifecycleFile)}") from exc
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of a validation error as one line: key, what is wrong, nearest known key."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path) or "the file"
+    if first["type"] == "extra_forbidden":
+        return f"{'.'.join(path[:-1]) or 'top level'}: {unknown('key', path[-1], _keys_at(model, path[:-1]))}"
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    """The keys that the section at ``path`` knows."""
+    section: Any = model
+    for part in path:
+        fields = getattr(section, "model_fields", {})
+        if part in fields:
+            section = _section(fields[part].annotation)
+    return list(getattr(section, "model_fields", {}))
+
+
+def _section(annotation: Any) -> Any:
+    """The model inside ``X``, ``X | None``, ``dict[str, X]`` or ``tuple[X, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_section(argument) for argument in get_args(annotation))
+    return next((found for found in inner if found is not None), None)

@@ -1,0 +1,122 @@
+"""The shape of ``lifecycle.yaml``. Frozen, unknown keys are errors, no I/O."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
+
+MlflowStage = Literal["Staging", "Production"]
+
+
+class Strict(BaseModel):
+    """Base of every section."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GateEntry(Strict):
+    """One item of a ``gates:`` list: ``drift``, or ``drift: {max_drifted_share: 0.3}``."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def _gate_entry(item: Any) -> Any:
+    if isinstance(item, str):
+        return {"name": item}
+    if isinstance(item, dict) and len(item) == 1:
+        ((name, options),) = item.items()
+        if options is None or isinstance(options, dict):
+            return {"name": name, "options": options or {}}
+    if isinstance(item, GateEntry):
+        return item
+    raise ValueError("a gate is a name, or one name with its options: 'drift: {min_rows: 500}'")
+
+
+class Stage(Strict):
+    """What one stage demands."""
+
+    stage: MlflowStage = Field(description="MLflow's stage that this guards.")
+    alias: str | None = Field(default=None, description="The alias that always moves together with the stage.")
+    after: str | None = Field(
+        default=None, description="The stage that has to come before."
+    )
+    gates: tuple[Annotated[GateEntry, BeforeValidator(_gate_entry)], ...] = Field(
+        min_length=1, description="Every one of these must have PASSED."
+    )
+    max_age_days: float = Field(default=7, gt=0, description="How long evidence is worth something, in days.")
+
+
+class Stages(Strict):
+    """The stages of a model, in the order in which a version passes them."""
+
+    stages: dict[str, Stage] = Field(min_length=1, description="By the name that --stage takes.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Stages:
+        for name, stage in self.stages.items():
+            if stage.after is not None and stage.after not in self.stages:
+                raise ValueError(f"stage {name!r} comes after {stage.after!r}, which is not a stage here")
+            self._ends(name)
+        for what in ("stage", "alias"):
+            used = [value for s in self.stages.values() if (value := getattr(s, what)) is not None]
+            if len(set(used)) != len(used):
+                raise ValueError(f"two stages share one {what}; each needs its own")
+        return self
+
+    def _ends(self, name: str) -> None:
+        seen: list[str] = []
+        stage: str | None = name
+        while stage is not None:
+            if stage in seen:
+                raise ValueError(f"stages come after each other in a circle: {' after '.join([*seen, stage])}")
+            seen.append(stage)
+            stage = self.stages[stage].after if stage in self.stages else None
+
+    def as_policy(self) -> ModelPolicy:
+        """The domain's own form."""
+        return ModelPolicy(
+            tuple(
+                StagePolicy(
+                    name=name,
+                    stage=stage.stage,
+                    gates=tuple(GateSpec(gate.name, gate.options) for gate in stage.gates),
+                    alias=stage.alias,
+                    after=stage.after,
+                    max_age=timedelta(days=stage.max_age_days),
+                )
+                for name, stage in self.stages.items()
+            )
+        )
+
+
+BUILT_IN = Stages.model_validate(
+    {
+        "stages": {
+            "staging": {"stage": "Staging", "gates": ["signature"]},
+            "production": {
+                "stage": "Production",
+                "alias": "champion",
+                "gates": ["signature", "data_quality", "drift", "performance"],
+            },
+        }
+    }
+)
+"""What holds for a model that no file speaks of."""
+
+
+class LifecycleFile(Strict):
+    """A whole ``lifecycle.yaml``."""
+
+    models: dict[str, Stages] = Field(default_factory=dict, description="By registered model.")
+    defaults: Stages = Field(default=BUILT_IN, description="For models with no entry of their own.")
+
+    def as_policies(self) -> PolicyBook:
+        """The domain's own form."""
+        return PolicyBook(
+            self.defaults.as_policy(), {name: stages.as_policy() for name, stages in self.models.items()}
+        )

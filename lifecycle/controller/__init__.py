@@ -1,0 +1,1 @@
+"""Keeps deployments equal to what the registry says."""

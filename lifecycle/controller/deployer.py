@@ -1,0 +1,120 @@
+"""From ``models:/…`` to a deployment: resolve, check that it is promoted, snapshot, compile, hand to a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lifecycle.controller.request import DeployRequest
+from lifecycle.domain.deployment import Deployment, DeploymentSpec
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.policy import PolicyBook, StagePolicy
+from lifecycle.errors import Conflict, NotFound, NotPromoted
+from lifecycle.promotion.promoter import Held, Promoter
+from lifecycle.registry.contract import ModelRegistry
+from lifecycle.targets.contract import Target
+
+Compile = Callable[[ModelVersion, Snapshot], Path | None]
+"""The compiled form of a snapshot, or None when pyfunc has to serve."""
+
+
+Release = Callable[[ModelRef, str, str | None], None]
+"""Gate and promote a version to a stage, on the current data in a file."""
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """Brings promoted versions up on targets."""
+
+    registry: ModelRegistry
+    policies: PolicyBook
+    promoter: Promoter
+    release: Release
+    target: Callable[[str], Target]
+    compile: Compile
+
+    def create(self, request: DeployRequest) -> Deployment:
+        """Deploy under a new name.
+
+        Raises:
+            Conflict: the name is in use.
+            NotPromoted: the version is not in the stage that the deployment belongs to.
+            DeploymentFailed, OptionError: the target could not bring it up; nothing is left behind.
+        """
+        if self._existing(request) is not None:
+            raise Conflict(
+                f"deployment {request.name!r} exists on {request.target}; use update, or delete it first"
+            )
+        return self._deploy(request)
+
+    def update(self, request: DeployRequest) -> Deployment:
+        """Replace version or options of an existing deployment; options that are not given stay.
+
+        Raises:
+            NotFound: no such deployment.
+        """
+        existing = self.target(request.target).describe(request.name)
+        return self._deploy(replace(request, options={**existing.options, **request.options}))
+
+    def converge(self, deployment: Deployment) -> Deployment:
+        """Bring a following deployment to what its stage holds now."""
+        request = DeployRequest(deployment.name, deployment.target, deployment.ref, options=deployment.options)
+        return self._deploy(request)
+
+    def wanted(self, ref: ModelRef, stage: str = "production") -> Held:
+        """The promoted version that ``ref`` means, with the digest that it was promoted with.
+
+        Raises:
+            NotPromoted: it is not in the stage.
+        """
+        policy = self._stage_of(ref, stage)
+        if not ref.pinned:
+            return self.promoter.held(ref.name, policy)
+        version = self.registry.get(ref)
+        if version.stage.lower() != policy.stage.lower():
+            raise NotPromoted(
+                f"version {version.version} of {version.model} is in {version.stage}, not in {policy.stage}, "
+                f"so it is not deployed. Run: lifecycle gate run {version.uri} --stage {policy.name}, then "
+                f"lifecycle promote {version.uri} --stage {policy.name}; or deploy with -C promote=true"
+            )
+        return self.promoter.held(ref.name, policy)
+
+    def _deploy(self, request: DeployRequest) -> Deployment:
+        target = self.target(request.target)
+        if request.release.promote:
+            stage = self._stage_of(request.ref, request.release.stage)
+            self.release(request.ref, stage.name, request.release.current)
+        held = self.wanted(request.ref, request.release.stage)
+        snapshot = self.registry.snapshot(held.version, held.digest or None)
+        return target.deploy(
+            DeploymentSpec(
+                name=request.name,
+                ref=request.ref,
+                version=held.version.version,
+                digest=snapshot.digest,
+                snapshot=snapshot.path,
+                compiled=self.compile(held.version, snapshot),
+                options=dict(request.options),
+            )
+        )
+
+    def _stage_of(self, ref: ModelRef, stage: str) -> StagePolicy:
+        policy = self.policies.of(ref.name)
+        if ref.alias is not None:
+            guarding = policy.guarding_alias(ref.alias)
+            if guarding is None:
+                known = ", ".join(s.alias for s in policy.stages if s.alias) or "none"
+                raise NotPromoted(
+                    f"alias {ref.alias!r} of {ref.name} is not guarded by any stage, so it is not deployed. "
+                    f"Guarded aliases: {known}"
+                )
+            return guarding
+        return policy.stage(ref.stage or stage)
+
+    def _existing(self, request: DeployRequest) -> Deployment | None:
+        try:
+            return self.target(request.target).describe(request.name)
+        except NotFound:
+            return None

@@ -1,0 +1,117 @@
+"""Promote and roll back: what the command line, the notebook and the deployment plugin all call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.policy import PolicyBook, StagePolicy
+from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.errors import NotFound, NotPromoted
+from lifecycle.registry.contract import ModelRegistry
+
+ProveLoadable = Callable[[Snapshot], None]
+"""Raises when a snapshot cannot be served."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a stage holds: the version, and the digest it was promoted with."""
+
+    version: ModelVersion
+    digest: str
+
+
+@dataclass(frozen=True)
+class Promoter:
+    """Moves versions between stages through the registry, which decides.
+
+    Attributes:
+        prove_loadable: Called before a rollback moves the pointer.
+        requested_by: Who to say it was.
+    """
+
+    registry: ModelRegistry
+    policies: PolicyBook
+    prove_loadable: ProveLoadable
+    requested_by: str
+
+    def promote(self, ref: ModelRef, stage: str, reason: str = "") -> LedgerEntry:
+        """Promote a version on the evidence that its gates left.
+
+        Raises:
+            NotFound: unknown model, version or stage.
+            PromotionRefused: the policy says no.
+            Conflict: somebody else promoted to the stage meanwhile.
+        """
+        version = self.registry.get(ref)
+        policy = self.policies.of(ref.name).stage(stage)
+        return self.registry.promote(self._request(version, policy, Kind.PROMOTE, reason))
+
+    def rollback(
+        self, model: str, stage: str = "production", to: int | None = None, reason: str = ""
+    ) -> LedgerEntry:
+        """Give a stage back to a version that it held before, with the files it had then.
+
+        Args:
+            to: The version; None means the one before the current one.
+
+        Raises:
+            NotFound: the stage never held another version.
+            IntegrityError: that version's files are not the ones it was promoted with.
+        """
+        policy = self.policies.of(model).stage(stage)
+        target = self._earlier(model, policy, to)
+        version = self.registry.get(ModelRef(model, version=target.version))
+        self.prove_loadable(self.registry.snapshot(version, target.digest or None))
+        return self.registry.promote(self._request(version, policy, Kind.ROLLBACK, reason))
+
+    def held(self, model: str, policy: StagePolicy) -> Held:
+        """What the stage holds, by the registry *and* by the ledger.
+
+        Raises:
+            NotFound: nothing is in the stage.
+            NotPromoted: the stage was changed behind the ledger's back, which is never served.
+        """
+        version = self.registry.get(ModelRef(model, stage=policy.stage))
+        moves = [e for e in self.registry.history(model) if e.moved and e.stage == policy.name]
+        if not moves or moves[-1].version != version.version:
+            raise NotPromoted(
+                f"{policy.stage} of {model} holds version {version.version}, which no promotion put there. "
+                f"Run: lifecycle promote {version.uri} --stage {policy.name}"
+            )
+        return Held(version, moves[-1].digest)
+
+    def _request(self, version: ModelVersion, policy: StagePolicy, kind: Kind, reason: str) -> PromotionRequest:
+        return PromotionRequest(
+            model=version.model,
+            version=version.version,
+            stage=policy.name,
+            kind=kind,
+            reason=reason,
+            requested_by=self.requested_by,
+            expected=self._holder(version.model, policy),
+            key=uuid4().hex,
+        )
+
+    def _holder(self, model: str, policy: StagePolicy) -> int:
+        try:
+            return self.registry.get(ModelRef(model, stage=policy.stage)).version
+        except NotFound:
+            return 0
+
+    def _earlier(self, model: str, policy: StagePolicy, to: int | None) -> LedgerEntry:
+        holder = self._holder(model, policy)
+        moves = [e for e in self.registry.history(model) if e.moved and e.stage == policy.name]
+        earlier = [e for e in moves if e.version == to or (to is None and e.version != holder)]
+        if not earlier:
+            which = f"version {to}" if to is not None else "another version"
+            raise NotFound(
+                f"{policy.name} of {model} never held {which}, so there is nothing to roll back to. "
+                f"Run: lifecycle history {model}"
+            )
+        return earlier[-1]

@@ -1,0 +1,68 @@
+"""The process that keeps following deployments equal to their stages: one per home."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lifecycle.errors import Conflict
+from lifecycle.processes.identity import ProcessId, is_alive
+from lifecycle.processes.spawn import spawn_detached, stop
+
+
+def ensure_follower(home: Path, config: Path | None) -> None:
+    """Start a follower unless one runs; it ends by itself when there is nothing left to follow."""
+    if running_follower(home) is not None:
+        return
+    chosen = ["--config", str(config)] if config else []
+    spawn_detached(
+        [sys.executable, "-m", "lifecycle.cli", *chosen, "follow", "--until-idle"],
+        home / "follower.log",
+        {"LIFECYCLE_HOME": str(home)},
+    )
+
+
+def running_follower(home: Path) -> ProcessId | None:
+    """The follower of this home, or None when none runs."""
+    try:
+        process = ProcessId(*json.loads(_lock(home).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return process if is_alive(process) else None
+
+
+def stop_follower(home: Path) -> bool:
+    """Stop the follower of this home; says whether there was one."""
+    process = running_follower(home)
+    if process is not None:
+        stop(process)
+    return process is not None
+
+
+@contextmanager
+def being_the_follower(home: Path) -> Iterator[None]:
+    """Be the only follower of this home; the kernel frees the place if we die.
+
+    Raises:
+        Conflict: another one runs.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with _lock(home).open("a+", encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"another follower runs for {home}") from None
+        own = ProcessId.of(os.getpid())
+        handle.truncate(0)
+        handle.write(json.dumps([own.pid, own.started] if own else []))
+        handle.flush()
+        yield
+
+
+def _lock(home: Path) -> Path:
+    return home / "follower.json"

@@ -1,0 +1,141 @@
+"""A guarded MLflow server on this machine: ``mlflow server`` itself, with our registry store."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from lifecycle.errors import Conflict, Unavailable
+from lifecycle.processes.identity import ProcessId, is_alive
+from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+
+_START_DEADLINE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        url: Where its UI and API are.
+        log: Its output.
+    """
+
+    url: str
+    process: ProcessId
+    log: Path
+
+
+def running_server(home: Path) -> Server | None:
+    """The server of this home, or None when none runs."""
+    try:
+        fields = json.loads(_state(home).read_text(encoding="utf-8"))
+        server = Server(fields["url"], ProcessId(*fields["process"]), Path(fields["log"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return server if is_alive(server.process) else None
+
+
+def start_server(home: Path, config: Path | None, port: int | None = None) -> Server:
+    """Start the server and wait until it answers; one that runs already is returned as it is.
+
+    Args:
+        config: The ``lifecycle.yaml`` that the guard goes by; None for the built-in policy.
+        port: TCP port on 127.0.0.1; None for any free one.
+
+    Raises:
+        Conflict: the port is taken.
+        Unavailable: it did not come up; nothing is left running.
+    """
+    running = running_server(home)
+    if running is not None:
+        return running
+    home.mkdir(parents=True, exist_ok=True)
+    port = _demand_free(port) if port else free_port()
+    log = home / "server.log"
+    process = spawn_detached(_command(home, port), log, _environment(config))
+    server = Server(f"http://127.0.0.1:{port}", process, log)
+    _remember(home, server)
+    try:
+        wait_until(lambda: _answers(server), _START_DEADLINE_S, "the MLflow server answers")
+    except BaseException:
+        stop_server(home)
+        raise
+    return server
+
+
+def stop_server(home: Path) -> bool:
+    """Stop the server of this home; says whether there was one."""
+    server = running_server(home)
+    if server is not None:
+        stop(server.process)
+    _state(home).unlink(missing_ok=True)
+    return server is not None
+
+
+def _command(home: Path, port: int) -> list[str]:
+    database = f"sqlite:///{home / 'mlflow.db'}"
+    server = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+        *("--workers", "1"),
+        *("--backend-store-uri", database),
+        *("--registry-store-uri", f"lifecycle+{database}"),
+        *("--artifacts-destination", str(home / "artifacts")),
+    ]
+    # mlflow starts uvicorn as a child; the keeper sees to it that neither outlives the other.
+    return [sys.executable, "-m", "lifecycle.processes.keeper", "--", *server]
+
+
+def _environment(config: Path | None) -> dict[str, str]:
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "GX_ANALYTICS_ENABLED": "false",
+        # Four more processes for background jobs that promotion has no use for.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    wanted = {key: os.environ.get(key, value) for key, value in quiet.items()}
+    return wanted | ({"LIFECYCLE_CONFIG": str(config)} if config else {})
+
+
+def _answers(server: Server) -> bool:
+    if not is_alive(server.process):
+        raise Unavailable(f"the MLflow server ended while starting; see {server.log}")
+    try:
+        with urllib.request.urlopen(f"{server.url}/health", timeout=2) as answer:  # noqa: S310  our own http URL
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _demand_free(port: int) -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as exc:
+            raise Conflict(f"port {port} of 127.0.0.1 is taken; choose another with --port") from exc
+    return port
+
+
+def _remember(home: Path, server: Server) -> None:
+    state = _state(home)
+    fields = {
+        "url": server.url,
+        "process": [server.process.pid, server.process.started],
+        "log": str(server.log),
+    }
+    aside = state.with_suffix(f".{os.getpid()}")
+    aside.write_text(json.dumps(fields), encoding="utf-8")
+    aside.replace(state)
+
+
+def _state(home: Path) -> Path:
+    return home / "server.json"

@@ -1,0 +1,170 @@
+"""The ``mlflow.deployments`` plugin: ``mlflow deployments create -t lifecycle:/rest …``.
+
+MLflow demands exactly one client class in this module's namespace, a ``run_local`` and a ``target_help``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mlflow.deployments import BaseDeploymentClient, PredictionsResponse
+from mlflow.exceptions import MlflowException
+
+from lifecycle.errors import LifecycleError, UsageError
+from mlflow_lifecycle.errors import as_mlflow
+
+if TYPE_CHECKING:
+    from lifecycle.domain.deployment import Deployment
+    from lifecycle.scoring.contract import Predictions
+
+
+class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # MLflow ships no types
+    """Deployments on ``lifecycle:/rest``, ``lifecycle:/batch`` and ``lifecycle:/edge``."""
+
+    def __init__(self, target_uri: str) -> None:
+        super().__init__(target_uri)
+        self._kind = _kind_of(target_uri)
+
+    def create_deployment(
+        self,
+        name: str,
+        model_uri: str,
+        flavor: str | None = None,
+        config: Mapping[str, str] | None = None,
+        endpoint: str | None = None,
+    ) -> dict[str, Any]:
+        """Deploy a promoted version; blocks until it answers."""
+        with _mlflow_errors():
+            _demand_no_endpoint(endpoint)
+            deployment = _product().deploy(self._kind, name, model_uri, dict(config or {}))
+            return _as_mlflow_dict(deployment, flavor)
+
+    def update_deployment(
+        self,
+        name: str,
+        model_uri: str | None = None,
+        flavor: str | None = None,
+        config: Mapping[str, str] | None = None,
+        endpoint: str | None = None,
+    ) -> dict[str, Any]:
+        """Replace version or options without a lost request."""
+        with _mlflow_errors():
+            _demand_no_endpoint(endpoint)
+            deployment = _product().redeploy(self._kind, name, model_uri, dict(config or {}))
+            return _as_mlflow_dict(deployment, flavor)
+
+    def delete_deployment(
+        self, name: str, config: Mapping[str, str] | None = None, endpoint: str | None = None
+    ) -> None:
+        """Take a deployment down; one that is not there is no error."""
+        del config
+        with _mlflow_errors():
+            _demand_no_endpoint(endpoint)
+            _product().target(self._kind).undeploy(name)
+
+    def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
+        """Every deployment of this target."""
+        with _mlflow_errors():
+            _demand_no_endpoint(endpoint)
+            return [_as_mlflow_dict(d) for d in _product().target(self._kind).list()]
+
+    def get_deployment(self, name: str, endpoint: str | None = None) -> dict[str, Any]:
+        """One deployment."""
+        with _mlflow_errors():
+            _demand_no_endpoint(endpoint)
+            return _as_mlflow_dict(_product().target(self._kind).describe(name))
+
+    def predict(
+        self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None
+    ) -> PredictionsResponse:
+        """Score a DataFrame (or what makes one) where the deployment is."""
+        import pandas as pd
+
+        with _mlflow_errors():
+            _demand_no_endpoint(endpoint)
+            if deployment_name is None:
+                raise UsageError("say which deployment: --name NAME")
+            rows = inputs if isinstance(inputs, pd.DataFrame) else pd.DataFrame(inputs)
+            predictions = _product().predict(self._kind, deployment_name, rows)
+            return PredictionsResponse({"predictions": _jsonable(predictions)})
+
+
+def run_local(
+    name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, str] | None = None
+) -> None:
+    """Deploy to the ``rest`` target of this machine, which is as local as it gets."""
+    LifecycleDeploymentClient("lifecycle:/rest").create_deployment(name, model_uri, flavor, config)
+
+
+def target_help() -> str:
+    """What ``mlflow deployments help -t lifecycle`` prints."""
+    from pathlib import Path
+
+    from lifecycle.controller.request import ReleaseOptions
+    from lifecycle.targets.discovery import known_targets, load_target
+
+    kinds = known_targets()
+    parts = [f"lifecycle:/{kind}\n{load_target(kind, Path()).help}" for kind in kinds]
+    return "\n\n".join(
+        [
+            f"Targets: {', '.join(f'lifecycle:/{kind}' for kind in kinds)}",
+            *parts,
+            f"Every target takes:\n{ReleaseOptions.describe()}",
+        ]
+    )
+
+
+def _kind_of(target_uri: str) -> str:
+    from lifecycle.targets.discovery import known_targets
+
+    kind = target_uri.removeprefix("lifecycle").removeprefix(":").strip("/")
+    if not kind:
+        known = ", ".join(f"lifecycle:/{name}" for name in known_targets())
+        raise MlflowException.invalid_parameter_value(f"say which kind of target: {known}")
+    return kind
+
+
+def _product() -> Any:
+    from lifecycle.assembly import assemble
+
+    return assemble()
+
+
+@contextmanager
+def _mlflow_errors() -> Iterator[None]:
+    try:
+        yield
+    except LifecycleError as exc:
+        raise as_mlflow(exc) from None
+
+
+def _demand_no_endpoint(endpoint: str | None) -> None:
+    if endpoint is not None:
+        raise UsageError("lifecycle targets have no endpoints; leave --endpoint out")
+
+
+def _as_mlflow_dict(deployment: Deployment, flavor: str | None = None) -> dict[str, Any]:
+    """MLflow's command line reads ``name`` and ``flavor``; the rest is ours."""
+    return {
+        "name": deployment.name,
+        "flavor": flavor or "lifecycle",
+        "model_uri": str(deployment.ref),
+        "version": deployment.version,
+        "digest": deployment.digest,
+        "status": str(deployment.status),
+        "address": deployment.address,
+        "detail": deployment.detail,
+        "config": dict(deployment.options),
+        "figures": dict(deployment.figures),
+    }
+
+
+def _jsonable(predictions: Predictions) -> Any:
+    """JSON types only: ``PredictionsResponse.to_json`` uses plain ``json``."""
+    import numpy as np
+
+    if isinstance(predictions, np.ndarray):
+        return predictions.tolist()
+    return {name: values.tolist() for name, values in predictions.items()}
