@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lifecycle.promotion.check import Checker, Progress
     from lifecycle.promotion.promoter import Promoter
     from lifecycle.registry.contract import ModelRegistry
+    from lifecycle.registry.location import Location
     from lifecycle.scoring.contract import Batch, Predictions
     from lifecycle.targets.contract import Target
 
@@ -57,16 +58,22 @@ class Lifecycle:
     config: Config
 
     @cached_property
+    def location(self) -> Location:
+        """Where the registry is."""
+        from lifecycle.registry.location import mlflow_location
+
+        _quiet()
+        return mlflow_location()
+
+    @cached_property
     def registry(self) -> ModelRegistry:
         """The model registry."""
         from lifecycle.registry.mlflow_registry import MlflowRegistry
         from lifecycle.registry.snapshot import SnapshotStore
 
-        _quiet()
-        tracking_uri, registry_uri = self._uris()
         return MlflowRegistry(
-            tracking_uri=tracking_uri,
-            registry_uri=registry_uri,
+            tracking_uri=self.location.tracking_uri,
+            registry_uri=self.location.registry_uri,
             snapshots=SnapshotStore(self.config.home / "snapshots"),
             policies=self.config.policies,
             clock=_now,
@@ -112,7 +119,7 @@ class Lifecycle:
         if not deployment.ref.pinned and self.target(target).follows:
             from lifecycle.stack.follower import ensure_follower
 
-            ensure_follower(self.config.home, self.config.file)
+            ensure_follower(self.config.home, self.config.file, self.location.as_environment())
         return deployment
 
     def redeploy(self, target: str, name: str, model_uri: str | None, options: Mapping[str, str]) -> Deployment:
@@ -151,17 +158,6 @@ class Lifecycle:
         from lifecycle.targets.discovery import known_targets
 
         return [target for target in map(self.target, known_targets()) if target.follows]
-
-    def _uris(self) -> tuple[str, str]:
-        """Where the registry is: as the environment says, else the local server, else a file of our own."""
-        from lifecycle.stack.server import running_server
-
-        server = running_server(self.config.home)
-        local = f"sqlite:///{self.config.home / 'mlflow.db'}"
-        tracking_uri = self.config.tracking_uri or (server.url if server else local)
-        # On a laptop without a server the guard runs in this very process.
-        guarded = f"lifecycle+{tracking_uri}" if tracking_uri.startswith("sqlite:") else tracking_uri
-        return tracking_uri, self.config.registry_uri or guarded
 
     def _release(self, ref: ModelRef, stage: str, current: str | None) -> None:
         from lifecycle.promotion.release import release
@@ -232,10 +228,11 @@ def _user() -> str:
 
 
 def _quiet() -> None:
-    """Nothing we start reports home unless the user has said so; all three libraries read the environment."""
+    """Nothing we start reports home or draws its own bars, unless the user has said so in the environment."""
     for variable, value in (
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("DO_NOT_TRACK", "true"),
         ("GX_ANALYTICS_ENABLED", "false"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
     ):
         os.environ.setdefault(variable, value)

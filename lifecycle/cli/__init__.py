@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
+from lifecycle.cli.demo import demo
 from lifecycle.cli.deployments import deployments
 from lifecycle.cli.gate import gate
 from lifecycle.cli.promotion import history, promote, rollback
 from lifecycle.cli.stack import down, follow, status, up
-from lifecycle.cli.story import demo
 from lifecycle.errors import LifecycleError
 
 EXIT_BUG = 70

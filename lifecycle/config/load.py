@@ -26,15 +26,11 @@ class Config:
         policies: What it demands.
         home: Folder for snapshots, compiled models, deployments and the local stack
             (``LIFECYCLE_HOME``, default ``~/.mlflow-lifecycle``).
-        tracking_uri, registry_uri: From ``MLFLOW_TRACKING_URI`` and ``MLFLOW_REGISTRY_URI``; None where
-            the environment does not say.
     """
 
     file: Path | None
     policies: PolicyBook
     home: Path
-    tracking_uri: str | None
-    registry_uri: str | None
 
 
 def load_config(environ: Mapping[str, str], cwd: Path, explicit: Path | None = None) -> Config:
@@ -52,8 +48,6 @@ def load_config(environ: Mapping[str, str], cwd: Path, explicit: Path | None = N
         file=file,
         policies=content.as_policies(),
         home=Path(environ.get("LIFECYCLE_HOME") or Path.home() / ".mlflow-lifecycle").absolute(),
-        tracking_uri=environ.get("MLFLOW_TRACKING_URI") or None,
-        registry_uri=environ.get("MLFLOW_REGISTRY_URI") or None,
     )
 
 

@@ -42,9 +42,7 @@ class Stage(Strict):
 
     stage: MlflowStage = Field(description="MLflow's stage that this guards.")
     alias: str | None = Field(default=None, description="The alias that always moves together with the stage.")
-    after: str | None = Field(
-        default=None, description="The stage that has to come before."
-    )
+    after: str | None = Field(default=None, description="The stage that has to come before.")
     gates: tuple[Annotated[GateEntry, BeforeValidator(_gate_entry)], ...] = Field(
         min_length=1, description="Every one of these must have PASSED."
     )
@@ -101,7 +99,12 @@ BUILT_IN = Stages.model_validate(
             "production": {
                 "stage": "Production",
                 "alias": "champion",
-                "gates": ["signature", "data_quality", "drift", "performance"],
+                "gates": [
+                    "signature",
+                    "data_quality",
+                    "drift",
+                    {"performance": {"metric": "roc_auc", "max_drop_vs_champion": 0.01}},
+                ],
             },
         }
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,8 +76,9 @@ class Checker:
             lambda: self._champion(version, policy),
         )
         verdicts = run_gates(policy.gates, subject, self.progress.on_start, self.progress.on_verdict)
-        report = GateReport(self._evidence(subject, policy, verdicts))
-        return GateReport(self.registry.publish(report.evidence, report.documents()))
+        title = f"{version.uri} for {policy.name}"
+        evidence = self._evidence(subject, policy, verdicts)
+        return GateReport(title, self.registry.publish(evidence, _documents(title, verdicts)))
 
     def _evidence(self, subject: Subject, policy: StagePolicy, verdicts: tuple[Verdict, ...]) -> Evidence:
         now = self.clock()
@@ -107,6 +109,16 @@ class Checker:
         if champion.version == version.version:
             return None
         return self._candidate(champion, self.registry.snapshot(champion))
+
+
+def _documents(title: str, verdicts: tuple[Verdict, ...]) -> Mapping[str, str]:
+    from lifecycle.gates.report import as_dict, render_html, render_markdown
+
+    return {
+        "report.html": render_html(title, verdicts),
+        "report.md": render_markdown(title, verdicts),
+        "verdicts.json": json.dumps(as_dict(verdicts), indent=1),
+    }
 
 
 def _dataset(current: str | pd.DataFrame | None, label: str | None) -> Dataset | None:

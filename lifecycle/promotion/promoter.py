@@ -48,8 +48,8 @@ class Promoter:
             PromotionRefused: the policy says no.
             Conflict: somebody else promoted to the stage meanwhile.
         """
-        version = self.registry.get(ref)
         policy = self.policies.of(ref.name).stage(stage)
+        version = self.registry.get(ref)
         return self.registry.promote(self._request(version, policy, Kind.PROMOTE, reason))
 
     def rollback(

@@ -154,9 +154,10 @@ def _array(values: Any, column: Column) -> NDArray[Any]:
         array = np.array(values)
     except ValueError:
         raise InvalidInput(f"column {column.name!r} wants {column.type}; it holds lists or objects") from None
-    if array.ndim != 1 or not len(array):
-        return np.array(values, dtype=object) if len(values) else np.empty(0, column.dtype)
-    return array
+    if not len(array):
+        return np.empty(0, column.dtype)
+    # Mixed values are inferred as text; as objects each keeps its type and the one that is wrong is found.
+    return array if array.ndim == 1 and array.dtype.kind in "biuf" else np.array(values, dtype=object)
 
 
 def _decode_csv(body: bytes, signature: Signature) -> Batch:

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,15 +15,19 @@ from lifecycle.processes.identity import ProcessId, is_alive
 from lifecycle.processes.spawn import spawn_detached, stop
 
 
-def ensure_follower(home: Path, config: Path | None) -> None:
-    """Start a follower unless one runs; it ends by itself when there is nothing left to follow."""
+def ensure_follower(home: Path, config: Path | None, environment: Mapping[str, str]) -> None:
+    """Start a follower unless one runs; it ends by itself when there is nothing left to follow.
+
+    Args:
+        environment: Where its registry is.
+    """
     if running_follower(home) is not None:
         return
     chosen = ["--config", str(config)] if config else []
     spawn_detached(
         [sys.executable, "-m", "lifecycle.cli", *chosen, "follow", "--until-idle"],
         home / "follower.log",
-        {"LIFECYCLE_HOME": str(home)},
+        {**environment, "LIFECYCLE_HOME": str(home)},
     )
 
 

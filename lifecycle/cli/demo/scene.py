@@ -1,0 +1,157 @@
+"""Where the story plays: a home of its own, and the commands as a user types them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lifecycle.errors import UsageError
+from lifecycle.processes.owner import owned_by_me
+
+MODEL = "flights-delay"
+
+
+class WentWrong(Exception):
+    """A step did not go as expected; the message says what happened instead."""
+
+
+@dataclass
+class Scene:
+    """The stage that the steps act on.
+
+    Attributes:
+        home: Everything that the story writes.
+        project: The folder of the training project.
+        url: The guarded MLflow server, once it is up.
+        candidates: Trainings of versions 2 and 3, under way while other steps go on.
+    """
+
+    home: Path
+    project: Path
+    url: str = ""
+    candidates: list[Future[None]] = field(default_factory=list)
+    _trainings: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def data(self) -> Path:
+        """Months of flights as Parquet."""
+        return self.home / "data"
+
+    @property
+    def rest(self) -> str:
+        """The address of the REST deployment."""
+        from lifecycle.assembly import assemble
+
+        return assemble().target("rest").describe("flights").address
+
+    def environment(self) -> dict[str, str]:
+        """What the commands of the story find set."""
+        return {
+            "LIFECYCLE_HOME": str(self.home),
+            "LIFECYCLE_CONFIG": str(self.project / "lifecycle.yaml"),
+            "MLFLOW_TRACKING_URI": self.url,
+            "MLFLOW_REGISTRY_URI": self.url,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            "GX_ANALYTICS_ENABLED": "false",
+            "COLUMNS": "160",
+            # Everything that is started here ends with this process, however that ends.
+            **owned_by_me(),
+        }
+
+    def lifecycle(self, *arguments: str, expect: int = 0) -> str:
+        """Run a ``lifecycle`` command in this process, where the heavy imports are paid once.
+
+        Raises:
+            WentWrong: another exit code than ``expect``.
+        """
+        from lifecycle.cli import run
+
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            code = run(list(arguments))
+        if code != expect:
+            said = _last_line(errors.getvalue() or output.getvalue())
+            raise WentWrong(f"lifecycle {' '.join(arguments)} exited with {code}: {said}")
+        return output.getvalue()
+
+    def mlflow(self, *arguments: str) -> str:
+        """Run an ``mlflow`` command in this process.
+
+        Raises:
+            MlflowException: as the command line would show it.
+        """
+        from mlflow.cli import cli
+
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            cli.main(list(arguments), prog_name="mlflow", standalone_mode=False)
+        return output.getvalue()
+
+    def train(self, **parameters: str) -> None:
+        """``mlflow run`` the project, in a process of its own that cannot outlive this one.
+
+        Raises:
+            WentWrong: it failed.
+        """
+        chosen = [word for key, value in parameters.items() for word in ("-P", f"{key}={value}")]
+        command = [sys.executable, "-m", "mlflow", "run", str(self.project), "--env-manager", "local", *chosen]
+        log = self.home / "training.log"
+        with log.open("ab") as output:
+            training = subprocess.Popen(
+                [sys.executable, "-m", "lifecycle.processes.keeper", "--", *command],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            )
+        self._trainings.append(training)
+        if training.wait():
+            raise WentWrong(f"training ended with {training.returncode}; see {log}")
+
+    def train_candidates(self) -> None:
+        """Start training a better version 2 and a worse version 3, one after the other."""
+        pool = ThreadPoolExecutor(1)
+        self.candidates = [
+            pool.submit(self.train, trees="60", depth="12"),
+            pool.submit(self.train, trees="1", depth="1"),
+        ]
+        pool.shutdown(wait=False)
+
+    def stop_training(self) -> None:
+        """Stop whatever still trains."""
+        for candidate in self.candidates:
+            candidate.cancel()
+        for training in self._trainings:
+            training.terminate()
+            training.wait()
+
+
+def find_project(start: Path) -> Path:
+    """``projects/flights`` from here upward.
+
+    Raises:
+        UsageError: this is not a clone of the repository.
+    """
+    for folder in (start, *start.parents):
+        project = folder / "projects" / "flights"
+        if (project / "MLproject").is_file():
+            return project
+    raise UsageError("the demo trains projects/flights: run it in a clone of the mlflow-lifecycle repository")
+
+
+def demand(condition: bool, what_happened: str) -> None:
+    """Raises WentWrong unless the condition holds."""
+    if not condition:
+        raise WentWrong(what_happened)
+
+
+def _last_line(text: str) -> str:
+    lines: Sequence[str] = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "(no output)"

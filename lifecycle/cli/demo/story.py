@@ -1,0 +1,179 @@
+"""Tell the story: run the steps, show progress, close with a table, leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.cli.demo.scene import Scene, WentWrong, find_project
+from lifecycle.cli.demo.steps import STEPS, Step
+from lifecycle.errors import LifecycleError
+from lifecycle.processes.owner import watch_owner
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the closing table."""
+
+    step: int
+    title: str
+    expected: str
+    happened: str
+    where: str
+    as_expected: bool
+    seconds: float
+
+
+def tell(keep: bool, json_file: Path | None) -> bool:
+    """Run the story; returns whether every step went as expected.
+
+    Args:
+        keep: Leave the servers up until Ctrl-C.
+        json_file: Where to write the closing table for machines.
+
+    Raises:
+        UsageError: not in a clone of the repository.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stderr, highlight=False)
+    project = find_project(Path.cwd())
+    started = time.monotonic()
+    with _home() as home, _stopped_by_signals(), _running(Scene(home, project), console) as scene:
+        rows = list(_act(scene, console))
+        _show(rows, time.monotonic() - started)
+        if json_file:
+            json_file.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
+        if keep:
+            _wait_for_interrupt(scene, console)
+    return len(rows) == len(STEPS) and all(row.as_expected for row in rows)
+
+
+def _act(scene: Scene, console: Console) -> Iterator[Row]:
+    """Run the steps until one goes wrong; the later ones stand on the earlier ones."""
+    for number, step in enumerate(STEPS, 1):
+        begun = time.monotonic()
+        with console.status(f"[{number}/{len(STEPS)}] {step.title} …"):
+            happened, where, well = _outcome(scene, step)
+        row = Row(number, step.title, step.expected, happened, where, well, round(time.monotonic() - begun, 1))
+        console.print(f"{'✔' if well else '✘'} {number:2}  {step.title}  ({row.seconds:.0f} s)", markup=False)
+        yield row
+        if not well:
+            return
+
+
+def _outcome(scene: Scene, step: Step) -> tuple[str, str, bool]:
+    try:
+        happened, where = step.act(scene)
+    except (WentWrong, LifecycleError) as exc:
+        return str(exc), str(scene.home), False
+    except Exception as exc:
+        _LOG.debug("step broke", exc_info=True)
+        return f"{type(exc).__name__}: {exc}", str(scene.home), False
+    return happened, where, True
+
+
+def _show(rows: list[Row], seconds: float) -> None:
+    from lifecycle.cli.output import console, print_table
+
+    print_table(
+        ["#", "Step", "Expected", "Happened", "Where to look"],
+        [(r.step, r.title, r.expected, ("✔ " if r.as_expected else "✘ ") + r.happened, r.where) for r in rows],
+    )
+    well = sum(row.as_expected for row in rows)
+    console().print(f"{well} of {len(STEPS)} steps went as expected, in {seconds:.0f} s.", markup=False)
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix="lifecycle-demo-"))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _running(scene: Scene, console: Console) -> Iterator[Scene]:
+    """The guarded server and what the story needs besides; all of it stopped at the end."""
+    from lifecycle.cli.demo.months import write_months
+    from lifecycle.stack.server import start_server
+
+    os.environ.update(scene.environment())
+    _quiet()
+    threading.Thread(target=_import_ahead, daemon=True).start()
+    try:
+        with console.status("Starting the guarded MLflow server, writing months of flights …"):
+            months = threading.Thread(target=write_months, args=(scene.project, scene.data))
+            months.start()
+            scene.url = start_server(scene.home, scene.project / "lifecycle.yaml").url
+            os.environ.update(scene.environment())
+            months.join()
+        yield scene
+    finally:
+        scene.stop_training()
+        _stop_everything(scene.home)
+
+
+def _stop_everything(home: Path) -> None:
+    from lifecycle.stack.follower import stop_follower
+    from lifecycle.stack.server import stop_server
+    from lifecycle.targets.discovery import load_target
+
+    stop_follower(home)
+    rest = load_target("rest", home / "deployments")
+    for deployment in rest.list():
+        rest.undeploy(deployment.name)
+    stop_server(home)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM, SIGHUP and the owner's end count as Ctrl-C, so that the clean-up always runs."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait_for_interrupt(scene: Scene, console: Console) -> None:
+    console.print(f"\nMLflow: {scene.url}   REST: {scene.rest}   files: {scene.home}", markup=False)
+    console.print("Everything stays up until you press Ctrl-C.", markup=False)
+    threading.Event().wait()
+
+
+def _import_ahead() -> None:
+    """The gates' libraries take some 15 s to import; they may as well do so while the model trains."""
+    import evidently  # noqa: F401
+    import great_expectations  # noqa: F401
+
+
+def _quiet() -> None:
+    """The story is told by its own lines; the libraries' go to no one."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("mlflow").setLevel(logging.ERROR)

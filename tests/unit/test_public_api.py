@@ -1,0 +1,41 @@
+"""What ``import lifecycle`` gives, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+import lifecycle
+
+HEAVY = ("mlflow", "pandas", "numpy", "sklearn", "evidently", "great_expectations", "pydantic", "rich", "sqlalchemy")
+
+
+def test_the_notebook_api_is_these_few_names():
+    assert lifecycle.__all__ == ["check", "deploy", "history", "promote", "rollback", "track"]
+    public = {name for name, value in vars(lifecycle).items() if callable(value) and not name.startswith("_")}
+    assert public == set(lifecycle.__all__)
+
+
+@pytest.mark.parametrize("name", lifecycle.__all__)
+def test_every_public_name_says_what_it_takes(name):
+    assert getattr(lifecycle, name).__doc__
+
+
+@pytest.mark.parametrize("module", ["lifecycle", "lifecycle.cli", "lifecycle.targets", "lifecycle.gates"])
+def test_importing_costs_nothing_heavy(module):
+    probe = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "group", ["mlflow.deployments", "mlflow.model_registry_store", "lifecycle.gates", "lifecycle.targets"]
+)
+def test_every_entry_point_of_ours_loads(group):
+    ours = [e for e in entry_points(group=group) if e.value.startswith(("lifecycle", "mlflow_lifecycle"))]
+    assert ours
+    for entry in ours:
+        assert entry.load() is not None
