@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -63,28 +63,31 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Subject:
-    """A candidate and the data to judge it on; each part is loaded when first asked for.
+    """A candidate and the data to judge it on; each part is loaded once, when first asked for.
 
     The loaders return None where there is no such thing: no reference logged, no current data given,
-    no suite, no version in the stage yet.
+    no suite, no version in the stage yet. ``load_current`` is given the source that a gate names in its
+    options, or None; data given for the whole run beats it.
     """
 
     candidate: Candidate
     stage: str
     load_reference: Callable[[], Dataset | None]
-    load_current: Callable[[], Dataset | None]
+    load_current: Callable[[str | None], Dataset | None]
     load_suite: Callable[[], dict[str, Any] | None]
     load_champion: Callable[[], Candidate | None]
+    _current: dict[str | None, Dataset | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def reference(self) -> Dataset | None:
         """The rows logged with the training run."""
         return self.load_reference()
 
-    @cached_property
-    def current(self) -> Dataset | None:
-        """The rows of today."""
-        return self.load_current()
+    def current(self, source: str | None = None) -> Dataset | None:
+        """The rows of today, from ``source`` unless the whole run was given some."""
+        if source not in self._current:
+            self._current[source] = self.load_current(source)
+        return self._current[source]
 
     @cached_property
     def suite(self) -> dict[str, Any] | None:
@@ -95,3 +98,13 @@ class Subject:
     def champion(self) -> Candidate | None:
         """The version that holds the stage now."""
         return self.load_champion()
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Fingerprints of the data that the gates have looked at so far, by role, for the evidence.
+
+        Gates that looked at different current data give one role each: ``current``, ``current 2`` ...
+        """
+        reference = self.__dict__.get("reference")
+        current = dict.fromkeys(d.fingerprint for d in self._current.values() if d is not None)
+        roles = {"current" if i == 1 else f"current {i}": fp for i, fp in enumerate(current, start=1)}
+        return ({"reference": reference.fingerprint} if reference is not None else {}) | roles

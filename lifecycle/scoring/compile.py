@@ -67,9 +67,9 @@ def _compile_into(folder: Path, snapshot: Snapshot, rows: Batch | None) -> None:
     if rows is None or not row_count(rows):
         raise NotCompilable("the model has no input example to prove the compiled scorer equal on")
     output = _write_onnx(folder / "model.onnx", snapshot.path, signature)
-    description = {"digest": snapshot.digest, "signature": signature.as_dict(), "output": output}
+    description: dict[str, Any] = {"digest": snapshot.digest, "signature": signature.as_dict(), "output": output}
     expected = _predict_with_pyfunc(snapshot.path, rows)
-    description["dtype"] = str(expected.dtype)
+    description |= {"dtype": str(expected.dtype), "row_shape": list(expected.shape[1:])}
     _write_json(folder / "scorer.json", description)
     description["parity"] = _prove_parity(folder, rows, expected)
     _write_json(folder / "scorer.json", description)

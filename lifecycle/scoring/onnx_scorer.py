@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.scoring.contract import Batch, Predictions, row_count
 from lifecycle.scoring.signature import InvalidInput, Signature
 
 MISSING_TEXT = "nan"
@@ -32,6 +32,7 @@ class OnnxScorer:
         self._signature = Signature.from_dict(description["signature"])
         self._output: str = description["output"]
         self._dtype = np.dtype(description["dtype"])
+        self._row_shape: list[int] = description["row_shape"]
         # One thread: a request should not fight its neighbours for cores, and sums stay in one order,
         # so that a row scores the same alone and in a batch.
         options = ort.SessionOptions()
@@ -51,6 +52,8 @@ class OnnxScorer:
             feed = {c.name or "input": _feed(batch[c.name]) for c in self._signature.inputs}
         except KeyError as exc:
             raise InvalidInput(f"the rows lack column {exc.args[0]!r}") from None
+        if row_count(batch) == 0:  # which some of ONNX Runtime's operators refuse
+            return np.empty((0, *self._row_shape), self._dtype)
         answer: NDArray[Any] = self._session.run([self._output], feed)[0]
         return answer.astype(self._dtype, copy=False)
 

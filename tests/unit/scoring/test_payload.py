@@ -77,6 +77,7 @@ def test_no_rows_are_an_empty_batch(content):
         b'{"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}',
         b'{"dataframe_split": {"columns": ["a", "a"], "data": [[1, 2]]}}',
         b'{"dataframe_split": {"columns": "ab", "data": [[1, 2]]}}',
+        b'{"dataframe_split": {"columns": [["a"], "b"], "data": [[1, 2]]}}',
         b'{"dataframe_records": {"a": 1}}',
         b'{"dataframe_records": [1]}',
         b'{"dataframe_records": [{"a": 1}]}',

@@ -1,0 +1,81 @@
+"""Makes what is served equal to what is desired, and says how that went."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from lifecycle.domain.model_version import Snapshot
+from lifecycle.errors import Conflict, LifecycleError
+from lifecycle.targets.rest.control import (
+    Desired,
+    Observed,
+    Phase,
+    desired_stamp,
+    read_desired,
+    write_observed,
+)
+from lifecycle.targets.rest.serving import Release, Serving
+from lifecycle.targets.verified import load_verified
+
+_LOG = logging.getLogger(__name__)
+_POLL_S = 0.1
+
+
+class Follower:
+    """The server's side of the control files.
+
+    Args:
+        start: What to say until the first version is up.
+    """
+
+    def __init__(self, folder: Path, serving: Serving, start: Observed) -> None:
+        self._folder = folder
+        self._serving = serving
+        self._start = start
+
+    async def run(self, on_gone: Callable[[], None]) -> None:
+        """Follow until the desired state disappears, then call ``on_gone``."""
+        write_observed(self._folder, self._start)
+        seen = None
+        while (stamp := desired_stamp(self._folder)) is not None:
+            if stamp != seen:
+                await self._follow(read_desired(self._folder))
+                seen = stamp
+            await asyncio.sleep(_POLL_S)
+        on_gone()
+
+    async def _follow(self, desired: Desired) -> None:
+        self._serving.set_bounds(desired)
+        try:
+            await self._serve(desired)
+            outcome = self._outcome(desired, Phase.READY)
+        except LifecycleError as exc:
+            _LOG.error("version %d did not come up: %s", desired.version, exc)
+            outcome = self._outcome(desired, Phase.FAILED, exc.code, str(exc))
+        write_observed(self._folder, outcome)
+
+    async def _serve(self, desired: Desired) -> None:
+        release = self._serving.release
+        if release is not None and release.serves(desired):
+            return
+        snapshot = Snapshot(desired.digest, Path(desired.snapshot))
+        compiled = Path(desired.compiled) if desired.compiled else None
+        scorer = await asyncio.to_thread(load_verified, snapshot, compiled)
+        if read_desired(self._folder).generation != desired.generation:
+            # Whoever asked has given up waiting and been told so: then it must not answer after all.
+            scorer.close()
+            raise Conflict("something else was asked for while it was coming up")
+        self._serving.switch(Release(desired, scorer))
+        _LOG.info("version %d of %s answers (%s)", desired.version, desired.model, scorer.kind)
+
+    def _outcome(self, desired: Desired, phase: Phase, code: str = "", error: str = "") -> Observed:
+        outcome = replace(self._start, generation=desired.generation, phase=phase, code=code, error=error)
+        release = self._serving.release
+        if release is None:
+            return outcome
+        now = release.desired
+        return replace(outcome, version=now.version, digest=now.digest, scorer=release.scorer.kind)

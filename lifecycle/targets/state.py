@@ -1,0 +1,176 @@
+"""What a target remembers of its deployments: one folder each, one JSON record in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.errors import Conflict, IntegrityError, NotFound, unknown
+
+_RECORD = "deployment.json"
+_LOCKS = ".locks"  # no deployment name starts with a dot
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRecord:
+    """A deployment as it was last brought up.
+
+    Attributes:
+        spec: What was asked for.
+        status, address, detail, figures: As in :class:`Deployment`.
+    """
+
+    spec: DeploymentSpec
+    status: Status
+    address: str = ""
+    detail: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    def deployment(self, target: str) -> Deployment:
+        """What the target says of it."""
+        spec = self.spec
+        return Deployment(
+            spec.name,
+            target,
+            spec.ref,
+            spec.version,
+            spec.digest,
+            self.status,
+            self.address,
+            self.detail,
+            dict(spec.options),
+            dict(self.figures),
+        )
+
+
+class DeploymentRecords:
+    """The deployments of one target below ``home``.
+
+    ``home/<target>/<name>/`` belongs to the deployment; it exists for everybody else from the moment its
+    record is written, which is the last step of bringing it up.
+    """
+
+    def __init__(self, home: Path, target: str) -> None:
+        self._root = home.absolute() / target
+
+    def path(self, name: str) -> Path:
+        """Where the deployment's own folder is or would be. Raises UsageError for an unusable name."""
+        return self._root / check_deployment_name(name)
+
+    def folder(self, name: str) -> Path:
+        """The deployment's own folder, made when it is not there."""
+        folder = self.path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def find(self, name: str) -> DeploymentRecord | None:
+        """The record, or None.
+
+        Raises:
+            UsageError: an unusable name.
+            IntegrityError: the file is not a record.
+        """
+        path = self.path(name) / _RECORD
+        try:
+            return _from_json(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as exc:
+            raise IntegrityError(f"{path} is not a deployment record any more; undeploy {name!r}") from exc
+
+    def load(self, name: str) -> DeploymentRecord:
+        """The record.
+
+        Raises:
+            NotFound: unknown name; lists the known ones.
+        """
+        record = self.find(name)
+        if record is None:
+            raise NotFound(unknown("deployment", name, self.names()))
+        return record
+
+    def names(self) -> list[str]:
+        """Every deployment, sorted."""
+        return sorted(path.parent.name for path in self._root.glob(f"*/{_RECORD}"))
+
+    def all(self) -> list[DeploymentRecord]:
+        """Every record, by name."""
+        return [record for record in map(self.find, self.names()) if record is not None]
+
+    def save(self, record: DeploymentRecord) -> None:
+        """Write the record; a reader sees the old one or the new one."""
+        write_json(self.folder(record.spec.name) / _RECORD, _as_dict(record))
+
+    def remove(self, name: str) -> None:
+        """Forget the deployment and delete its folder. Idempotent."""
+        folder = self.path(name)
+        (folder / _RECORD).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Be the only one that changes this deployment, across processes; freed by the kernel if we die.
+
+        Raises:
+            Conflict: somebody else is changing it.
+        """
+        check_deployment_name(name)
+        locks = self._root / _LOCKS
+        locks.mkdir(parents=True, exist_ok=True)
+        with (locks / name).open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Conflict(f"somebody else is changing deployment {name!r} right now; try again") from None
+            yield
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` in one step: temporary file in the same folder, sync, rename."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w", encoding="utf-8") as handle:
+        json.dump(value, handle, indent=1, sort_keys=True, allow_nan=False)
+        handle.flush()
+        os.fsync(handle.fileno())
+    aside.replace(path)
+
+
+def _as_dict(record: DeploymentRecord) -> dict[str, Any]:
+    spec = record.spec
+    return {
+        "name": spec.name,
+        "ref": str(spec.ref),
+        "version": spec.version,
+        "digest": spec.digest,
+        "snapshot": str(spec.snapshot),
+        "compiled": None if spec.compiled is None else str(spec.compiled),
+        "options": dict(spec.options),
+        "status": str(record.status),
+        "address": record.address,
+        "detail": record.detail,
+        "figures": dict(record.figures),
+    }
+
+
+def _from_json(text: str) -> DeploymentRecord:
+    fields = json.loads(text)
+    compiled = fields["compiled"]
+    spec = DeploymentSpec(
+        name=fields["name"],
+        ref=ModelRef.parse(fields["ref"]),
+        version=int(fields["version"]),
+        digest=fields["digest"],
+        snapshot=Path(fields["snapshot"]),
+        compiled=None if compiled is None else Path(compiled),
+        options=fields["options"],
+    )
+    return DeploymentRecord(spec, Status(fields["status"]), fields["address"], fields["detail"], fields["figures"])

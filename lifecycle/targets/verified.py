@@ -1,0 +1,57 @@
+"""From a snapshot to a scorer that has been seen to work: checked bytes, loaded, scored once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from lifecycle.domain.model_version import Snapshot
+from lifecycle.errors import DeploymentFailed, IntegrityError, LifecycleError
+from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.scoring.contract import Scorer, row_count, rows_of
+from lifecycle.scoring.golden import golden_batch
+from lifecycle.scoring.load import load_scorer
+
+_LOG = logging.getLogger(__name__)
+
+
+def load_verified(snapshot: Snapshot, compiled: Path | None) -> Scorer:
+    """Load the scorer of exactly these bytes and score the model's own input example with it.
+
+    Raises:
+        IntegrityError: the snapshot's or the compiled scorer's files are not of that digest.
+        DeploymentFailed: it does not load, or cannot score its own example.
+    """
+    SnapshotStore(snapshot.path.parent).verify(snapshot)
+    if compiled is not None:
+        _check_compiled(compiled, snapshot.digest)
+    try:
+        scorer = load_scorer(snapshot.path, compiled)
+        _score_example(scorer, snapshot.path)
+    except LifecycleError:
+        raise
+    except Exception as exc:  # a model's libraries raise whatever they like, row values included
+        _LOG.exception("snapshot %s does not come up", snapshot.digest)
+        raise DeploymentFailed(
+            f"the model does not load or score its input example ({type(exc).__name__})"
+        ) from exc
+    return scorer
+
+
+def _check_compiled(compiled: Path, digest: str) -> None:
+    try:
+        description = json.loads((compiled / "scorer.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise IntegrityError(f"{compiled} holds no compiled scorer ({type(exc).__name__})") from exc
+    if description.get("digest") != digest:
+        raise IntegrityError(f"{compiled} was compiled from other files than the snapshot's")
+
+
+def _score_example(scorer: Scorer, snapshot: Path) -> None:
+    example = golden_batch(snapshot)
+    if example is None:
+        return
+    rows, answers = row_count(example), rows_of(scorer.predict(example))
+    if answers != rows:
+        raise DeploymentFailed(f"the model gives {answers} predictions for the {rows} rows of its input example")

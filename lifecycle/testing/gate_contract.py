@@ -1,0 +1,131 @@
+"""What every gate must do, whoever wrote it: inherit this class and supply the two fixtures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from lifecycle.domain.verdict import Figure, Outcome, Verdict
+from lifecycle.gates.contract import Gate
+from lifecycle.gates.subject import Dataset, Subject
+
+TELLTALE = "planted-5ecret"
+TELLTALE_NUMBER = 918273645.5
+
+
+class GateContract:
+    """Properties of a gate.
+
+    A subclass supplies these fixtures:
+
+    - ``gate``: a gate with its options.
+    - ``subject``: a subject that it passes, with reference and current rows.
+
+    and may say otherwise what the gate cannot do without (:meth:`starved`).
+    """
+
+    def starved(self, subject: Subject) -> Mapping[str, Subject]:
+        """Subjects that the gate has nothing to judge on, by what they lack."""
+        return {
+            "no data at all": with_rows(subject, lambda _: None),
+            "zero rows": with_rows(subject, lambda rows: rows.head(0)),
+            "one row": with_rows(subject, lambda rows: rows.head(1)),
+            "no columns": with_rows(subject, lambda rows: rows[[]]),
+            "nothing but nulls": with_rows(subject, nulls_only),
+        }
+
+    def test_it_passes_what_is_good(self, gate: Gate, subject: Subject) -> None:
+        verdict = gate.evaluate(subject)
+        assert verdict.outcome is Outcome.PASSED, verdict.message
+
+    def test_it_never_passes_for_want_of_data(self, gate: Gate, subject: Subject) -> None:
+        answers = {lack: _answer(gate, starved) for lack, starved in self.starved(subject).items()}
+        assert [lack for lack, outcome in answers.items() if outcome is Outcome.PASSED] == []
+
+    def test_its_verdicts_can_be_recorded_and_read(self, gate: Gate, subject: Subject) -> None:
+        for judged in (subject, *self.starved(subject).values()):
+            try:
+                verdict = gate.evaluate(judged)
+            except Exception:  # noqa: S112  # the runner's part, and not a verdict
+                continue
+            assert_well_formed(gate, verdict)
+
+    def test_it_changes_no_rows(self, gate: Gate, subject: Subject) -> None:
+        seen = [data.frame for data in (subject.reference, subject.current()) if data is not None]
+        before = [frame.copy(deep=True) for frame in seen]
+        gate.evaluate(subject)
+        for frame, copy in zip(seen, before, strict=True):
+            pd.testing.assert_frame_equal(frame, copy)
+
+    def test_it_gives_the_same_answer_twice(self, gate: Gate, subject: Subject) -> None:
+        first, second = (replace(gate.evaluate(subject), seconds=0.0) for _ in range(2))
+        assert first == second
+
+    def test_its_verdict_quotes_no_row(self, gate: Gate, subject: Subject) -> None:
+        for share in (0.001, 0.5):
+            try:
+                verdict = gate.evaluate(with_rows(subject, partial(with_telltales, share=share)))
+            except Exception:  # noqa: S112  # the runner gives no exception's text away
+                continue
+            said = f"{verdict.message} {verdict.reason} {dict(verdict.figures)}"
+            assert TELLTALE not in said
+            assert str(int(TELLTALE_NUMBER)) not in said
+
+    def test_an_unknown_option_is_refused(self, gate: Gate) -> None:
+        with pytest.raises(ValidationError, match="colour"):
+            gate.Options.model_validate({"colour": "red"})
+
+    def test_every_option_is_described(self, gate: Gate) -> None:
+        assert [name for name, field in gate.Options.model_fields.items() if not field.description] == []
+
+
+def with_rows(subject: Subject, change: Callable[[pd.DataFrame], pd.DataFrame | None]) -> Subject:
+    """The subject with its reference and current rows changed; None takes them away."""
+
+    def changed(data: Dataset | None) -> Dataset | None:
+        frame = None if data is None else change(data.frame)
+        return None if data is None or frame is None else replace(data, frame=frame)
+
+    reference, current = changed(subject.reference), changed(subject.current())
+    return replace(subject, load_reference=lambda: reference, load_current=lambda _: current)
+
+
+def nulls_only(rows: pd.DataFrame) -> pd.DataFrame:
+    """As many rows, without a single value."""
+    return pd.DataFrame(None, index=rows.index, columns=rows.columns, dtype=object)
+
+
+def with_telltales(rows: pd.DataFrame, share: float) -> pd.DataFrame:
+    """The rows with a telltale text or number in the first ones of each column."""
+    rows = rows.reset_index(drop=True)
+    planted = rows.index < max(1, int(share * len(rows)))
+    return pd.DataFrame({name: rows[name].astype(object).mask(planted, _telltale(rows[name])) for name in rows})
+
+
+def assert_well_formed(gate: Gate, verdict: Verdict) -> None:
+    """The verdict can go into evidence and onto a screen."""
+    assert verdict.gate == gate.name
+    assert verdict.reason.startswith(f"{gate.name}.")
+    assert verdict.reason == verdict.reason.lower()
+    assert verdict.message
+    assert "\n" not in verdict.message
+    assert all(isinstance(figure, Figure) for figure in verdict.figures.values())
+    json.dumps(dict(verdict.figures), allow_nan=False)
+
+
+def _answer(gate: Gate, subject: Subject) -> Outcome:
+    try:
+        return gate.evaluate(subject).outcome
+    except Exception:  # the runner makes it an ERROR verdict
+        return Outcome.ERROR
+
+
+def _telltale(column: pd.Series[Any]) -> object:
+    return TELLTALE_NUMBER if pd.api.types.is_numeric_dtype(column) else TELLTALE

@@ -1,0 +1,281 @@
+"""What every model registry must do. Inherit, supply the fixtures, run.
+
+::
+
+    class TestMine(RegistryContract):
+        @pytest.fixture
+        def policies(self): ...
+        @pytest.fixture
+        def registry(self, policies, tmp_path): ...
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import Action, LedgerEntry, broken_links
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.policy import PolicyBook
+from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.errors import Conflict, IntegrityError, NotFound, PromotionRefused
+from lifecycle.registry.contract import ModelRegistry
+
+MODEL = "wine"
+
+
+class RegistryContract:
+    """Properties of a registry.
+
+    A subclass supplies these fixtures:
+
+    - ``registry``: a ModelRegistry that holds the model ``wine`` with versions 1 and 2, whose files differ.
+    - ``policies``: the PolicyBook that it decides by. For ``wine`` it has the stages ``staging`` (Staging)
+      and ``production`` (Production, alias ``champion``, after staging), each with at least one gate.
+    """
+
+    guarded = True
+    """Whether the registry itself refuses, whoever asks; where not, what only that can promise isn't asked."""
+
+    def test_says_whether_it_is_guarded(self, registry: ModelRegistry) -> None:
+        assert registry.guarded is self.guarded
+
+    def test_lists_versions_oldest_first(self, registry: ModelRegistry) -> None:
+        assert [v.version for v in registry.versions(MODEL)] == [1, 2]
+        assert registry.get(ModelRef(MODEL, version=2)).uri == "models:/wine/2"
+
+    @pytest.mark.parametrize(
+        "ref",
+        [
+            ModelRef(MODEL, version=3),
+            ModelRef(MODEL, stage="production"),
+            ModelRef(MODEL, alias="champion"),
+            ModelRef(MODEL, stage="prodcution"),
+            ModelRef("no-such-model", version=1),
+        ],
+        ids=str,
+    )
+    def test_what_is_not_there_is_not_found(self, registry: ModelRegistry, ref: ModelRef) -> None:
+        with pytest.raises(NotFound):
+            registry.get(ref)
+
+    def test_an_unknown_model_has_a_near_name(self, registry: ModelRegistry) -> None:
+        for ask in (registry.versions, registry.history):
+            with pytest.raises(NotFound, match="wine"):
+                ask("wein")
+
+    def test_the_same_files_have_the_same_digest_and_others_another(self, registry: ModelRegistry) -> None:
+        first, second = registry.versions(MODEL)
+        snapshot = registry.snapshot(first)
+        assert registry.snapshot(first) == snapshot
+        assert registry.snapshot(first, snapshot.digest) == snapshot
+        assert registry.snapshot(second).digest != snapshot.digest
+        assert (snapshot.path / "MLmodel").is_file()
+
+    def test_other_bytes_than_demanded_are_refused(self, registry: ModelRegistry) -> None:
+        with pytest.raises(IntegrityError):
+            registry.snapshot(registry.get(ModelRef(MODEL, version=1)), "0" * 64)
+
+    def test_without_a_tracked_run_there_is_no_tracked_data(self, registry: ModelRegistry) -> None:
+        assert registry.tracked(registry.get(ModelRef(MODEL, version=1))) is None
+
+    def test_a_refusal_names_the_gates_and_the_command_and_changes_nothing(self, registry: ModelRegistry) -> None:
+        with pytest.raises(PromotionRefused, match="Run: lifecycle gate run models:/wine/1 --stage staging"):
+            registry.promote(PromotionRequest(MODEL, 1, "staging"))
+        assert registry.get(ModelRef(MODEL, version=1)).stage == "None"
+        (entry,) = registry.history(MODEL)
+        assert (entry.action, entry.version) == (Action.REFUSED, 1)
+        assert "lifecycle gate run" in entry.detail
+
+    def test_evidence_promotes_stage_and_alias_together(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        self.promote(registry, policies, 1, "staging")
+        entry = self.promote(registry, policies, 1, "production", reason="it is better", requested_by="ada")
+        assert (entry.action, entry.stage, entry.previous) == (Action.PROMOTED, "production", None)
+        assert entry.digest == registry.snapshot(registry.get(ModelRef(MODEL, version=1))).digest
+        assert (entry.reason, entry.requested_by) == ("it is better", "ada")
+        for ref in (
+            ModelRef(MODEL, stage="production"),
+            ModelRef(MODEL, stage="Production"),
+            ModelRef(MODEL, alias="champion"),
+        ):
+            assert registry.get(ref).version == 1
+        assert registry.get(ModelRef(MODEL, version=1)).aliases == ("champion",)
+        assert registry.history(MODEL)[-1] == entry
+
+    def test_published_evidence_is_what_the_entry_names(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        evidence = registry.publish(self.evidence(registry, policies, 1, "staging"), {"report.md": "# fine"})
+        assert list(registry.evidence(registry.get(ModelRef(MODEL, version=1)))) == [evidence]
+        assert list(registry.evidence(registry.get(ModelRef(MODEL, version=2)))) == []
+        assert registry.promote(PromotionRequest(MODEL, 1, "staging")).evidence_id == evidence.evidence_id
+
+    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR])
+    def test_only_passed_promotes(self, registry: ModelRegistry, policies: PolicyBook, outcome: Outcome) -> None:
+        gate = policies.of(MODEL).stage("staging").gates[0].name
+        evidence = self.evidence(registry, policies, 1, "staging", {gate: outcome})
+        registry.publish(evidence, {})
+        with pytest.raises(PromotionRefused, match=rf"{gate} \({outcome}\)"):
+            registry.promote(PromotionRequest(MODEL, 1, "staging"))
+
+    def test_every_demanded_gate_counts(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        for missing in policies.of(MODEL).stage("staging").gates:
+            evidence = self.evidence(registry, policies, 1, "staging")
+            fewer = tuple(v for v in evidence.verdicts if v.gate != missing.name)
+            registry.publish(replace(evidence, verdicts=fewer), {})
+            with pytest.raises(PromotionRefused, match=rf"{missing.name} \(not run\)"):
+                registry.promote(PromotionRequest(MODEL, 1, "staging"))
+
+    def test_evidence_for_one_version_is_none_for_another(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        registry.publish(self.evidence(registry, policies, 1, "staging"), {})
+        with pytest.raises(PromotionRefused):
+            registry.promote(PromotionRequest(MODEL, 2, "staging"))
+
+    def test_stages_come_in_their_order(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        registry.publish(self.evidence(registry, policies, 1, "production"), {})
+        with pytest.raises(PromotionRefused, match="--stage staging"):
+            registry.promote(PromotionRequest(MODEL, 1, "production"))
+
+    def test_a_stage_holds_one_version(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        self.promote(registry, policies, 1, "staging")
+        entry = self.promote(registry, policies, 2, "staging")
+        assert entry.previous == 1
+        assert [v.stage for v in registry.versions(MODEL)] == ["Archived", "Staging"]
+
+    def test_an_alias_follows_its_stage_when_the_version_goes_elsewhere(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        self.promote(registry, policies, 1, "staging")
+        self.promote(registry, policies, 1, "production")
+        self.promote(registry, policies, 1, "staging")
+        assert registry.get(ModelRef(MODEL, stage="staging")).aliases == ()
+        with pytest.raises(NotFound):
+            registry.get(ModelRef(MODEL, alias="champion"))
+
+    def test_who_expected_another_holder_learns_who_holds_it(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        self.promote(registry, policies, 1, "staging", expected=0)
+        before = registry.history(MODEL)
+        with pytest.raises(Conflict, match="version 1 holds Staging"):
+            self.promote(registry, policies, 2, "staging", expected=0)
+        assert registry.get(ModelRef(MODEL, stage="staging")).version == 1
+        assert registry.history(MODEL) == before
+        assert self.promote(registry, policies, 2, "staging", expected=1).previous == 1
+
+    def test_what_is_so_already_is_not_recorded_again(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        entry = self.promote(registry, policies, 1, "staging")
+        assert registry.promote(PromotionRequest(MODEL, 1, "staging")) == entry
+        assert list(registry.history(MODEL)) == [entry]
+
+    def test_one_key_is_one_entry(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        entry = self.promote(registry, policies, 1, "staging", key="release-7")
+        self.promote(registry, policies, 2, "staging")
+        assert registry.promote(PromotionRequest(MODEL, 1, "staging", key="release-7")) == entry
+        assert registry.get(ModelRef(MODEL, stage="staging")).version == 2
+        with pytest.raises(Conflict, match="release-7"):
+            registry.promote(PromotionRequest(MODEL, 2, "staging", key="release-7"))
+
+    def test_rollback_needs_no_new_evidence(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        first = self.promote(registry, policies, 1, "staging")
+        self.promote(registry, policies, 2, "staging")
+        back = registry.promote(PromotionRequest(MODEL, 1, "staging", Kind.ROLLBACK, reason="errors"))
+        assert (back.action, back.version, back.previous) == (Action.ROLLED_BACK, 1, 2)
+        assert back.digest == first.digest
+        assert registry.get(ModelRef(MODEL, stage="staging")).version == 1
+
+    def test_rollback_goes_only_where_the_stage_was(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        self.promote(registry, policies, 1, "staging")
+        with pytest.raises(PromotionRefused, match="never in staging"):
+            registry.promote(PromotionRequest(MODEL, 2, "staging", Kind.ROLLBACK))
+
+    def test_the_history_is_an_unbroken_chain(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        with pytest.raises(PromotionRefused):
+            registry.promote(PromotionRequest(MODEL, 2, "production"))
+        self.promote(registry, policies, 1, "staging")
+        self.promote(registry, policies, 2, "staging")
+        history = registry.history(MODEL)
+        assert [e.action for e in history] == [Action.REFUSED, Action.PROMOTED, Action.PROMOTED]
+        assert broken_links(history) == []
+
+    def test_of_two_at_once_one_wins_and_the_other_learns_it(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        if not self.guarded:
+            return  # nothing but a guard can promise this
+        for version in (1, 2):
+            registry.publish(self.evidence(registry, policies, version, "staging"), {})
+        start, outcomes = threading.Barrier(2), dict[int, str]()
+
+        def promote(version: int) -> None:
+            start.wait()
+            try:
+                registry.promote(PromotionRequest(MODEL, version, "staging", expected=0))
+                outcomes[version] = "won"
+            except Conflict:
+                outcomes[version] = "lost"
+
+        threads = [threading.Thread(target=promote, args=(version,)) for version in (1, 2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes.values()) == ["lost", "won"]
+        winner = registry.get(ModelRef(MODEL, stage="staging")).version
+        assert outcomes[winner] == "won"
+        assert [v.stage for v in registry.versions(MODEL)].count("Staging") == 1
+
+    # What tests say in one word
+
+    def evidence(
+        self,
+        registry: ModelRegistry,
+        policies: PolicyBook,
+        version: int,
+        stage: str,
+        outcomes: Mapping[str, Outcome] | None = None,
+    ) -> Evidence:
+        """Evidence as the gates would leave it, all PASSED unless ``outcomes`` says otherwise."""
+        policy = policies.of(MODEL).stage(stage)
+        created = datetime.now(UTC) - timedelta(seconds=1)
+        return Evidence(
+            model=MODEL,
+            version=version,
+            stage=policy.name,
+            digest=registry.snapshot(registry.get(ModelRef(MODEL, version=version))).digest,
+            policy_digest=policy.digest,
+            verdicts=_verdicts((g.name for g in policy.gates), outcomes or {}),
+            created_at=created,
+            expires_at=created + policy.max_age,
+            requested_by="contract",
+        )
+
+    def promote(
+        self,
+        registry: ModelRegistry,
+        policies: PolicyBook,
+        version: int,
+        stage: str,
+        **request: Any,
+    ) -> LedgerEntry:
+        """Publish passing evidence and promote; further arguments are fields of the request."""
+        registry.publish(self.evidence(registry, policies, version, stage), {"report.md": "# fine"})
+        return registry.promote(PromotionRequest(MODEL, version, stage, **request))
+
+
+def _verdicts(gates: Iterable[str], outcomes: Mapping[str, Outcome]) -> tuple[Verdict, ...]:
+    return tuple(
+        Verdict(gate, outcomes.get(gate, Outcome.PASSED), f"{gate}.contract", "as the contract says", {"rows": 7})
+        for gate in gates
+    )

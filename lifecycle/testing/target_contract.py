@@ -1,0 +1,226 @@
+"""What every target must do, whoever wrote it: inherit this class and supply the three fixtures."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lifecycle.domain.deployment import DeploymentSpec, Status
+from lifecycle.errors import LifecycleError, NotFound, OptionError, UsageError
+from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.targets.contract import Target
+
+BAD_NAMES = ["", "..", "../x", "a/b", "a;b", "$(id)", "a\\b", "a\0b", ".hidden", "x" * 65, "ünïcode", "a\n"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A version to deploy, rows for it, and pyfunc's predictions for these rows."""
+
+    spec: DeploymentSpec
+    rows: Batch
+    expected: Predictions
+
+
+class TargetContract:
+    """Properties of a target.
+
+    A subclass supplies these fixtures:
+
+    - ``target``: a fresh target in a home of its own, for each test.
+    - ``first``, ``second``: examples with different names and digests, whose models take the same rows and
+      answer them differently, with whatever options the target needs.
+    """
+
+    @pytest.fixture(autouse=True)
+    def _nothing_left_running(self, target: Target) -> Iterator[None]:
+        yield
+        for deployment in target.list():
+            target.undeploy(deployment.name)
+
+    def test_what_is_deployed_answers_with_the_models_own_predictions(
+        self, target: Target, first: Example
+    ) -> None:
+        deployment = target.deploy(first.spec)
+        assert deployment.status is Status.READY
+        assert (deployment.name, deployment.target) == (first.spec.name, target.name)
+        assert (deployment.version, deployment.digest) == (first.spec.version, first.spec.digest)
+        assert deployment.ref == first.spec.ref
+        assert deployment.address
+        assert same_predictions(target.predict(first.spec.name, first.rows), first.expected)
+
+    def test_the_same_digest_again_changes_nothing(self, target: Target, first: Example) -> None:
+        before = target.deploy(first.spec)
+        assert target.deploy(first.spec) == before
+        assert [d.name for d in target.list()] == [first.spec.name]
+        assert same_predictions(target.predict(first.spec.name, first.rows), first.expected)
+
+    def test_a_new_version_replaces_the_old_one(self, target: Target, first: Example, second: Example) -> None:
+        target.deploy(first.spec)
+        replaced = target.deploy(in_place_of(first, second))
+        assert (replaced.status, replaced.digest) == (Status.READY, second.spec.digest)
+        assert target.describe(first.spec.name).version == second.spec.version
+        assert same_predictions(target.predict(first.spec.name, second.rows), second.expected)
+
+    def test_there_is_an_answer_at_every_moment_of_a_replacement(
+        self, target: Target, first: Example, second: Example
+    ) -> None:
+        target.deploy(first.spec)
+        with hammer(target, first.spec.name, first.rows) as answers:
+            for spec in (in_place_of(first, second), first.spec) * 2:
+                target.deploy(spec)
+        assert answers.failures == []
+        assert len(answers.predictions) > 0
+        strangers = [
+            p
+            for p in answers.predictions
+            if not (same_predictions(p, first.expected) or same_predictions(p, second.expected))
+        ]
+        assert strangers == []
+
+    def test_a_snapshot_whose_files_changed_is_refused_and_the_old_version_still_answers(
+        self, target: Target, first: Example, second: Example, tmp_path: Path
+    ) -> None:
+        before = target.deploy(first.spec)
+        with pytest.raises(LifecycleError):
+            target.deploy(broken(in_place_of(first, second), tmp_path))
+        assert same_predictions(target.predict(first.spec.name, first.rows), first.expected)
+        after = target.describe(first.spec.name)
+        assert (after.status, after.version, after.digest) == (Status.READY, before.version, before.digest)
+
+    def test_the_old_version_can_be_replaced_after_a_failed_replacement(
+        self, target: Target, first: Example, second: Example, tmp_path: Path
+    ) -> None:
+        target.deploy(first.spec)
+        with pytest.raises(LifecycleError):
+            target.deploy(broken(in_place_of(first, second), tmp_path))
+        assert target.deploy(in_place_of(first, second)).digest == second.spec.digest
+        assert same_predictions(target.predict(first.spec.name, second.rows), second.expected)
+
+    def test_a_first_deployment_that_fails_leaves_nothing_behind(
+        self, target: Target, first: Example, tmp_path: Path
+    ) -> None:
+        with pytest.raises(LifecycleError):
+            target.deploy(broken(first.spec, tmp_path))
+        assert list(target.list()) == []
+        with pytest.raises(NotFound):
+            target.describe(first.spec.name)
+        assert target.deploy(first.spec).status is Status.READY
+
+    def test_taking_down_is_idempotent_and_final(self, target: Target, first: Example) -> None:
+        target.deploy(first.spec)
+        target.undeploy(first.spec.name)
+        target.undeploy(first.spec.name)
+        target.undeploy("never-was")
+        assert list(target.list()) == []
+        with pytest.raises(NotFound):
+            target.predict(first.spec.name, first.rows)
+
+    def test_deployments_are_listed_by_name_and_described_one_by_one(
+        self, target: Target, first: Example, second: Example
+    ) -> None:
+        assert list(target.list()) == []
+        for example in (first, second):
+            target.deploy(example.spec)
+        listed = target.list()
+        assert [d.name for d in listed] == sorted([first.spec.name, second.spec.name])
+        assert [target.describe(d.name) for d in listed] == list(listed)
+
+    def test_an_unknown_name_is_answered_with_the_known_ones(self, target: Target, first: Example) -> None:
+        target.deploy(first.spec)
+        for ask in (target.describe, lambda name: target.predict(name, first.rows)):
+            with pytest.raises(NotFound, match=first.spec.name):
+                ask("nobody")
+
+    def test_an_unknown_option_is_refused_with_the_known_ones_and_changes_nothing(
+        self, target: Target, first: Example
+    ) -> None:
+        with pytest.raises(OptionError, match=r"unknown option 'colour'.*Known: "):
+            target.deploy(replace(first.spec, options={**first.spec.options, "colour": "red"}))
+        assert list(target.list()) == []
+
+    @pytest.mark.parametrize("name", BAD_NAMES)
+    def test_a_name_that_is_not_safe_as_a_file_name_is_refused(
+        self, target: Target, first: Example, name: str
+    ) -> None:
+        calls = (
+            lambda: target.deploy(replace(first.spec, name=name)),
+            lambda: target.describe(name),
+            lambda: target.undeploy(name),
+            lambda: target.predict(name, first.rows),
+        )
+        for call in calls:
+            with pytest.raises(UsageError):
+                call()
+
+    def test_its_help_names_it_and_every_option_in_use(self, target: Target, first: Example) -> None:
+        assert target.name in target.help
+        assert [key for key in first.spec.options if key not in target.help] == []
+
+
+def in_place_of(old: Example, new: Example) -> DeploymentSpec:
+    """The new version under the old one's name and options."""
+    return replace(new.spec, name=old.spec.name, options=old.spec.options)
+
+
+def broken(spec: DeploymentSpec, folder: Path) -> DeploymentSpec:
+    """The same spec with a snapshot, manifest and all, whose largest file lost half of its bytes."""
+    copy = Path(shutil.copytree(spec.snapshot, folder / "broken" / spec.digest))
+    for beside in spec.snapshot.parent.glob(f"{spec.digest}.*"):
+        shutil.copy(beside, copy.parent)
+    victim = max((path for path in copy.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    victim.chmod(0o600)
+    victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
+    return replace(spec, snapshot=copy)
+
+
+def same_predictions(answer: Predictions, expected: Predictions) -> bool:
+    """Equal shape and, within 1e-6 relative, equal values."""
+    if isinstance(expected, Mapping) or isinstance(answer, Mapping):
+        return (
+            isinstance(expected, Mapping)
+            and isinstance(answer, Mapping)
+            and list(answer) == list(expected)
+            and all(same_predictions(answer[name], expected[name]) for name in expected)
+        )
+    if answer.shape != expected.shape:
+        return False
+    if expected.dtype.kind in "fc":
+        return bool(np.allclose(answer.astype(float), expected, rtol=1e-6, atol=1e-7, equal_nan=True))
+    return bool(np.array_equal(answer, expected))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a client that never stops asking got."""
+
+    predictions: list[Predictions]
+    failures: list[Exception]
+
+
+@contextmanager
+def hammer(target: Target, name: str, rows: Batch) -> Iterator[Answers]:
+    """Ask for predictions without pause, in a thread, until the block ends."""
+    answers, done = Answers([], []), threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                answers.predictions.append(target.predict(name, rows))
+            except Exception as exc:  # every failure counts, of whatever kind
+                answers.failures.append(exc)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        asking.join()

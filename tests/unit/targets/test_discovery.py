@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lifecycle.errors import Conflict, NotFound, Unavailable
+from lifecycle.targets.discovery import known_targets, load_target
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Pretend that a package is installed that declares these targets."""
+
+    def install(package: str, *targets: str) -> None:
+        info = tmp_path / f"{package}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text("[lifecycle.targets]\n" + "\n".join(targets) + "\n")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return install
+
+
+def test_the_built_in_targets_are_known():
+    assert {"rest", "batch", "edge"} <= set(known_targets())
+
+
+def test_a_target_is_constructed_with_its_home(tmp_path):
+    assert load_target("rest", tmp_path).name == "rest"
+
+
+def test_an_unknown_target_is_answered_with_the_nearest_and_all_known_ones(tmp_path):
+    with pytest.raises(NotFound, match=r"unknown target 'rets'; did you mean 'rest'\? Known: batch, edge, rest"):
+        load_target("rets", tmp_path)
+
+
+def test_a_third_partys_target_is_found_by_name(install, tmp_path):
+    install("third", "here = lifecycle.targets.memory_target:MemoryTarget")
+    assert "here" in known_targets()
+    assert load_target("here", tmp_path).name == "memory"
+
+
+@pytest.mark.parametrize("value", ["no_such_module:X", "lifecycle.targets.memory_target:NoSuchTarget"])
+def test_a_target_that_cannot_be_imported_says_what_to_install(install, tmp_path, value):
+    install("third", f"broken = {value}")
+    assert "broken" in known_targets()
+    with pytest.raises(Unavailable, match=r"'broken' cannot be loaded .*pip install --upgrade third"):
+        load_target("broken", tmp_path)
+
+
+def test_a_name_that_two_packages_claim_is_refused(install, tmp_path):
+    install("third", "rest = lifecycle.targets.memory_target:MemoryTarget")
+    with pytest.raises(Conflict, match="'rest' is defined more than once"):
+        load_target("rest", tmp_path)
+
+
+def test_loading_the_rest_target_imports_no_server_and_no_runtime():
+    code = (
+        "import sys, pathlib; from lifecycle.targets.discovery import load_target\n"
+        "load_target('rest', pathlib.Path('.')).help\n"
+        "print([m for m in ('starlette', 'uvicorn', 'onnxruntime', 'mlflow', 'pandas') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
