@@ -35,10 +35,11 @@ def console(stderr: bool = False) -> Console:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """A table as wide as the terminal; outcomes in colour. Cells are text, never markup."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns, title=title, title_justify="left", expand=False)
+    headers = [Column(name, overflow="fold") for name in columns]  # paths and URLs are there to be copied
+    table = Table(*headers, title=title, title_justify="left")
     for row in rows:
         cells = ["" if cell is None else str(cell) for cell in row]
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in cells))

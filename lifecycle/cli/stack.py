@@ -84,9 +84,7 @@ def status(config: Path | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.option(
-    "--every", "every_s", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds."
-)
+@click.option("--every", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds.")
 @click.option("--until-idle", is_flag=True, help="End when there is nothing left to follow.")
 @click.pass_obj
 def follow(config: Path | None, every: float, until_idle: bool) -> None:

@@ -46,7 +46,7 @@ def load_config(environ: Mapping[str, str], cwd: Path, explicit: Path | None = N
     content = _read(file) if file else LifecycleFile()
     return Config(
         file=file,
-        policies=content.as_policies(),
+        policies=content.as_policies(file.parent if file else cwd),
         home=Path(environ.get("LIFECYCLE_HOME") or Path.home() / ".mlflow-lifecycle").absolute(),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -23,6 +24,13 @@ class GateEntry(Strict):
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
+
+    def as_spec(self, folder: Path) -> GateSpec:
+        """The domain's own form, with the path of current data made absolute."""
+        options = dict(self.options)
+        if isinstance(options.get("current"), str):
+            options["current"] = str(folder / options["current"])
+        return GateSpec(self.name, options)
 
 
 def _gate_entry(item: Any) -> Any:
@@ -75,14 +83,14 @@ class Stages(Strict):
             seen.append(stage)
             stage = self.stages[stage].after if stage in self.stages else None
 
-    def as_policy(self) -> ModelPolicy:
-        """The domain's own form."""
+    def as_policy(self, folder: Path) -> ModelPolicy:
+        """The domain's own form; relative paths start from ``folder``."""
         return ModelPolicy(
             tuple(
                 StagePolicy(
                     name=name,
                     stage=stage.stage,
-                    gates=tuple(GateSpec(gate.name, gate.options) for gate in stage.gates),
+                    gates=tuple(gate.as_spec(folder) for gate in stage.gates),
                     alias=stage.alias,
                     after=stage.after,
                     max_age=timedelta(days=stage.max_age_days),
@@ -118,8 +126,9 @@ class LifecycleFile(Strict):
     models: dict[str, Stages] = Field(default_factory=dict, description="By registered model.")
     defaults: Stages = Field(default=BUILT_IN, description="For models with no entry of their own.")
 
-    def as_policies(self) -> PolicyBook:
-        """The domain's own form."""
+    def as_policies(self, folder: Path) -> PolicyBook:
+        """The domain's own form; relative paths start from ``folder``."""
         return PolicyBook(
-            self.defaults.as_policy(), {name: stages.as_policy() for name, stages in self.models.items()}
+            self.defaults.as_policy(folder),
+            {name: stages.as_policy(folder) for name, stages in self.models.items()},
         )

@@ -45,7 +45,10 @@ def _to_float(column: Column, values: Array) -> Array:
         return values.astype(column.dtype)
     if values.dtype.kind == "O":
         _demand(column, values, lambda v: _is_missing(v) or (_is_number(v) and not isinstance(v, bool)))
-        return np.array([np.nan if v is None else v for v in values], dtype=column.dtype)
+        try:
+            return np.array([np.nan if v is None else v for v in values], dtype=column.dtype)
+        except OverflowError:  # an integer of more than 308 digits
+            raise InvalidInput(f"column {column.name!r} holds a number beyond {column.type}") from None
     raise _wrong_type(column, 0) if len(values) else InvalidInput("no rows")
 
 

@@ -1,6 +1,6 @@
 """Compile a snapshot to ONNX, and prove that it answers as before.
 
-The result is a cache entry named by the snapshot's digest: ``<cache>/<digest>/{model.onnx, scorer.json}``.
+The result is a cache entry: ``<cache>/<digest>-<format>/{model.onnx, scorer.json}``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from lifecycle.scoring.golden import golden_batch
 from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Of ``scorer.json`` and of the conversion: raise it when either changes, and old entries are left alone."""
 
 TOLERANCE = 1e-6
 """Largest difference, relative for values above 1, that still counts as the same prediction: the compiled
@@ -49,7 +52,7 @@ def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None)
     Raises:
         NotCompilable: no converter for it, no rows to prove parity on, or the answers differ.
     """
-    done = cache / snapshot.digest
+    done = cache / f"{snapshot.digest}-{FORMAT}"
     if (done / "scorer.json").is_file():
         return done
     cache.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.scoring.signature import Signature
+from lifecycle.scoring.signature import InvalidInput, Signature
 
 Batch = Mapping[str, NDArray[Any]]
 """Input arrays by column name, first axis the rows. A tensor model has the one column of its signature.
@@ -44,6 +44,13 @@ class Scorer(Protocol):
     def close(self) -> None:
         """Release the model. Idempotent."""
         ...
+
+
+def demand_columns(batch: Batch, signature: Signature) -> None:
+    """Raises InvalidInput unless the batch has every column of the signature."""
+    lacking = [repr(name) for name in signature.names if name not in batch]
+    if lacking:
+        raise InvalidInput(f"the rows lack column(s) {', '.join(lacking)}")
 
 
 def row_count(batch: Batch) -> int:

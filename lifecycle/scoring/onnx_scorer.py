@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from lifecycle.scoring.contract import Batch, Predictions, row_count
-from lifecycle.scoring.signature import InvalidInput, Signature
+from lifecycle.scoring.contract import Batch, Predictions, demand_columns, row_count
+from lifecycle.scoring.signature import Signature
 
 MISSING_TEXT = "nan"
 """What a missing text becomes: ONNX strings have no missing value, and skl2onnx spells an encoder's own
@@ -48,12 +48,10 @@ class OnnxScorer:
 
     def predict(self, batch: Batch) -> Predictions:
         """Score a batch."""
-        try:
-            feed = {c.name or "input": _feed(batch[c.name]) for c in self._signature.inputs}
-        except KeyError as exc:
-            raise InvalidInput(f"the rows lack column {exc.args[0]!r}") from None
+        demand_columns(batch, self._signature)
         if row_count(batch) == 0:  # which some of ONNX Runtime's operators refuse
             return np.empty((0, *self._row_shape), self._dtype)
+        feed = {c.name or "input": _feed(batch[c.name]) for c in self._signature.inputs}
         answer: NDArray[Any] = self._session.run([self._output], feed)[0]
         return answer.astype(self._dtype, copy=False)
 

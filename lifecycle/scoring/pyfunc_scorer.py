@@ -9,9 +9,10 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 
-from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.scoring.contract import Batch, Predictions, demand_columns, row_count
 from lifecycle.scoring.frames import frame_from_batch
-from lifecycle.scoring.signature import Signature
+from lifecycle.scoring.golden import golden_batch
+from lifecycle.scoring.signature import InvalidInput, Signature
 
 
 class PyfuncScorer:
@@ -20,6 +21,7 @@ class PyfuncScorer:
     kind = "pyfunc"
 
     def __init__(self, snapshot: Path) -> None:
+        self._snapshot = snapshot
         self._signature = Signature.from_snapshot(snapshot)
         self._model: Any = mlflow.pyfunc.load_model(str(snapshot), suppress_warnings=True)
 
@@ -30,10 +32,23 @@ class PyfuncScorer:
 
     def predict(self, batch: Batch) -> Predictions:
         """Score a batch."""
+        demand_columns(batch, self._signature)
+        if row_count(batch) == 0:  # which scikit-learn refuses
+            return self._none()
         if self._signature.is_tensor:
             tensors = dict(batch)
             return _normalised(self._model.predict(tensors if len(tensors) > 1 else tensors.popitem()[1]))
         return _normalised(self._model.predict(frame_from_batch(batch)))
+
+    def _none(self) -> Predictions:
+        """The answer to no rows, in the shape of the answer to the model's input example."""
+        example = golden_batch(self._snapshot)
+        if example is None or not row_count(example):
+            raise InvalidInput("there are no rows to score")
+        answer = self.predict(example)
+        if isinstance(answer, np.ndarray):
+            return answer[:0]
+        return {name: values[:0] for name, values in answer.items()}
 
     def close(self) -> None:
         """Release the model. Idempotent."""

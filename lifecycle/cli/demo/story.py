@@ -57,14 +57,18 @@ def tell(keep: bool, json_file: Path | None) -> bool:
     console = Console(file=sys.stderr, highlight=False)
     project = find_project(Path.cwd())
     started = time.monotonic()
-    with _home() as home, _stopped_by_signals(), _running(Scene(home, project), console) as scene:
+    home = Path(tempfile.mkdtemp(prefix="lifecycle-demo-"))
+    with _stopped_by_signals(), _running(Scene(home, project), console) as scene:
         rows = list(_act(scene, console))
         _show(rows, time.monotonic() - started)
         if json_file:
             json_file.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
         if keep:
             _wait_for_interrupt(scene, console)
-    return len(rows) == len(STEPS) and all(row.as_expected for row in rows)
+    well = len(rows) == len(STEPS) and all(row.as_expected for row in rows)
+    if well:  # otherwise its logs are where to look
+        shutil.rmtree(home, ignore_errors=True)
+    return well
 
 
 def _act(scene: Scene, console: Console) -> Iterator[Row]:
@@ -100,15 +104,6 @@ def _show(rows: list[Row], seconds: float) -> None:
     )
     well = sum(row.as_expected for row in rows)
     console().print(f"{well} of {len(STEPS)} steps went as expected, in {seconds:.0f} s.", markup=False)
-
-
-@contextmanager
-def _home() -> Iterator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="lifecycle-demo-"))
-    try:
-        yield home
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager

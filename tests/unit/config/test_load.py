@@ -112,6 +112,12 @@ def test_where_the_current_data_lies_is_no_demand(tmp_path):
     assert digest("monday.parquet") == digest("tuesday.parquet")
 
 
+def test_a_relative_path_of_current_data_starts_from_the_file(tmp_path):
+    text = GOOD.replace("max_drifted_share: 0.2", "current: data/july.parquet")
+    drift = loaded(tmp_path, text).policies.of("flights-delay").stage("production").gates[1]
+    assert drift.options["current"] == str(tmp_path / "data" / "july.parquet")
+
+
 def test_a_changed_threshold_is_another_policy(tmp_path):
     def digest(share):
         text = GOOD.replace("0.2", str(share))

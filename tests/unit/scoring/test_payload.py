@@ -89,6 +89,7 @@ def test_no_rows_are_an_empty_batch(content):
         b'{"dataframe_records": [{"a": 1e400, "b": 1}]}',
         b'{"dataframe_records": [{"a": ' + b"1" * 5000 + b', "b": 1}]}',
         b'{"dataframe_records": [{"a": "1", "b": 1}]}',
+        b'{"dataframe_records": [{"a": null, "b": 1}, {"a": 1' + b"0" * 400 + b', "b": 1}]}',
         b'{"dataframe_records": [{"a": 1, "b": 1.5}]}',
         b'{"dataframe_records": [{"a": 1, "b": true}]}',
         b'{"dataframe_records": [{"a": 1, "b": 9223372036854775808}]}',

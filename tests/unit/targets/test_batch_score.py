@@ -53,8 +53,8 @@ def test_a_row_that_the_scorer_refuses_is_rejected_alone():
     assert scored.predictions.to_pydict() == {"prediction": [2.0, 6.0]}
     assert scored.rejected.to_pydict() == {
         "file": ["rows.parquet"] * 3,
-        "row": [15, 12, 14],
-        "reason": ["wrong_number_of_cells", "refused_by_model", "refused_by_model"],
+        "row": [12, 14, 15],
+        "reason": ["refused_by_model", "refused_by_model", "wrong_number_of_cells"],
         "column": [None] * 3,
     }
 
@@ -67,8 +67,8 @@ def test_rows_that_do_not_fit_and_rows_that_are_refused_are_told_apart():
     told = scored.rejected.to_pydict()
     assert list(zip(told["row"], told["reason"], told["column"], strict=True)) == [
         (12, "unfit_value", "x"),
-        (14, "unfit_value", "id"),
         (13, "refused_by_model", None),
+        (14, "unfit_value", "id"),
     ]
 
 

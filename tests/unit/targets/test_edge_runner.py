@@ -64,7 +64,8 @@ def compiled(tmp_path) -> Path:
     folder = tmp_path / "compiled"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(onnx_model())
-    description = {"digest": "0" * 64, "signature": SIGNATURE.as_dict(), "output": "sum", "dtype": "float64"}
+    description = {"digest": "0" * 64, "signature": SIGNATURE.as_dict(), "output": "sum"}
+    description |= {"dtype": "float64", "row_shape": [1]}
     (folder / "scorer.json").write_text(json.dumps(description))
     return folder
 

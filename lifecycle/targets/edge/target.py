@@ -1,0 +1,127 @@
+"""The edge target: a deployment is a bundle, proven to answer as the model does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
+from lifecycle.domain.model_version import Snapshot
+from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavailable
+from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.targets.edge.options import EdgeOptions
+from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
+
+
+class EdgeTarget:
+    """Writes bundles for devices.
+
+    Args:
+        home: Folder for the deployments' records.
+    """
+
+    name = "edge"
+    follows = False
+    help = f"""\
+edge: pack a compiled version into one .zip file that runs with Python, numpy and onnxruntime alone.
+
+The bundle holds the ONNX model, a runner, golden rows and a manifest with the digest of each; building it again
+gives the same bytes. Before it counts, its own runner must give the model's predictions in a bare process.
+
+{EdgeOptions.describe()}
+
+Example: mlflow deployments create -t lifecycle:/edge --name gate-7 -m models:/flights-delay/Production
+           -C output=flights.zip
+On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.csv"""
+
+    def __init__(self, home: Path) -> None:
+        self._records = DeploymentRecords(home, self.name)
+
+    def deploy(self, spec: DeploymentSpec) -> Deployment:
+        """Build the bundle, prove it, and let it appear.
+
+        Raises:
+            OptionError: an option is unknown or malformed.
+            IntegrityError: the snapshot has changed.
+            Conflict: the name is being worked on, or the file is there and not this deployment's.
+            DeploymentFailed: the version has no compiled form or no golden rows, or the bundle answers
+                differently. The file, if there is one, is the old one.
+        """
+        from lifecycle.targets.edge.make import make_bundle
+
+        with self._records.lock(spec.name):
+            bundle = EdgeOptions.parse(spec.options).bundle
+            SnapshotStore(spec.snapshot.parent).verify(Snapshot(spec.digest, spec.snapshot))
+            content = make_bundle(spec)
+            _put(bundle, content, self._records.find(spec.name))
+            figures = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            record = DeploymentRecord(spec, Status.READY, address=str(bundle), figures=figures)
+            self._records.save(record)
+            return record.deployment(self.name)
+
+    def describe(self, name: str) -> Deployment:
+        """Raises NotFound for an unknown name."""
+        return self._described(self._records.load(name))
+
+    def list(self) -> Sequence[Deployment]:
+        """Every deployment, by name."""
+        return [self._described(record) for record in self._records.all()]
+
+    def undeploy(self, name: str) -> None:
+        """Forget the deployment. Its bundle belongs to the user and stays."""
+        with self._records.lock(name):
+            self._records.remove(name)
+
+    def predict(self, name: str, rows: Batch) -> Predictions:
+        """Score rows with the bundle's own code and bytes, in this process."""
+        from lifecycle.scoring.signature import InvalidInput
+        from lifecycle.targets.edge.runner import BundleRefused, RowsRefused, Runner
+
+        bundle = Path(self._records.load(name).address)
+        try:
+            return Runner(bundle).predict(rows)
+        except RowsRefused as exc:
+            raise InvalidInput(str(exc)) from exc
+        except BundleRefused as exc:
+            raise IntegrityError(f"{bundle}: {exc}; deploy it again") from exc
+        except OSError as exc:
+            raise Unavailable(f"cannot read {bundle}: {exc.strerror}; deploy it again") from exc
+
+    def _described(self, record: DeploymentRecord) -> Deployment:
+        """As recorded, unless its bundle has gone since."""
+        if not Path(record.address).is_file():
+            record = replace(record, status=Status.FAILED, detail="its bundle is gone; deploy it again")
+        return record.deployment(self.name)
+
+
+def _put(bundle: Path, content: bytes, before: DeploymentRecord | None) -> None:
+    """Let the bundle appear, unless it is there already; only this deployment's own old one is replaced."""
+    try:
+        if bundle.exists():
+            if bundle.read_bytes() == content:
+                return
+            if before is None or before.address != str(bundle):
+                raise Conflict(
+                    f"{bundle} is there already and not this deployment's; remove it or give another name"
+                )
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        _write(bundle, content)
+    except OSError as exc:
+        raise DeploymentFailed(f"cannot write {bundle}: {exc.strerror}") from exc
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole and on the disk, or not at all."""
+    aside = path.with_name(f".{path.name}.unfinished")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
