@@ -1,0 +1,70 @@
+"""Reading what a client put into a reserved tag. Nothing in it is trusted: shape, size and addressee count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.errors import UsageError
+from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
+
+_Record = TypeVar("_Record", Evidence, PromotionRequest)
+
+_MAX_REQUEST_CHARS = 8_000
+_MAX_TEXT_CHARS = {"reason": 1_000, "requested_by": 256, "key": 128, "stage": 250}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def read_evidence(text: str, model: str, version: int, stage: str) -> Evidence:
+    """Evidence for exactly this version and stage.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if len(text) > MAX_EVIDENCE_CHARS:
+        raise UsageError(f"evidence of {len(text)} characters; {MAX_EVIDENCE_CHARS} are allowed")
+    evidence = _read(Evidence.from_json, text, "evidence")
+    if (evidence.model, evidence.version, evidence.stage) != (model, version, stage):
+        raise UsageError(f"this evidence does not speak of version {version} of {model} for {stage}")
+    digests = (evidence.digest, evidence.policy_digest)
+    if not all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests):
+        raise UsageError("evidence names its snapshot and its policy by sha256 digests in hex")
+    texts = [evidence.requested_by, *(t for v in evidence.verdicts for t in (v.gate, v.reason, v.message))]
+    if not all(isinstance(t, str) for t in texts) or not isinstance(evidence.run_id, str | None):
+        raise UsageError("evidence holds text where text belongs")
+    return evidence
+
+
+def read_request(text: str, model: str, version: int) -> PromotionRequest:
+    """A promotion request for exactly this version.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if len(text) > _MAX_REQUEST_CHARS:
+        raise UsageError(f"a promotion request of {len(text)} characters; {_MAX_REQUEST_CHARS} are allowed")
+    request = _read(PromotionRequest.from_json, text, "a promotion request")
+    if (request.model, request.version) != (model, version):
+        raise UsageError(f"this request does not speak of version {version} of {model}")
+    for name, limit in _MAX_TEXT_CHARS.items():
+        value = getattr(request, name)
+        if not isinstance(value, str) or len(value) > limit:
+            raise UsageError(f"{name} of a promotion request is text of at most {limit} characters")
+    if not isinstance(request.expected, int | None):
+        raise UsageError("expected of a promotion request is a version, 0 for none, or null")
+    return request
+
+
+def _read(parse: Callable[[str], _Record], text: str, what: str) -> _Record:
+    """Parse, and demand the canonical spelling: then every field has the type that it is written back as."""
+    try:
+        record = parse(text)
+        canonical = record.to_json()
+    except (ValueError, TypeError, OverflowError, RecursionError) as exc:
+        raise UsageError(f"the tag does not hold {what}: {type(exc).__name__}") from exc
+    if canonical != text:
+        raise UsageError(f"the tag does not hold {what} in canonical JSON")
+    return record

@@ -1,0 +1,84 @@
+"""One MLflow run for each gate run: figures as metrics, verdicts as tags, reports as artifacts."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from lifecycle.domain.evidence import Evidence
+
+_MAX_METRICS, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # of one log_batch call
+_NOT_IN_METRIC_NAMES = re.compile(r"[^\w\-. :/]")
+
+
+def log_gate_run(client: MlflowClient, evidence: Evidence, documents: Mapping[str, str]) -> str:
+    """Log evidence and reports to a new run of the experiment ``lifecycle/<model>``.
+
+    Returns:
+        The run's id. A run that could not be completed is marked FAILED.
+    """
+    experiment_id = _experiment_id(client, f"lifecycle/{evidence.model}")
+    run = client.create_run(experiment_id, run_name=f"{evidence.stage} v{evidence.version}")
+    run_id: str = run.info.run_id
+    try:
+        client.log_batch(
+            run_id,
+            metrics=list(_metrics(evidence))[:_MAX_METRICS],
+            params=list(_params(evidence))[:_MAX_PARAMS],
+            tags=list(_tags(evidence))[:_MAX_TAGS],
+        )
+        for file_name, text in documents.items():
+            client.log_text(run_id, text, file_name)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            created: str = client.create_experiment(name)
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)  # another gate run made it meanwhile
+        else:
+            return created
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    found: str = experiment.experiment_id
+    return found
+
+
+def _metrics(evidence: Evidence) -> Iterator[Metric]:
+    now_ms = int(time.time() * 1000)
+    for verdict in evidence.verdicts:
+        figures = {**verdict.figures, "seconds": verdict.seconds}
+        for figure, value in figures.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                name = _NOT_IN_METRIC_NAMES.sub("_", f"{verdict.gate}.{figure}")[:250]
+                yield Metric(name, float(value), now_ms, 0)
+
+
+def _params(evidence: Evidence) -> Iterator[Param]:
+    yield Param("snapshot", evidence.digest)
+    yield Param("policy", evidence.policy_digest)
+    for role, fingerprint in evidence.data.items():
+        yield Param(_NOT_IN_METRIC_NAMES.sub("_", f"data.{role}"), fingerprint)
+
+
+def _tags(evidence: Evidence) -> Iterator[RunTag]:
+    yield RunTag("lifecycle.model_version", f"models:/{evidence.model}/{evidence.version}")
+    yield RunTag("lifecycle.stage", evidence.stage)
+    yield RunTag("lifecycle.outcome", str(evidence.outcome))
+    for verdict in evidence.verdicts:
+        yield RunTag(f"lifecycle.gate.{verdict.gate}", str(verdict.outcome))

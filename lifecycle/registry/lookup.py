@@ -1,0 +1,44 @@
+"""Which version a reference means, among a model's versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.policy import ModelPolicy
+from lifecycle.errors import NotFound
+
+_UNGUARDED = {"staging": "Staging", "production": "Production"}
+
+
+def version_meant(ref: ModelRef, versions: Sequence[ModelVersion], policy: ModelPolicy) -> ModelVersion:
+    """The version that ``ref`` names; the newest where a stage holds several.
+
+    Args:
+        versions: All of the model's, oldest first.
+
+    Raises:
+        NotFound: no such version or stage, or nothing in it.
+    """
+    if ref.version is not None:
+        held = [v for v in versions if v.version == ref.version]
+    elif ref.alias is not None:
+        held = [v for v in versions if ref.alias in v.aliases]
+    else:
+        stage = _mlflow_stage(ref.stage or "", policy)
+        held = [v for v in versions if v.stage == stage]
+    if not held:
+        known = ", ".join(f"{v.version} ({v.stage})" for v in versions[-10:]) or "none"
+        raise NotFound(f"{ref} holds no version. Versions of {ref.name}: {known}")
+    return held[-1]
+
+
+def _mlflow_stage(word: str, policy: ModelPolicy) -> str:
+    """MLflow's stage for the policy's word or MLflow's own, in any letter case."""
+    try:
+        return policy.stage(word).stage
+    except NotFound:
+        if word.lower() in _UNGUARDED:
+            return _UNGUARDED[word.lower()]
+        raise

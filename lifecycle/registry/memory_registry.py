@@ -1,0 +1,134 @@
+"""A registry in this process's memory, for tests and for trying things out. Passes the same contract."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.model_ref import ModelRef, check_model_name
+from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.policy import PolicyBook, StagePolicy
+from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.errors import NotFound, PromotionRefused, unknown
+from lifecycle.registry.lookup import version_meant
+from lifecycle.registry.ruling import UNAUTHENTICATED, Standing, rule
+from lifecycle.registry.snapshot import SnapshotStore
+
+
+class MemoryRegistry:
+    """Models by name, each a list of versions; one lock around every write."""
+
+    guarded = True
+
+    def __init__(self, snapshots: SnapshotStore, policies: PolicyBook, clock: Callable[[], datetime]) -> None:
+        self._snapshots = snapshots
+        self._policies = policies
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._versions: dict[str, list[ModelVersion]] = {}
+        self._files: dict[tuple[str, int], Path] = {}
+        self._tracked: dict[str, TrackedData] = {}
+        self._evidence: dict[str, list[Evidence]] = {}
+        self._ledger: dict[str, list[LedgerEntry]] = {}
+        self.documents: dict[str, Mapping[str, str]] = {}
+        """Published reports, by evidence id."""
+
+    def add(self, model: str, folder: Path, tracked: TrackedData | None = None) -> ModelVersion:
+        """Register the next version of a model, whose files are (and stay) in ``folder``."""
+        with self._lock:
+            versions = self._versions.setdefault(check_model_name(model), [])
+            number = len(versions) + 1
+            run_id = f"{model}-{number}" if tracked else None
+            version = ModelVersion(
+                model, number, run_id=run_id, created_at_ms=int(self._clock().timestamp() * 1000)
+            )
+            versions.append(version)
+            self._files[model, number] = folder
+            if run_id and tracked:
+                self._tracked[run_id] = tracked
+            return version
+
+    def get(self, ref: ModelRef) -> ModelVersion:
+        """See the contract."""
+        return version_meant(ref, self.versions(ref.name), self._policies.of(ref.name))
+
+    def versions(self, model: str) -> Sequence[ModelVersion]:
+        """See the contract."""
+        if model not in self._versions:
+            raise NotFound(unknown("model", model, self._versions))
+        return tuple(self._versions[model])
+
+    def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
+        """See the contract."""
+        source = self._files[version.model, version.version]
+        return self._snapshots.obtain(version.uri, lambda folder: _copy(source, folder), digest)
+
+    def tracked(self, version: ModelVersion) -> TrackedData | None:
+        """See the contract."""
+        return self._tracked.get(version.run_id or "")
+
+    def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
+        """See the contract."""
+        self.get(ModelRef(evidence.model, version=evidence.version))
+        with self._lock:
+            self._evidence.setdefault(evidence.model, []).append(evidence)
+            self.documents[evidence.evidence_id] = dict(documents)
+        return evidence
+
+    def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
+        """See the contract."""
+        own = (e for e in self._evidence.get(version.model, ()) if e.version == version.version)
+        newest = {evidence.stage: evidence for evidence in own}
+        return [newest[stage] for stage in sorted(newest)]
+
+    def promote(self, request: PromotionRequest) -> LedgerEntry:
+        """See the contract."""
+        policy = self._policies.of(request.model).stage(request.stage)
+        self.get(ModelRef(request.model, version=request.version))
+        with self._lock:
+            ledger = self._ledger.setdefault(request.model, [])
+            standing = Standing(self._evidence_for(request, policy), ledger, self._holder(request.model, policy))
+            ruling = rule(request, policy, standing, UNAUTHENTICATED, self._clock())
+            if ruling.places:
+                self._place(request, policy)
+            if ruling.is_new:
+                ledger.append(ruling.entry)
+        if ruling.entry.action is Action.REFUSED:
+            raise PromotionRefused(ruling.entry.detail)
+        return ruling.entry
+
+    def history(self, model: str) -> Sequence[LedgerEntry]:
+        """See the contract."""
+        self.versions(model)
+        return tuple(self._ledger.get(model, ()))
+
+    def _evidence_for(self, request: PromotionRequest, policy: StagePolicy) -> list[Evidence]:
+        wanted = (request.version, policy.name)
+        return [e for e in self._evidence.get(request.model, ()) if (e.version, e.stage) == wanted]
+
+    def _holder(self, model: str, policy: StagePolicy) -> int | None:
+        return next((v.version for v in self._versions[model] if v.stage == policy.stage), None)
+
+    def _place(self, request: PromotionRequest, entered: StagePolicy) -> None:
+        """The version enters the stage, its holder is archived, and each alias follows its stage."""
+        alias_of = {p.stage: p.alias for p in self._policies.of(request.model).stages if p.alias}
+        moved = []
+        for version in self._versions[request.model]:
+            stage = version.stage
+            if version.version == request.version:
+                stage = entered.stage
+            elif stage == entered.stage:
+                stage = "Archived"
+            aliases = (alias_of[stage],) if stage in alias_of else ()
+            moved.append(replace(version, stage=stage, aliases=aliases))
+        self._versions[request.model] = moved
+
+
+def _copy(source: Path, folder: Path) -> None:
+    shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)

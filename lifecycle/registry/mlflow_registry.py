@@ -1,0 +1,232 @@
+"""MLflow's model registry, through MLflow's own client: guarded or plain, over HTTP or in process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking import MlflowClient
+from mlflow.tracking._model_registry.client import ModelRegistryClient
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.model_ref import ModelRef, check_model_name
+from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.policy import PolicyBook
+from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.errors import NotFound, Unavailable, UsageError, unknown
+from lifecycle.registry import tags
+from lifecycle.registry.description import described
+from lifecycle.registry.gate_run import log_gate_run
+from lifecycle.registry.lookup import version_meant
+from lifecycle.registry.mlflow_errors import translated
+from lifecycle.registry.plain_promotion import promote_plainly
+from lifecycle.registry.reachability import check_reachable
+from lifecycle.registry.snapshot import SnapshotStore, incoming_folder, settle
+
+_LOG = logging.getLogger(__name__)
+_TRACKED = "lifecycle"
+_TRACKED_FILES = ("reference.parquet", "expectations.json", "track.json")
+_MODELS_TO_LIST = 100
+_PAGE = 1000
+_RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
+
+
+class MlflowRegistry:
+    """The only caller of MLflow's client."""
+
+    def __init__(
+        self,
+        tracking_uri: str | None,
+        registry_uri: str | None,
+        snapshots: SnapshotStore,
+        policies: PolicyBook,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._tracking_uri = tracking_uri or mlflow.get_tracking_uri()
+        self._registry_uri = registry_uri or tracking_uri or mlflow.get_registry_uri()
+        self._snapshots = snapshots
+        self._policies = policies
+        self._clock = clock
+        self._guarded: bool | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the registry's own store holds the guard. Asked once, without leaving a trace."""
+        with self._mlflow():
+            return self._has_guard("lifecycle-guard-probe", 1)
+
+    def get(self, ref: ModelRef) -> ModelVersion:
+        """See the contract."""
+        return version_meant(ref, self.versions(ref.name), self._policies.of(ref.name))
+
+    def versions(self, model: str) -> Sequence[ModelVersion]:
+        """See the contract."""
+        with self._mlflow() as client:
+            aliases = self._aliases(client, model)
+            found = sorted((_ours(mv) for mv in _all_versions(client, model)), key=lambda v: v.version)
+            return [replace(v, aliases=tuple(a for a, n in aliases.items() if n == v.version)) for v in found]
+
+    def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
+        """See the contract."""
+        return self._snapshots.obtain(version.uri, lambda folder: self._download(version, folder), digest)
+
+    def tracked(self, version: ModelVersion) -> TrackedData | None:
+        """See the contract. Kept by run id: a training run's artifacts are written once."""
+        if version.run_id is None or not _RUN_ID.fullmatch(version.run_id):
+            return None
+        folder = self._snapshots.root / "tracked" / version.run_id
+        if not folder.is_dir() and not self._fetch_tracked(version.run_id, folder):
+            return None
+        label = json.loads((folder / "track.json").read_text(encoding="utf-8")).get("label")
+        return TrackedData(folder / "reference.parquet", folder / "expectations.json", label)
+
+    def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
+        """See the contract. The verdicts also go to tags and to the version's description."""
+        name, number = evidence.model, str(evidence.version)
+        with self._mlflow() as client:
+            description = client.get_model_version(name, number).description or ""
+            recorded = replace(evidence, run_id=log_gate_run(client, evidence, documents))
+            text = recorded.to_json()
+            if len(text) > tags.MAX_EVIDENCE_CHARS:
+                raise UsageError(f"evidence of {len(text)} characters; {tags.MAX_EVIDENCE_CHARS} are allowed")
+            client.set_model_version_tag(name, number, tags.evidence_key(evidence.stage), text)
+            if not self._has_guard(name, evidence.version):
+                client.set_model_version_tag(
+                    name, number, tags.summary_key(evidence.stage), tags.summary(recorded)
+                )
+            client.update_model_version(name, number, described(description, recorded))
+        return recorded
+
+    def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
+        """See the contract."""
+        with self._mlflow() as client:
+            return tags.evidence_in(client.get_model_version(version.model, str(version.version)).tags)
+
+    def promote(self, request: PromotionRequest) -> LedgerEntry:
+        """See the contract. MLflow's client may send it twice, hence a key even where none was given."""
+        request = replace(request, key=request.key or uuid4().hex)
+        check_model_name(request.model)
+        with self._mlflow() as client:
+            if not self._has_guard(request.model, request.version):
+                return self._promote_plainly(client, request)
+            client.set_model_version_tag(request.model, str(request.version), tags.PROMOTION, request.to_json())
+            version = client.get_model_version(request.model, str(request.version))
+        return _outcome(request, tags.history_of(version.tags))
+
+    def history(self, model: str) -> Sequence[LedgerEntry]:
+        """See the contract. Each version shows its own newest entries, so a very long history has gaps."""
+        with self._mlflow() as client:
+            self._aliases(client, model)
+            entries = (e for mv in _all_versions(client, model) for e in tags.history_of(mv.tags))
+            return sorted(entries, key=lambda entry: entry.sequence)
+
+    def _promote_plainly(self, client: MlflowClient, request: PromotionRequest) -> LedgerEntry:
+        _LOG.warning(
+            "this registry has no guard: nothing keeps others from promoting %s unchecked. "
+            "Serve it with --registry-store-uri lifecycle+sqlite:///…",
+            request.model,
+        )
+        versions, ledger = self.versions(request.model), self.history(request.model)
+        return promote_plainly(client, request, self._policies.of(request.model), versions, ledger, self._clock())
+
+    @contextmanager
+    def _mlflow(self) -> Iterator[MlflowClient]:
+        with translated():
+            check_reachable(self._registry_uri)
+            yield self._client
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return MlflowClient(self._tracking_uri, self._registry_uri)
+
+    def _has_guard(self, model: str, version: int) -> bool:
+        """Whether deleting a tag that never exists is refused in the guard's own words."""
+        if self._guarded is None:
+            # MlflowClient itself would first look whether the model exists.
+            client = ModelRegistryClient(self._registry_uri, self._tracking_uri)
+            try:
+                client.delete_model_version_tag(model, str(version), tags.PROMOTION)
+            except MlflowException as exc:
+                if exc.error_code == "PERMISSION_DENIED" and tags.GUARD_SAYS not in exc.message:
+                    return False  # whoever forbids it hides the store; another model may tell
+                if exc.error_code not in ("PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST"):
+                    raise
+                self._guarded = tags.GUARD_SAYS in exc.message
+            else:
+                self._guarded = False
+        return self._guarded
+
+    def _aliases(self, client: MlflowClient, model: str) -> Mapping[str, int]:
+        """Aliases by name; raises NotFound with the nearest names for an unknown model."""
+        try:
+            found = client.get_registered_model(check_model_name(model)).aliases
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            known = [m.name for m in client.search_registered_models(max_results=_MODELS_TO_LIST)]
+            raise NotFound(unknown("model", model, known)) from exc
+        return {alias: int(version) for alias, version in found.items()}
+
+    def _download(self, version: ModelVersion, folder: Path) -> None:
+        """The version's own files, from where they lie: ``models:/`` URIs would add a file of MLflow's."""
+        with self._mlflow() as client:
+            uri = client.get_model_version_download_uri(version.model, str(version.version))
+            get_artifact_repository(uri, self._tracking_uri, self._registry_uri).download_artifacts(
+                "", str(folder)
+            )
+
+    def _fetch_tracked(self, run_id: str, folder: Path) -> bool:
+        """Download what was tracked; False when it isn't all there."""
+        with self._mlflow() as client:
+            names = {Path(info.path).name for info in client.list_artifacts(run_id, _TRACKED)}
+            if not names.issuperset(_TRACKED_FILES):
+                return False
+            with incoming_folder(folder.parent) as incoming:
+                # Where below ``incoming`` it puts them differs between artifact stores.
+                downloaded = Path(client.download_artifacts(run_id, _TRACKED, str(incoming)))
+                settle(downloaded, folder)
+        return True
+
+
+def _all_versions(client: MlflowClient, model: str) -> Iterator[Any]:
+    token = None
+    while True:
+        page = client.search_model_versions(f"name='{model}'", max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _ours(mv: Any) -> ModelVersion:
+    return ModelVersion(
+        model=mv.name,
+        version=int(mv.version),
+        stage=mv.current_stage,
+        aliases=tuple(mv.aliases),
+        run_id=mv.run_id or None,
+        created_at_ms=mv.creation_timestamp,
+    )
+
+
+def _outcome(request: PromotionRequest, entries: Sequence[LedgerEntry]) -> LedgerEntry:
+    """The entry that this request made, or (nothing was to be done) the one that made it so before."""
+    own = [e for e in entries if e.key == request.key] or [e for e in entries if e.moved]
+    if not own:
+        raise Unavailable(
+            f"version {request.version} of {request.model} was promoted, but its history is unreadable"
+        )
+    return own[-1]

@@ -1,0 +1,95 @@
+"""The reserved model-version tags: how evidence and requests travel, and what is shown to people.
+
+A client speaks nothing but MLflow's own API, so a tag is the only envelope that passes through every
+MLflow client, server and authentication. On a guarded registry the tables decide and these tags are
+for show; on a plain one they are all there is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from lifecycle.domain.canonical import canonical_json
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.errors import IntegrityError
+
+RESERVED_PREFIX = "lifecycle."
+PROMOTION = "lifecycle.promotion"
+"""Carries a PromotionRequest; never stored."""
+HISTORY = "lifecycle.history"
+"""The version's part of the ledger."""
+_EVIDENCE = "lifecycle.evidence."
+
+GUARD_SAYS = "is written by the lifecycle guard alone"
+"""Part of the guard's answer to any other reserved tag; tells a client that there is a guard."""
+
+MAX_EVIDENCE_CHARS = 60_000
+"""MLflow allows 100,000 in a tag, but MySQL's TEXT holds 65,535 bytes. The same goes for the history."""
+_MAX_HISTORY_CHARS = 60_000
+_MAX_REFUSALS = 20
+
+
+def is_reserved(key: str) -> bool:
+    """Whether a tag is ours. Any letter case, because MySQL compares keys without it."""
+    return key.lower().startswith(RESERVED_PREFIX)
+
+
+def evidence_key(stage: str) -> str:
+    """The tag that carries evidence for a policy stage."""
+    return _EVIDENCE + stage
+
+
+def stage_of_evidence_key(key: str) -> str | None:
+    """The inverse of :func:`evidence_key`; None for any other tag."""
+    return key.removeprefix(_EVIDENCE) if key.startswith(_EVIDENCE) else None
+
+
+def evidence_in(tags: Mapping[str, str]) -> list[Evidence]:
+    """The newest evidence of each policy stage, from a version's tags.
+
+    Raises:
+        IntegrityError: somebody wrote something else there.
+    """
+    try:
+        return [Evidence.from_json(text) for key, text in sorted(tags.items()) if key.startswith(_EVIDENCE)]
+    except ValueError as exc:
+        raise IntegrityError(f"a tag {_EVIDENCE}… does not hold evidence: {exc}") from exc
+
+
+def summary_key(stage: str) -> str:
+    """The tag that says in one line how the gates of a policy stage went."""
+    return RESERVED_PREFIX + stage
+
+
+def summary(evidence: Evidence) -> str:
+    """Such as ``PASSED 2026-11-21 · signature PASSED, drift PASSED``."""
+    verdicts = ", ".join(f"{v.gate} {v.outcome}" for v in evidence.verdicts)
+    return f"{evidence.outcome} {evidence.created_at:%Y-%m-%d} · {verdicts}"
+
+
+def history_value(ledger: Iterable[LedgerEntry], version: int) -> str:
+    """The history tag of a version: its newest refusals and moves in order, as many as fit."""
+    own = [entry for entry in ledger if entry.version == version]
+    refusals = [entry for entry in own if entry.action is Action.REFUSED][-_MAX_REFUSALS:]
+    moves = [entry for entry in own if entry.action is not Action.REFUSED]
+    room, shown = _MAX_HISTORY_CHARS, []
+    for entry in reversed(refusals + moves):  # anybody can cause refusals, so moves come first
+        room -= len(canonical_json(entry.as_dict())) + 1
+        if room < 0:
+            break
+        shown.append(entry)
+    return canonical_json([entry.as_dict() for entry in sorted(shown, key=lambda entry: entry.sequence)])
+
+
+def history_of(tags: Mapping[str, str]) -> list[LedgerEntry]:
+    """What :func:`history_value` wrote, from a version's tags.
+
+    Raises:
+        IntegrityError: somebody wrote something else there.
+    """
+    try:
+        return [LedgerEntry.from_dict(fields) for fields in json.loads(tags.get(HISTORY, "[]"))]
+    except (ValueError, TypeError) as exc:
+        raise IntegrityError(f"the tag {HISTORY} does not hold a history: {exc}") from exc

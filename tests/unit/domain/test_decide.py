@@ -1,0 +1,144 @@
+"""The decision table of a promotion: nothing but fresh, complete, PASSED evidence moves a version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.policy import GateSpec, StagePolicy
+from lifecycle.domain.promotion import Kind, PromotionRequest, decide
+from lifecycle.domain.verdict import Outcome, Verdict
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+GATES = ("signature", "data_quality", "drift")
+POLICY = StagePolicy("production", "Production", tuple(map(GateSpec, GATES)), alias="champion")
+REQUEST = PromotionRequest("wine", 1, "production")
+PASSED = tuple(Verdict(gate, Outcome.PASSED, f"{gate}.ok", "fine") for gate in GATES)
+EVIDENCE = Evidence(
+    model="wine",
+    version=1,
+    stage="production",
+    digest="d" * 64,
+    policy_digest=POLICY.digest,
+    verdicts=PASSED,
+    created_at=NOW - timedelta(hours=1),
+    expires_at=NOW + timedelta(days=1),
+)
+
+
+def moved(stage: str, version: int, digest: str) -> LedgerEntry:
+    return LedgerEntry(1, NOW, Action.PROMOTED, "wine", stage, version, digest=digest, evidence_id="e" * 16)
+
+
+def test_complete_fresh_evidence_allows_and_is_named():
+    decision = decide(REQUEST, POLICY, [EVIDENCE], [], NOW)
+    assert decision.allowed
+    assert (decision.digest, decision.evidence_id) == (EVIDENCE.digest, EVIDENCE.evidence_id)
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_each_missing_gate_refuses_and_is_named(gate):
+    fewer = replace(EVIDENCE, verdicts=tuple(v for v in PASSED if v.gate != gate))
+    decision = decide(REQUEST, POLICY, [fewer], [], NOW)
+    assert not decision.allowed
+    assert f"not passed: {gate} (not run)" in decision.detail
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR])
+def test_any_gate_that_did_not_pass_refuses(gate, outcome):
+    verdicts = tuple(replace(v, outcome=outcome) if v.gate == gate else v for v in PASSED)
+    decision = decide(REQUEST, POLICY, [replace(EVIDENCE, verdicts=verdicts)], [], NOW)
+    assert not decision.allowed
+    assert f"{gate} ({outcome})" in decision.detail
+
+
+@pytest.mark.parametrize("bad_first", [True, False])
+def test_a_gate_that_spoke_twice_counts_as_its_worse_word(bad_first):
+    failed = replace(PASSED[0], outcome=Outcome.FAILED)
+    verdicts = (failed, *PASSED) if bad_first else (*PASSED, failed)
+    assert not decide(REQUEST, POLICY, [replace(EVIDENCE, verdicts=verdicts)], [], NOW).allowed
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"expires_at": NOW}, "expired"),
+        ({"created_at": NOW - POLICY.max_age, "expires_at": NOW + timedelta(days=9)}, "expired"),
+        ({"created_at": NOW + timedelta(seconds=1)}, "dated in the future"),
+        ({"policy_digest": "0" * 64}, "the policy has changed"),
+    ],
+    ids=["expired", "too old for the policy", "from the future", "other policy"],
+)
+def test_evidence_that_is_not_of_now_refuses(change, why):
+    decision = decide(REQUEST, POLICY, [replace(EVIDENCE, **change)], [], NOW)
+    assert not decision.allowed
+    assert why in decision.detail
+    assert "Run: lifecycle gate run models:/wine/1 --stage production" in decision.detail
+
+
+@pytest.mark.parametrize("change", [{"model": "beer"}, {"version": 2}, {"stage": "staging"}])
+def test_evidence_of_something_else_refuses(change):
+    assert not decide(REQUEST, POLICY, [replace(EVIDENCE, **change)], [], NOW).allowed
+
+
+def test_no_evidence_refuses_and_lists_what_is_needed():
+    decision = decide(REQUEST, POLICY, [], [], NOW)
+    assert not decision.allowed
+    assert "needed: signature, data_quality, drift" in decision.detail
+
+
+def test_the_newest_evidence_counts():
+    failed = replace(EVIDENCE, verdicts=(replace(PASSED[0], outcome=Outcome.FAILED), *PASSED[1:]))
+    assert not decide(REQUEST, POLICY, [EVIDENCE, failed], [], NOW).allowed
+    assert decide(REQUEST, POLICY, [failed, EVIDENCE], [], NOW).allowed
+
+
+@pytest.mark.parametrize(
+    ("ledger", "allowed"),
+    [
+        ([], False),
+        ([moved("staging", 2, EVIDENCE.digest)], False),
+        ([moved("staging", 1, "0" * 64)], False),
+        ([replace(moved("staging", 1, EVIDENCE.digest), action=Action.REFUSED)], False),
+        ([moved("staging", 1, EVIDENCE.digest)], True),
+    ],
+    ids=["never", "another version", "other files", "only refused", "the same files"],
+)
+def test_the_stage_before_must_have_held_these_very_files(ledger, allowed):
+    policy = replace(POLICY, after="staging")
+    evidence = replace(EVIDENCE, policy_digest=policy.digest)
+    decision = decide(REQUEST, policy, [evidence], ledger, NOW)
+    assert decision.allowed is allowed
+    assert allowed or "--stage staging" in decision.detail
+
+
+def test_rollback_takes_digest_and_evidence_of_the_last_time():
+    rollback = replace(REQUEST, kind=Kind.ROLLBACK)
+    held = moved("production", 1, "a" * 64)
+    decision = decide(rollback, POLICY, [], [held, moved("production", 2, "b" * 64)], NOW)
+    assert (decision.allowed, decision.digest, decision.evidence_id) == (True, "a" * 64, "e" * 16)
+    assert not decide(rollback, POLICY, [EVIDENCE], [moved("production", 2, "b" * 64)], NOW).allowed
+
+
+@pytest.mark.parametrize("field", ["name", "stage", "alias", "after", "gates", "max_age"])
+def test_every_demand_is_in_the_policys_digest(field):
+    other = {
+        "name": "prod",
+        "stage": "Staging",
+        "alias": "best",
+        "after": "staging",
+        "gates": (GateSpec("drift", {"min_rows": 1}),),
+        "max_age": timedelta(days=1),
+    }
+    assert replace(POLICY, **{field: other[field]}).digest != POLICY.digest
+
+
+def test_where_the_current_data_lies_is_no_demand():
+    monday = replace(POLICY, gates=(GateSpec("drift", {"current": "monday.parquet"}),))
+    tuesday = replace(POLICY, gates=(GateSpec("drift", {"current": "tuesday.parquet"}),))
+    assert monday.digest == tuesday.digest
