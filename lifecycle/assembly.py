@@ -62,7 +62,7 @@ class Lifecycle:
         """Where the registry is."""
         from lifecycle.registry.location import mlflow_location
 
-        _quiet()
+        _settle_libraries()
         return mlflow_location()
 
     @cached_property
@@ -84,7 +84,7 @@ class Lifecycle:
         from lifecycle.promotion.check import Checker, Progress
         from lifecycle.scoring.load import load_scorer
 
-        _quiet()
+        _settle_libraries()
         return Checker(self.registry, self.config.policies, load_scorer, _now, _user(), progress or Progress())
 
     @cached_property
@@ -227,13 +227,19 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _quiet() -> None:
-    """Nothing we start reports home or draws its own bars, unless the user has said so in the environment."""
+def _settle_libraries() -> None:
+    """Defaults for the libraries' own settings; what the user has set in the environment stands.
+
+    Nothing reports home or prints between our lines, and a registry that is down is known in seconds:
+    MLflow's client retries for minutes.
+    """
     for variable, value in (
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("DO_NOT_TRACK", "true"),
         ("GX_ANALYTICS_ENABLED", "false"),
         ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
     ):
         os.environ.setdefault(variable, value)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from lifecycle.config.schema import LifecycleFile
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.errors import ConfigError, unknown
+from lifecycle.errors import ConfigError
+from lifecycle.validation import one_line
 
 FILE_NAME = "lifecycle.yaml"
 
@@ -72,32 +72,4 @@ def _read(file: Path) -> LifecycleFile:
     try:
         return LifecycleFile.model_validate(content)
     except ValidationError as exc:
-        raise ConfigError(f"{file}: {describe(exc, LifecycleFile)}") from exc
-
-
-def describe(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem of a validation error as one line: key, what is wrong, nearest known key."""
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    key = ".".join(path) or "the file"
-    if first["type"] == "extra_forbidden":
-        return f"{'.'.join(path[:-1]) or 'top level'}: {unknown('key', path[-1], _keys_at(model, path[:-1]))}"
-    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    """The keys that the section at ``path`` knows."""
-    section: Any = model
-    for part in path:
-        fields = getattr(section, "model_fields", {})
-        if part in fields:
-            section = _section(fields[part].annotation)
-    return list(getattr(section, "model_fields", {}))
-
-
-def _section(annotation: Any) -> Any:
-    """The model inside ``X``, ``X | None``, ``dict[str, X]`` or ``tuple[X, ...]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_section(argument) for argument in get_args(annotation))
-    return next((found for found in inner if found is not None), None)
+        raise ConfigError(f"{file}: {one_line(exc, LifecycleFile, word='key')}") from exc

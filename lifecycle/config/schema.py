@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 
 MlflowStage = Literal["Staging", "Production"]
+
+
+_STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+
+
+def _stage_name(name: str) -> str:
+    """The name is part of the guard's tags: ``lifecycle.<stage>``, beside ``lifecycle.history`` and others."""
+    if not _STAGE_NAME.fullmatch(name) or name in ("history", "promotion") or name.startswith("evidence"):
+        raise ValueError(f"{name!r} is not a usable stage name: use a-z, 0-9, '_' and '-', such as 'production'")
+    return name
+
+
+StageName = Annotated[str, AfterValidator(_stage_name)]
 
 
 class Strict(BaseModel):
@@ -60,7 +74,7 @@ class Stage(Strict):
 class Stages(Strict):
     """The stages of a model, in the order in which a version passes them."""
 
-    stages: dict[str, Stage] = Field(min_length=1, description="By the name that --stage takes.")
+    stages: dict[StageName, Stage] = Field(min_length=1, description="By the name that --stage takes.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Stages:

@@ -10,6 +10,7 @@ from lifecycle.errors import UsageError
 _FORMS = "models:/NAME/VERSION, models:/NAME/STAGE or models:/NAME@ALIAS"
 # Deny by default: MLflow names may hold almost anything, but ours end up in messages, paths and URLs.
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_. \-]{0,248}[A-Za-z0-9_\-])?")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SELECTOR = re.compile(r"[A-Za-z0-9_\-]{1,255}")
 
 

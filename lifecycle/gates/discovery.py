@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
 
+from pydantic import ValidationError
+
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import ConfigError, UsageError, unknown
 from lifecycle.gates.contract import Gate, GateOptions
-from lifecycle.gates.options import parse_options
+from lifecycle.validation import one_line
 
 GROUP = "lifecycle.gates"
 
@@ -41,7 +43,10 @@ def load_gate(spec: GateSpec) -> Gate:
         UsageError: as :func:`gate_class`.
     """
     cls = gate_class(spec.name)
-    options: GateOptions = parse_options("gate", spec.name, cls.Options, spec.options)
+    try:
+        options: GateOptions = cls.Options.model_validate(dict(spec.options))
+    except ValidationError as exc:
+        raise ConfigError(f"gate {spec.name!r}: {one_line(exc, cls.Options)}") from exc
     return cls(options)  # type: ignore[call-arg]  # a Protocol has no constructor of its own
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from lifecycle.domain.canonical import canonical_json, sha256_of
 from lifecycle.domain.model_version import Snapshot
+from lifecycle.durable import sync_file, sync_folder, write_durably
 from lifecycle.errors import IntegrityError, NotFound, Unavailable
 
 Manifest = list[tuple[str, int, str]]
@@ -56,7 +57,7 @@ class SnapshotStore:
                 raise NotFound("the model version has no files")
             digest = sha256_of(manifest)
             _seal(folder, manifest)
-            _write_synced(self._manifest_path(digest), canonical_json(manifest))
+            write_durably(self._manifest_path(digest), canonical_json(manifest).encode())
             snapshot = Snapshot(digest, self.root / digest)
             if not settle(folder, snapshot.path):
                 self.verify(snapshot)
@@ -144,7 +145,7 @@ def settle(folder: Path, final: Path) -> bool:
         if final.is_dir():
             return False
         raise
-    _sync_folder(final.parent)
+    sync_folder(final.parent)
     return True
 
 
@@ -178,28 +179,10 @@ def _sha256_of_file(path: Path) -> str:
 def _seal(folder: Path, manifest: Manifest) -> None:
     for name, _, _ in manifest:
         path = folder / name
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(path)
         path.chmod(0o444)
     for parent, _, _ in os.walk(folder):
-        _sync_folder(Path(parent))
-
-
-def _write_synced(path: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=_INCOMING, dir=path.parent)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(Path(parent))
 
 
 def _sweep(root: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from lifecycle.domain.model_version import Snapshot
+from lifecycle.durable import sync_file
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import Batch, Predictions, row_count
 from lifecycle.scoring.golden import golden_batch
@@ -136,8 +136,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 def _publish(working: Path, done: Path) -> Path:
     for path in working.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(path)
     try:
         working.rename(done)
     except OSError:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable
 from email.message import Message
 from functools import lru_cache, partial
@@ -23,8 +22,6 @@ from lifecycle.scoring.assemble import assemble, tensor
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_FRACTION = re.compile(r"[.eE]")
 _FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
@@ -194,9 +191,12 @@ def _csv_parser(column: Column) -> Callable[[str], Any]:
 
 
 def _number(column: Column, text: str) -> int | float:
-    if not _NUMBER.fullmatch(text):  # int() and float() take more, such as 1_000 and other scripts' digits
-        raise InvalidInput(f"column {column.name!r} wants {column.type}; a cell is no number")
-    return float(text) if _FRACTION.search(text) else int(text)
+    try:
+        if not text.isascii() or "_" in text:  # which int() and float() would take
+            raise ValueError
+        return int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
+    except ValueError:
+        raise InvalidInput(f"column {column.name!r} wants {column.type}; a cell is no number") from None
 
 
 _CSV: dict[str, Callable[[str], Any]] = {

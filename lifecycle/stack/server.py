@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, Unavailable
 from lifecycle.processes.identity import ProcessId, is_alive
 from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
@@ -126,15 +127,12 @@ def _demand_free(port: int) -> int:
 
 
 def _remember(home: Path, server: Server) -> None:
-    state = _state(home)
     fields = {
         "url": server.url,
         "process": [server.process.pid, server.process.started],
         "log": str(server.log),
     }
-    aside = state.with_suffix(f".{os.getpid()}")
-    aside.write_text(json.dumps(fields), encoding="utf-8")
-    aside.replace(state)
+    write_durably(_state(home), json.dumps(fields).encode())
 
 
 def _state(home: Path) -> Path:

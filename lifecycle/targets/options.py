@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from lifecycle.errors import OptionError, unknown
+from lifecycle.errors import OptionError
+from lifecycle.validation import one_line
 
 
 class TargetOptions(BaseModel):
@@ -30,20 +31,12 @@ class TargetOptions(BaseModel):
         try:
             return cls.model_validate(dict(options))
         except ValidationError as exc:
-            raise OptionError(_explain(exc.errors()[0], list(cls.model_fields))) from None
+            raise OptionError(one_line(exc, cls)) from None
 
     @classmethod
     def describe(cls) -> str:
         """One line an option, for the target's help."""
         return "\n".join(_describe(name, field) for name, field in cls.model_fields.items())
-
-
-def _explain(error: Mapping[str, Any], known: list[str]) -> str:
-    key = str(error["loc"][0]) if error["loc"] else ""
-    if error["type"] == "extra_forbidden":
-        return unknown("option", key, known)
-    problem = "it is required" if error["type"] == "missing" else error["msg"]
-    return f"option {key!r}: {problem}. Known: {', '.join(sorted(known))}"
 
 
 def _describe(name: str, field: FieldInfo) -> str:

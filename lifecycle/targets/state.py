@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
 from lifecycle.domain.model_ref import ModelRef
+from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, IntegrityError, NotFound, unknown
 
 _RECORD = "deployment.json"
@@ -135,13 +135,8 @@ class DeploymentRecords:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` in one step: temporary file in the same folder, sync, rename."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as handle:
-        json.dump(value, handle, indent=1, sort_keys=True, allow_nan=False)
-        handle.flush()
-        os.fsync(handle.fileno())
-    aside.replace(path)
+    """Replace ``path`` in one step."""
+    write_durably(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode())
 
 
 def _as_dict(record: DeploymentRecord) -> dict[str, Any]:

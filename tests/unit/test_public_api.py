@@ -10,7 +10,7 @@ import pytest
 
 import lifecycle
 
-HEAVY = ("mlflow", "pandas", "numpy", "sklearn", "evidently", "great_expectations", "pydantic", "rich", "sqlalchemy")
+HEAVY = ("mlflow", "pandas", "numpy", "sklearn", "evidently", "great_expectations", "pydantic", "sqlalchemy")
 
 
 def test_the_notebook_api_is_these_few_names():

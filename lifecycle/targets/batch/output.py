@@ -26,12 +26,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from lifecycle.durable import sweep, write_durably
 from lifecycle.errors import Conflict, IntegrityError
 from lifecycle.targets.batch.manifest import MANIFEST, ChunkDone, Part, parts_of
 from lifecycle.targets.batch.plan import Plan
 
 _PLAN, _DONE, _REJECTED = "_plan.json", "_parts.jsonl", "_rejected"
-_ASIDE = ".lifecycle-unfinished-"
 
 
 class Output:
@@ -105,8 +105,8 @@ class Output:
 
     def sweep(self) -> None:
         """Remove files that a killed run left half written."""
-        for litter in [*self._folder.glob(f"{_ASIDE}*"), *self._folder.glob(f"{_REJECTED}/{_ASIDE}*")]:
-            litter.unlink()
+        for folder in (self._folder, self._folder / _REJECTED):
+            sweep(folder)
 
     def _read_own(self, name: str) -> dict[str, Any] | None:
         try:
@@ -151,13 +151,7 @@ class Output:
         """Let a file appear, whole and on the disk."""
         final = self._folder / path
         final.parent.mkdir(exist_ok=True)
-        aside = final.with_name(_ASIDE + final.name)
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(final)
-        _sync_folder(final.parent)
+        write_durably(final, content)
 
     def _forget_work(self) -> None:
         for name in (_DONE, _PLAN):
@@ -200,11 +194,3 @@ def _journal_line(chunk: ChunkDone) -> bytes:
 
 def _json_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

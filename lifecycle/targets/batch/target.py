@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,15 @@ from lifecycle.targets.batch.manifest import MANIFEST
 from lifecycle.targets.batch.options import BatchOptions
 from lifecycle.targets.batch.plan import Plan
 from lifecycle.targets.batch.progress import OnProgress, Progress
-from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
+from lifecycle.targets.product import ProductTarget
+from lifecycle.targets.state import DeploymentRecord
 
 
 def _say_nothing(progress: Progress) -> None:
     """The default: a library does not print."""
 
 
-class BatchTarget:
+class BatchTarget(ProductTarget):
     """Scores Parquet and CSV files.
 
     Args:
@@ -32,7 +32,7 @@ class BatchTarget:
     """
 
     name = "batch"
-    follows = False
+    mark = MANIFEST
     help = f"""\
 batch: score a Parquet or CSV file, or a folder of them, into a folder of Parquet files.
 
@@ -47,7 +47,7 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
 
     def __init__(self, home: Path, on_progress: OnProgress = _say_nothing) -> None:
         self.on_progress = on_progress
-        self._records = DeploymentRecords(home, self.name)
+        super().__init__(home)
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Score the whole input, or go on with a run that was interrupted. A finished one is left as it is.
@@ -78,19 +78,6 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             self._records.save(record)
             return record.deployment(self.name)
 
-    def describe(self, name: str) -> Deployment:
-        """Raises NotFound for an unknown name."""
-        return self._described(self._records.load(name))
-
-    def list(self) -> Sequence[Deployment]:
-        """Every deployment, by name."""
-        return [self._described(record) for record in self._records.all()]
-
-    def undeploy(self, name: str) -> None:
-        """Forget the deployment. Its output belongs to the user and stays."""
-        with self._records.lock(name):
-            self._records.remove(name)
-
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows as the batch did, in this process."""
         from lifecycle.scoring.load import load_scorer
@@ -102,12 +89,6 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             return scorer.predict(rows)
         finally:
             scorer.close()
-
-    def _described(self, record: DeploymentRecord) -> Deployment:
-        """As recorded, unless its output has gone since."""
-        if not (Path(record.address) / MANIFEST).is_file():
-            record = replace(record, status=Status.FAILED, detail="its output is gone; deploy it again")
-        return record.deployment(self.name)
 
 
 def _verify_snapshot(spec: DeploymentSpec) -> None:

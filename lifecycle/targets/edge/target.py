@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
 from lifecycle.domain.model_version import Snapshot
+from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavailable
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.targets.edge.options import EdgeOptions
-from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
+from lifecycle.targets.product import ProductTarget
+from lifecycle.targets.state import DeploymentRecord
 
 
-class EdgeTarget:
+class EdgeTarget(ProductTarget):
     """Writes bundles for devices.
 
     Args:
@@ -25,7 +24,6 @@ class EdgeTarget:
     """
 
     name = "edge"
-    follows = False
     help = f"""\
 edge: pack a compiled version into one .zip file that runs with Python, numpy and onnxruntime alone.
 
@@ -37,9 +35,6 @@ gives the same bytes. Before it counts, its own runner must give the model's pre
 Example: mlflow deployments create -t lifecycle:/edge --name gate-7 -m models:/flights-delay/Production
            -C output=flights.zip
 On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.csv"""
-
-    def __init__(self, home: Path) -> None:
-        self._records = DeploymentRecords(home, self.name)
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Build the bundle, prove it, and let it appear.
@@ -63,19 +58,6 @@ On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.
             self._records.save(record)
             return record.deployment(self.name)
 
-    def describe(self, name: str) -> Deployment:
-        """Raises NotFound for an unknown name."""
-        return self._described(self._records.load(name))
-
-    def list(self) -> Sequence[Deployment]:
-        """Every deployment, by name."""
-        return [self._described(record) for record in self._records.all()]
-
-    def undeploy(self, name: str) -> None:
-        """Forget the deployment. Its bundle belongs to the user and stays."""
-        with self._records.lock(name):
-            self._records.remove(name)
-
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows with the bundle's own code and bytes, in this process."""
         from lifecycle.scoring.signature import InvalidInput
@@ -91,12 +73,6 @@ On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.
         except OSError as exc:
             raise Unavailable(f"cannot read {bundle}: {exc.strerror}; deploy it again") from exc
 
-    def _described(self, record: DeploymentRecord) -> Deployment:
-        """As recorded, unless its bundle has gone since."""
-        if not Path(record.address).is_file():
-            record = replace(record, status=Status.FAILED, detail="its bundle is gone; deploy it again")
-        return record.deployment(self.name)
-
 
 def _put(bundle: Path, content: bytes, before: DeploymentRecord | None) -> None:
     """Let the bundle appear, unless it is there already; only this deployment's own old one is replaced."""
@@ -109,19 +85,6 @@ def _put(bundle: Path, content: bytes, before: DeploymentRecord | None) -> None:
                     f"{bundle} is there already and not this deployment's; remove it or give another name"
                 )
         bundle.parent.mkdir(parents=True, exist_ok=True)
-        _write(bundle, content)
+        write_durably(bundle, content)
     except OSError as exc:
         raise DeploymentFailed(f"cannot write {bundle}: {exc.strerror}") from exc
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole and on the disk, or not at all."""
-    aside = path.with_name(f".{path.name}.unfinished")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

