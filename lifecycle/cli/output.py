@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
+_WIDTH_WITHOUT_TERMINAL = 140
 COLOURS = {"PASSED": "green", "FAILED": "red", "ERROR": "red", "INCONCLUSIVE": "yellow", "READY": "green"}
 
 
@@ -27,10 +28,13 @@ def print_json(value: Any) -> None:
 
 
 def console(stderr: bool = False) -> Console:
-    """Where tables go."""
+    """Where tables go: as wide as the terminal, and wide enough to read where there is none."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False)
+    terminal = Console(stderr=stderr, highlight=False)
+    if terminal.is_terminal:
+        return terminal
+    return Console(stderr=stderr, highlight=False, width=max(terminal.width, _WIDTH_WITHOUT_TERMINAL))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:

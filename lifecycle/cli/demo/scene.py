@@ -61,7 +61,6 @@ class Scene:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
             "GX_ANALYTICS_ENABLED": "false",
-            "COLUMNS": "160",
             # Everything that is started here ends with this process, however that ends.
             **owned_by_me(),
         }

@@ -142,8 +142,8 @@ def refuse_bad(scene: Scene) -> tuple[str, str]:
         scene.lifecycle("promote", uri, "--stage", stage, expect=1)
         _, serving = ask(scene.rest, _body(_rows(scene, 1)))
         demand(serving == "1", f"version {serving} answers after the refusal by {gate}")
-        reasons.append(f"{gate}: {verdict['message']}")
-    return "; ".join(reasons), f"{scene.url}/#/models/{MODEL}/versions/2"
+        reasons.append(f"{gate}: {verdict['message']}".replace(f"{scene.data}/", ""))
+    return "\n".join(reasons), f"{scene.url}/#/models/{MODEL}/versions/2"
 
 
 def promote_under_load(scene: Scene) -> tuple[str, str]:
