@@ -73,16 +73,19 @@ class Deployer:
         if not ref.pinned:
             return self.promoter.held(ref.name, policy)
         version = self.registry.get(ref)
-        if version.stage.lower() != policy.stage.lower():
-            raise NotPromoted(
-                f"version {version.version} of {version.model} is in {version.stage}, not in {policy.stage}, "
-                f"so it is not deployed. Run: lifecycle gate run {version.uri} --stage {policy.name}, then "
-                f"lifecycle promote {version.uri} --stage {policy.name}; or deploy with -C promote=true"
-            )
-        return self.promoter.held(ref.name, policy)
+        if version.stage.lower() == policy.stage.lower():
+            held = self.promoter.held(ref.name, policy)
+            if held.version.version == version.version:
+                return held
+        raise NotPromoted(
+            f"version {version.version} of {version.model} (in stage {version.stage}) is not promoted to "
+            f"{policy.stage}, so it is not deployed. Run: lifecycle gate run {version.uri} --stage {policy.name}, "
+            f"then lifecycle promote {version.uri} --stage {policy.name}; or deploy with -C promote=true"
+        )
 
     def _deploy(self, request: DeployRequest) -> Deployment:
         target = self.target(request.target)
+        target.Options.parse(request.options)
         if request.release.promote:
             stage = self._stage_of(request.ref, request.release.stage)
             self.release(request.ref, stage.name, request.release.current)

@@ -63,10 +63,15 @@ class Reconciler:
                 changed = self.deployer.converge(deployment)
                 _LOG.info("%s on %s answers with version %s", *key[::-1], changed.version)
             self._backoffs.pop(key)
-        except LifecycleError as exc:
+        except Exception as exc:  # a model's libraries and a full disk raise what they like
             backoff.failed(self.clock())
-            _LOG.warning("%s on %s stays at version %s: %s", *key[::-1], deployment.version, exc)
+            ours = isinstance(exc, LifecycleError)
+            why = exc if ours else type(exc).__name__
+            _LOG.warning(
+                "%s on %s stays at version %s: %s", *key[::-1], deployment.version, why, exc_info=not ours
+            )
 
     def _differs(self, deployment: Deployment) -> bool:
         held = self.deployer.wanted(deployment.ref)
-        return deployment.status is not Status.READY or held.digest != deployment.digest
+        wanted = (Status.READY, held.version.version, held.digest)
+        return wanted != (deployment.status, deployment.version, deployment.digest)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.policy import PolicyBook, StagePolicy
@@ -58,10 +58,10 @@ class Promoter:
         """Give a stage back to a version that it held before, with the files it had then.
 
         Args:
-            to: The version; None means the one before the current one.
+            to: The version; None means the one that the current one took the place of.
 
         Raises:
-            NotFound: the stage never held another version.
+            NotFound: the stage never held that version, or none before the current one.
             IntegrityError: that version's files are not the ones it was promoted with.
         """
         policy = self.policies.of(model).stage(stage)
@@ -105,13 +105,30 @@ class Promoter:
             return 0
 
     def _earlier(self, model: str, policy: StagePolicy, to: int | None) -> LedgerEntry:
-        holder = self._holder(model, policy)
         moves = [e for e in self.registry.history(model) if e.moved and e.stage == policy.name]
-        earlier = [e for e in moves if e.version == to or (to is None and e.version != holder)]
+        if to is None:
+            holder = self._holder(model, policy)
+            earlier = [e for e in _standing(moves) if e.version != holder]
+        else:
+            earlier = [e for e in moves if e.version == to]
         if not earlier:
-            which = f"version {to}" if to is not None else "another version"
+            held = f"never held version {to}" if to is not None else "held no version before this one"
             raise NotFound(
-                f"{policy.name} of {model} never held {which}, so there is nothing to roll back to. "
+                f"{policy.name} of {model} {held}, so there is nothing to roll back to. "
                 f"Run: lifecycle history {model}"
             )
         return earlier[-1]
+
+
+def _standing(moves: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """The moves that no later rollback took back.
+
+    A second rollback goes further back: the version that the first one got rid of does not come again.
+    """
+    standing: list[LedgerEntry] = []
+    for move in moves:
+        versions = [e.version for e in standing]
+        if move.action is Action.ROLLED_BACK and move.version in versions:
+            del standing[versions.index(move.version) :]
+        standing.append(move)
+    return standing

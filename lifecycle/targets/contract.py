@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec
 from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.targets.options import TargetOptions
 
 
 class Target(Protocol):
@@ -16,6 +17,8 @@ class Target(Protocol):
     follows: bool
     """Whether a deployment of a stage or alias is kept equal to it: a service is, a finished piece of work
     (an output, a bundle) is not."""
+    Options: ClassVar[type[TargetOptions]]
+    """What ``-C`` can say to it; checked before anything happens, a promotion included."""
     help: str
     """What it does and which ``-C`` options it takes, for ``mlflow deployments help``."""
 

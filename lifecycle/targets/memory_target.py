@@ -25,6 +25,7 @@ class MemoryTarget:
 
     name = "memory"
     follows = True
+    Options = TargetOptions
     help = "memory: answers inside the calling process and ends with it. Takes no -C options."
 
     def __init__(self, home: Path | None = None) -> None:

@@ -33,6 +33,7 @@ class BatchTarget(ProductTarget):
 
     name = "batch"
     mark = MANIFEST
+    Options = BatchOptions
     help = f"""\
 batch: score a Parquet or CSV file, or a folder of them, into a folder of Parquet files.
 

@@ -24,6 +24,7 @@ class EdgeTarget(ProductTarget):
     """
 
     name = "edge"
+    Options = EdgeOptions
     help = f"""\
 edge: pack a compiled version into one .zip file that runs with Python, numpy and onnxruntime alone.
 

@@ -31,6 +31,7 @@ class RestTarget:
 
     name = "rest"
     follows = True
+    Options = RestOptions
     help = (
         "rest: answers MLflow's scoring protocol (POST /invocations) over HTTP, in a server process of its own\n"
         "that outlives the command and swaps versions without missing a request. Options:\n"

@@ -32,7 +32,7 @@ def test_a_version_that_is_not_promoted_is_refused_with_the_commands_to_run(worl
 
 def test_a_version_in_staging_is_not_in_production(world):
     world.promote(1, to="staging")
-    with pytest.raises(NotPromoted, match="is in Staging, not in Production"):
+    with pytest.raises(NotPromoted, match=r"in stage Staging\) is not promoted to Production"):
         world.create(FIRST)
     assert world.create(FIRST, stage="staging").version == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -120,16 +121,7 @@ def test_the_waits_grow_up_to_a_minute(world, lifecycle_models, failures_at):
     world.change_a_byte(lifecycle_models[1].snapshot.digest)
     reconciler = world.reconciler()
     tried = [second for second in range(200) if failures_at(reconciler, second)]
-    assert [later - sooner for sooner, later in zip(tried, tried[1:], strict=False)] == [
-        1,
-        2,
-        4,
-        8,
-        16,
-        32,
-        60,
-        60,
-    ]
+    assert [later - sooner for sooner, later in pairwise(tried)] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_a_deployment_that_fails_holds_up_no_other(world, two_models, failures_at):

@@ -1,0 +1,143 @@
+"""A check judges one snapshot, for one stage, and hands in evidence that says exactly what was judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_version import TrackedData
+from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
+from lifecycle.domain.verdict import Outcome
+from lifecycle.errors import ConfigError, IntegrityError, NotFound, UsageError
+from lifecycle.promotion.check import Checker, Progress
+from lifecycle.promotion.promoter import Promoter
+from lifecycle.registry.memory_registry import MemoryRegistry
+from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.scoring.load import load_scorer
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+PERFORMANCE = GateSpec(
+    "performance", {"metric": "roc_auc", "min": 0.5, "max_drop_vs_champion": 0.5, "min_rows": 50}
+)
+STAGING = StagePolicy("staging", "Staging", (GateSpec("signature"), PERFORMANCE), max_age=timedelta(days=2))
+PRODUCTION = StagePolicy("production", "Production", (GateSpec("signature"),), alias="champion")
+POLICIES = PolicyBook(ModelPolicy((STAGING, PRODUCTION)))
+FIRST = ModelRef("flights-delay", version=1)
+
+
+@pytest.fixture
+def rows(lifecycle_models):
+    """Fifty flights with a label that both models find easy: their own answer."""
+    model = lifecycle_models[0]
+    return pd.DataFrame(dict(model.rows)).assign(
+        late=(model.expected[:, 1] > model.expected[:, 1].mean()).astype(int)
+    )
+
+
+@pytest.fixture
+def registry(lifecycle_models, rows, tmp_path):
+    registry = MemoryRegistry(SnapshotStore(tmp_path / "snapshots"), POLICIES, lambda: NOW)
+    reference, suite = tmp_path / "reference.parquet", tmp_path / "expectations.json"
+    rows.to_parquet(reference)
+    suite.write_text("{}")
+    for model in lifecycle_models:
+        registry.add("flights-delay", model.snapshot.path, TrackedData(reference, suite, "late"))
+    return registry
+
+
+@pytest.fixture
+def checker(registry):
+    return Checker(registry, POLICIES, load_scorer, lambda: NOW, "ada")
+
+
+def test_evidence_says_what_was_judged_by_what_demands_and_how_long_it_counts(checker, registry, lifecycle_models):
+    evidence = checker.check(FIRST, "staging").evidence
+    assert [(v.gate, v.outcome) for v in evidence.verdicts] == [
+        ("signature", Outcome.PASSED),
+        ("performance", Outcome.PASSED),
+    ]
+    assert (evidence.model, evidence.version, evidence.stage) == ("flights-delay", 1, "staging")
+    assert evidence.digest == lifecycle_models[0].snapshot.digest
+    assert evidence.policy_digest == STAGING.digest
+    assert (evidence.created_at, evidence.expires_at) == (NOW, NOW + timedelta(days=2))
+    assert evidence.requested_by == "ada"
+    assert set(evidence.data) == {"reference"}
+    assert registry.evidence(registry.get(FIRST)) == [evidence]
+
+
+def test_the_reports_go_along_in_forms_for_people_and_machines(checker, registry):
+    evidence = checker.check(FIRST, "staging").evidence
+    documents = registry.documents[evidence.evidence_id]
+    assert set(documents) == {"report.html", "report.md", "verdicts.json"}
+    assert "performance" in documents["report.md"]
+
+
+def test_current_data_is_named_by_its_fingerprint_and_a_file_and_a_frame_will_do(checker, rows, tmp_path):
+    file = tmp_path / "july.parquet"
+    rows.to_parquet(file)
+    by_file, by_frame = (checker.check(FIRST, "staging", current).evidence for current in (str(file), rows))
+    assert set(by_file.data) == set(by_frame.data) == {"current"}
+    assert by_file.outcome is by_frame.outcome is Outcome.PASSED
+
+
+def test_a_candidate_is_compared_with_the_version_that_holds_the_stage_and_never_with_itself(checker, registry):
+    def compared_with(version):
+        evidence = checker.check(ModelRef("flights-delay", version=version), "staging").evidence
+        return evidence.verdicts[1].figures.get("champion_version")
+
+    assert (compared_with(1), compared_with(2)) == (None, None)
+    Promoter(registry, POLICIES, lambda _: None, "ada").promote(FIRST, "staging")
+    assert (compared_with(1), compared_with(2)) == (None, 1)
+
+
+def test_whoever_waits_is_told_gate_by_gate(checker):
+    told = []
+    progress = Progress(
+        on_start=lambda name: told.append(f"{name} starts"),
+        on_verdict=lambda v: told.append(f"{v.gate} {v.outcome}"),
+    )
+    replace(checker, progress=progress).check(FIRST, "staging")
+    assert told == ["signature starts", "signature PASSED", "performance starts", "performance PASSED"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "stage", "current", "error"),
+    [
+        (ModelRef("flihgts-delay", version=1), "staging", None, NotFound),
+        (ModelRef("flights-delay", version=9), "staging", None, NotFound),
+        (FIRST, "stagign", None, NotFound),
+        (FIRST, "staging", "nowhere.parquet", NotFound),
+        (FIRST, "staging", "rows.xlsx", UsageError),
+    ],
+)
+def test_what_cannot_be_judged_leaves_no_evidence(checker, registry, ref, stage, current, error):
+    with pytest.raises(error):
+        checker.check(ref, stage, current)
+    assert registry.evidence(registry.get(FIRST)) == []
+
+
+def test_an_unknown_gate_stops_everything_before_the_first_one_runs(checker, registry):
+    told = []
+    policy = replace(STAGING, gates=(GateSpec("signature"), GateSpec("drfit")))
+    checker = replace(
+        checker, policies=PolicyBook(ModelPolicy((policy,))), progress=Progress(on_start=told.append)
+    )
+    with pytest.raises(ConfigError, match="did you mean 'drift'"):
+        checker.check(FIRST, "staging")
+    assert told == []
+    assert registry.evidence(registry.get(FIRST)) == []
+
+
+def test_a_snapshot_whose_files_changed_is_not_judged(checker, registry, tmp_path):
+    checker.check(FIRST, "production")
+    before = registry.evidence(registry.get(FIRST))
+    (mlmodel,) = tmp_path.glob("snapshots/*/MLmodel")
+    mlmodel.chmod(0o600)
+    mlmodel.write_text(mlmodel.read_text() + "\n")
+    with pytest.raises(IntegrityError, match="MLmodel was changed"):
+        checker.check(FIRST, "production")
+    assert registry.evidence(registry.get(FIRST)) == before
