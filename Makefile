@@ -9,6 +9,8 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint format unit clean
 
@@ -22,7 +24,9 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (about two minutes the first time) ..."
 	@if [ -e $(VENV)/.unfinished ] || [ ! -x $(BIN)/python ]; then rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); fi
 	@touch $(VENV)/.unfinished
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[dev]'
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --no-input --editable '.[dev]' 2> $(VENV)/setup.log \
+	  | awk '/^(Collecting|Requirement)/ {n++; printf "\r  %d found, now %-48.48s", n, $$2; fflush()} /^Installing/ {printf "\r  installing, this takes a minute %50s\n", ""; fflush()}' \
+	  || { cat $(VENV)/setup.log; exit 1; }
 	@rm -f $(VENV)/.unfinished && touch $@
 
 # LIFECYCLE_OWNER ties everything that the demo starts to this make: if it dies, however it dies, they stop.

@@ -65,6 +65,8 @@ def tell(keep: bool, json_file: Path | None) -> bool:
             json_file.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
         if keep:
             _wait_for_interrupt(scene, console)
+        else:
+            console.print("Everything is stopped again; lifecycle demo --keep leaves it up to look around.")
     well = len(rows) == len(STEPS) and all(row.as_expected for row in rows)
     if well:  # otherwise its logs are where to look
         shutil.rmtree(home, ignore_errors=True)
