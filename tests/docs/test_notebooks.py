@@ -1,0 +1,140 @@
+"""The notebooks run from top to bottom on a laptop with nothing set up, and read well without being run."""
+
+from __future__ import annotations
+
+import html
+import os
+import shutil
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+LARGEST_BYTES = 300_000
+DEADLINE_S = 30.0
+
+# What a reader has to see, in this order.
+STORIES = {
+    "01_first_promotion.ipynb": [
+        "refused with 403",
+        "lifecycle gate run models:/flights-delay/1 --stage production",
+        "Version 1 of flights-delay is now in staging",
+        "Version 1 of flights-delay is now in production",
+        "READY",
+        "answered by version 1",
+        "data_quality.expectations_not_met",
+        "drift.share_exceeded",
+        "refused: Version 2 of flights-delay",
+        "still answered by version 1",
+        "Version 2 of flights-delay is now in production in place of version 1",
+        "answered by version 2",
+        "Version 1 of flights-delay is now in production in place of version 2",
+        "answered by version 1",
+        "ROLLED_BACK",
+        "nothing is left",
+    ],
+}
+
+
+def read(name: str):
+    return nbformat.read(NOTEBOOKS / name, as_version=4)
+
+
+def outputs_of(notebook):
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def shown(notebook) -> str:
+    """The text of all outputs, as a reader sees it."""
+    data = [output.get("data", {}) for output in outputs_of(notebook)]
+    texts = [output.get("text", "") for output in outputs_of(notebook)]
+    return html.unescape(
+        "\n".join(d.get("text/html") or d.get("text/plain") or text for d, text in zip(data, texts, strict=True))
+    )
+
+
+def assert_tells(notebook, story: list[str]) -> None:
+    text, position = shown(notebook), 0
+    for sentence in story:
+        found = text.find(sentence, position)
+        assert found >= 0, f"{sentence!r} is not shown, or not after what should come before it"
+        position = found + len(sentence)
+
+
+def left_running(folder: Path) -> list[str]:
+    """Processes whose command line or environment speaks of the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), *process.environ().values()]
+        except psutil.Error:
+            continue
+        if process.pid != os.getpid() and any(str(folder) in word for word in words):
+            found.append(f"{process.pid} {' '.join(process.cmdline()[:8])}")
+    return found
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """What a notebook needs of a clone, elsewhere."""
+    folder = tmp_path / "clone"
+    for part in ("notebooks", "projects"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A user without any settings, whose home and temporary folder are their own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIFECYCLE_", "MLFLOW_", "GX_", "DO_NOT"))}
+    folders = {name: tmp_path / name.lower() for name in ("HOME", "TMPDIR")}
+    for folder in folders.values():
+        folder.mkdir()
+    return kept | {name: str(folder) for name, folder in folders.items()} | {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_every_notebook_has_its_story_here():
+    assert {path.name for path in NOTEBOOKS.iterdir() if path.suffix == ".ipynb"} == set(STORIES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STORIES)
+def test_a_notebook_runs_and_leaves_nothing_behind(name, clone, environment, tmp_path):
+    before = sorted(clone.rglob("*"))
+    notebook = read(name)
+    client = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(clone / "notebooks")}})
+    client.execute(env=environment)
+
+    assert_tells(notebook, STORIES[name])
+    assert sorted(clone.rglob("*")) == before
+    assert list((tmp_path / "tmpdir").glob("first-promotion-*")) == []
+    deadline = time.monotonic() + DEADLINE_S
+    while (running := left_running(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert running == []
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_committed_outputs_tell_the_story(name):
+    assert_tells(read(name), STORIES[name])
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_committed_outputs_come_from_one_run_without_errors(name):
+    notebook = read(name)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert [output for output in outputs_of(notebook) if output.output_type == "error"] == []
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_committed_file_is_small_and_says_nothing_of_the_machine(name):
+    content = (NOTEBOOKS / name).read_text(encoding="utf-8")
+    assert len(content.encode()) < LARGEST_BYTES
+    for place in ("/tmp/", "/home/", "/root/", "/Users/", "site-packages", str(ROOT)):  # noqa: S108
+        assert place not in content

@@ -1,0 +1,305 @@
+"""The reference names everything that can be set or said, with its default, and nothing that is not there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from pydantic import BaseModel
+
+import lifecycle
+from lifecycle.cli import EXIT_BUG, cli
+from lifecycle.config.load import load_config
+from lifecycle.config.schema import BUILT_IN, LifecycleFile, Stage, Stages
+from lifecycle.controller.request import ReleaseOptions
+from lifecycle.domain.policy import GateSpec
+from lifecycle.errors import LifecycleError
+from lifecycle.gates.discovery import gate_class, gate_names, load_gate
+from lifecycle.gates.metrics import METRICS
+from lifecycle.targets.discovery import known_targets
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {
+    path: path.read_text(encoding="utf-8")
+    for folder in ("lifecycle", "plugins")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+REFERENCE, GATES, TARGETS = (
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("reference.md", "gates.md", "targets.md")
+)
+
+
+def section(page: str, heading: str) -> str:
+    """From a heading to the next one of its kind."""
+    marks = heading.partition(" ")[0]
+    return page.partition(f"\n{heading}\n")[2].partition(f"\n{marks} ")[0]
+
+
+def rows(text: str, first_column: str) -> list[list[str]]:
+    """The rows of every table whose first column has that name."""
+    found, inside = [], False
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line[1:-1].split("|")] if line.startswith("|") else []
+        if not cells:
+            inside = False
+        elif inside and not line.startswith("|---"):
+            found.append(cells)
+        elif cells[0] == first_column:
+            inside = True
+    return found
+
+
+def codes(text: str, first_column: str) -> list[str]:
+    return [name for row in rows(text, first_column) for name in re.findall(r"`([^`]+)`", row[0])]
+
+
+def as_documented(model: type[BaseModel]) -> dict[str, str]:
+    """Options with their defaults, as the tables spell them."""
+    return {name: _spelled(field) for name, field in model.model_fields.items()}
+
+
+def _spelled(field) -> str:
+    if field.is_required():
+        return "required"
+    if field.default in (None, ""):
+        return "none"
+    text = str(field.default)
+    return f"`{text.lower() if isinstance(field.default, bool) else text}`"
+
+
+def documented(text: str) -> dict[str, str]:
+    return {row[0].strip("`"): row[1] for row in rows(text, "option")}
+
+
+# lifecycle.yaml
+
+
+@pytest.fixture
+def example() -> str:
+    return re.search(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL).group(1)
+
+
+def test_the_example_loads(example, tmp_path):
+    file = tmp_path / "lifecycle.yaml"
+    file.write_text(example)
+    config = load_config({}, tmp_path, file)
+    for policy in (config.policies.default, *config.policies.models.values()):
+        for stage in policy.stages:
+            for spec in stage.gates:
+                load_gate(spec)
+
+
+def test_the_example_and_the_table_have_every_key(example):
+    for model in (LifecycleFile, Stages, Stage):
+        for key in model.model_fields:
+            assert f"{key}:" in example
+            assert re.search(rf"`{key}[`.]", REFERENCE), key
+
+
+def test_the_built_in_policy_is_told():
+    told = " ".join(REFERENCE.partition("The built-in policy, where no file")[2].partition("## ")[0].split())
+    for name, stage in BUILT_IN.stages.items():
+        for word in (name, stage.alias, *(gate.name for gate in stage.gates)):
+            assert word is None or f"`{word}`" in told
+        for gate in stage.gates:
+            for key, value in gate.options.items():
+                assert f"{key}: {value}" in told
+
+
+# Gates
+
+
+def test_every_gate_has_a_section_and_every_section_a_gate():
+    assert re.findall(r"^## `(\w+)`", GATES, re.MULTILINE) == sorted(
+        gate_names(), key=["signature", "data_quality", "drift", "performance"].index
+    )
+
+
+@pytest.mark.parametrize("name", gate_names())
+def test_a_gates_options_and_defaults(name):
+    assert documented(section(GATES, f"## `{name}`")) == as_documented(gate_class(name).Options)
+
+
+@pytest.mark.parametrize("name", gate_names())
+def test_a_gates_examples_are_ones_that_it_takes(name):
+    blocks = re.findall(r"```yaml\n(.*?)```", section(GATES, f"## `{name}`"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        stage = Stage.model_validate({"stage": "Staging", **yaml.safe_load(block)})
+        for gate in stage.gates:
+            assert gate.name == name
+            load_gate(GateSpec(gate.name, gate.options))
+
+
+def test_every_metric_is_named():
+    assert set(METRICS) <= set(re.findall(r"`(\w+)`", section(GATES, "## `performance`")))
+
+
+def reasons_in(path: Path) -> set[str]:
+    """Reason codes that a module's calls give, but for ``passed``."""
+    says = {"failed": 1, "inconclusive": 1, "broke": 1, "Unmeasurable": 0}
+    found = set()
+    for node in ast.walk(ast.parse(SOURCES[path])):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in says:
+            what = node.args[says[node.func.id]]
+            found |= {what.value} if isinstance(what, ast.Constant) else set()
+    return found
+
+
+@pytest.mark.parametrize("name", gate_names())
+def test_a_gates_reasons_are_those_that_its_code_gives(name):
+    folder = ROOT / "lifecycle" / "gates"
+    given = reasons_in(folder / f"{name}.py") | (
+        reasons_in(folder / "metrics.py") if name == "performance" else set()
+    )
+    told = set(codes(section(GATES, f"## `{name}`"), "reason"))
+    assert told == given | ({"no_signature"} if name == "performance" else set())
+
+
+def test_the_reasons_that_gates_share():
+    shared = GATES.partition("\n## ")[0]
+    given = {"passed"} | set().union(
+        *(reasons_in(ROOT / "lifecycle" / "gates" / f"{name}.py") for name in ("run", "verdicts"))
+    )
+    assert set(codes(shared, "reason")) == given
+
+
+# Targets
+
+
+def test_every_target_has_a_section(target_options):
+    assert set(re.findall(r"^## `(\w+)`", TARGETS, re.MULTILINE)) == set(known_targets()) == set(target_options)
+
+
+@pytest.mark.parametrize("name", known_targets())
+def test_a_targets_options_and_defaults(name, target_options):
+    assert documented(section(TARGETS, f"## `{name}`")) == as_documented(target_options[name])
+
+
+def test_the_options_of_every_target():
+    assert documented(TARGETS.partition("\n## ")[0]) == as_documented(ReleaseOptions)
+
+
+def test_the_rest_routes_and_their_methods():
+    from lifecycle.targets.rest.app import build_app
+    from lifecycle.targets.rest.control import Desired
+    from lifecycle.targets.rest.serving import Serving
+
+    serving = Serving(Desired(1, "m", "m", 1, "", "", "", "127.0.0.1", [0], 1, 1))
+    given = {
+        (route.path, "GET" if route.methods is None or "GET" in route.methods else "POST")
+        for route in build_app(serving).routes
+    }
+    told = {
+        (path, row[1])
+        for row in rows(section(TARGETS, "### Endpoints"), "path")
+        for path in re.findall(r"`([^`]+)`", row[0])
+    }
+    assert told == given
+
+
+def test_the_rest_headers_statuses_and_body_formats():
+    rest = "".join(text for path, text in SOURCES.items() if "rest" in path.parts)
+    payload = SOURCES[ROOT / "lifecycle" / "scoring" / "payload.py"]
+    told = section(TARGETS, "## `rest`")
+    assert {header.lower() for header in codes(told, "header")} == set(re.findall(r"x-lifecycle-[a-z]+", rest))
+    assert {row[0] for row in rows(told, "status")} == set(re.findall(r"^    (\d{3}): ", rest, re.MULTILINE))
+    for code in re.findall(r'^    \d{3}: "([A-Z_]+)"', rest, re.MULTILINE):
+        assert f"`{code}`" in told
+    for shape in re.findall(r'^    "(\w+)": _from_', payload, re.MULTILINE):
+        assert f"`{shape}`" in told
+
+
+def test_the_files_of_batch_and_edge():
+    from lifecycle.targets.batch import fit, output, score
+    from lifecycle.targets.batch.manifest import MANIFEST
+    from lifecycle.targets.edge import runner
+
+    batch, edge = (codes(section(TARGETS, f"## `{name}`"), f"file in the {what}") for name, what in FILES.items())
+    assert {MANIFEST, output._PLAN, output._DONE} <= set(batch)
+    assert any(name.startswith(output._REJECTED) for name in batch)
+    assert set(edge) == {runner.MANIFEST, runner.MODEL, runner.GOLDEN, runner.RUNNER}
+    rejected = codes(section(TARGETS, "## `batch`"), "why a row is rejected")
+    assert set(rejected) == {fit.MISSING, fit.UNFIT, score.RAGGED, score.REFUSED}
+
+
+FILES = {"batch": "output", "edge": "bundle"}
+
+
+# Settings, commands, errors
+
+
+def test_every_environment_variable_that_the_code_reads():
+    read = set()
+    for text in SOURCES.values():
+        read |= set(re.findall(r"\bLIFECYCLE_[A-Z_]+\b", text))
+        read |= set(re.findall(r'"((?:MLFLOW|GX)_[A-Z_]+|DO_NOT_TRACK)"', text))
+        read |= set(re.findall(r"\b(MLFLOW_[A-Z_]+)\.get\(\)", text))
+    assert set(codes(REFERENCE, "environment variable")) == read - {LifecycleError.code}
+
+
+def leaves(group: click.Group, path: str = "lifecycle"):
+    for name, command in group.commands.items():
+        words = f"{path} {name}"
+        yield from leaves(command, words) if isinstance(command, click.Group) else [words]
+
+
+def test_every_command():
+    assert set(codes(REFERENCE, "command")) == set(leaves(cli))
+
+
+def test_every_public_call_with_its_arguments():
+    def spelled(name: str) -> str:
+        parameters = inspect.signature(getattr(lifecycle, name)).parameters.values()
+        plain = [p.replace(annotation=inspect.Parameter.empty) for p in parameters]
+        return f"lifecycle.{name}({', '.join(map(str, plain))})".replace("'", '"')
+
+    assert set(codes(REFERENCE, "call")) == {spelled(name) for name in lifecycle.__all__}
+
+
+def errors() -> set[type[LifecycleError]]:
+    """The whole tree, wherever its branches are; modules without one are not imported."""
+    classes = [
+        (node.name, {base.id for base in node.bases if isinstance(base, ast.Name)}, path)
+        for path, text in SOURCES.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef)
+    ]
+    found, before = {LifecycleError.__name__: LifecycleError}, 0
+    while len(found) > before:
+        before = len(found)
+        for name, bases, path in classes:
+            if bases & set(found):
+                module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                found[name] = getattr(importlib.import_module(module), name)
+    return set(found.values())
+
+
+def test_every_error_with_its_code_and_exit_code():
+    table = [row for row in rows(REFERENCE, "exit") if row[1]]
+    told = {(row[1].strip("`"), row[2].strip("`"), int(row[0])) for row in table}
+    assert told == {(error.__name__, error.code, error.exit_code) for error in errors()}
+
+
+def test_every_other_exit_code():
+    assert {row[0] for row in rows(REFERENCE, "exit") if not row[1]} == {"0", str(EXIT_BUG), "130"}
+
+
+def test_every_registry_scheme_and_reserved_tag():
+    from lifecycle.registry import tags
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(codes(REFERENCE, "scheme")) == set(project["entry-points"]["mlflow.model_registry_store"])
+    assert set(codes(REFERENCE, "tag")) == {
+        tags.PROMOTION,
+        tags.HISTORY,
+        tags.evidence_key("<stage>"),
+        tags.summary_key("<stage>"),
+    }
