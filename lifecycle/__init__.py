@@ -7,16 +7,20 @@
     lifecycle.track(reference, label="late")                 # in the training run
     lifecycle.check("models:/flights-delay/1", stage="staging")
     lifecycle.promote("models:/flights-delay/1", stage="staging", reason="first try")
-    lifecycle.deploy("models:/flights-delay/Production", name="flights")
+    deployed = lifecycle.deploy("models:/flights-delay/Production", name="flights")
+    deployed.predict(rows)
     lifecycle.rollback("flights-delay", reason="complaints")
     lifecycle.history("flights-delay")
 
-Results show themselves as tables. Importing this costs nothing; each call imports what it needs.
+Results show themselves as tables. What goes wrong is in ``lifecycle.errors``. Importing this costs nothing;
+each call imports what it needs.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from lifecycle import errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from lifecycle.display import DeploymentView, History, Moved
     from lifecycle.gates.report import GateReport
 
-__all__ = ["check", "deploy", "history", "promote", "rollback", "track"]
+__all__ = ["check", "deploy", "errors", "history", "promote", "rollback", "track", "undeploy"]
 
 
 def track(reference: pd.DataFrame, label: str | None = None) -> None:
@@ -54,9 +58,12 @@ def check(model_uri: str, stage: str, current: str | pd.DataFrame | None = None)
         NotFound: unknown model, version, stage or file.
     """
     from lifecycle.assembly import assemble
+    from lifecycle.display import gate_progress
     from lifecycle.domain.model_ref import ModelRef
 
-    return assemble().checker().check(ModelRef.parse(model_uri), stage, current)
+    product, ref = assemble(), ModelRef.parse(model_uri)
+    with gate_progress(len(product.config.policies.of(ref.name).stage(stage).gates)) as progress:
+        return product.checker(progress).check(ref, stage, current)
 
 
 def promote(model_uri: str, stage: str, reason: str = "") -> Moved:
@@ -102,7 +109,16 @@ def deploy(model_uri: str, name: str, target: str = "rest", **options: object) -
     from lifecycle.display import DeploymentView
 
     texts = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items()}
-    return DeploymentView(assemble().deploy(target, name, model_uri, texts))
+    product = assemble()
+    deployment = product.deploy(target, name, model_uri, texts)
+    return DeploymentView(deployment, lambda rows: product.predict(target, name, rows))
+
+
+def undeploy(name: str, target: str = "rest") -> None:
+    """Take a deployment down; a name that is not deployed is no error."""
+    from lifecycle.assembly import assemble
+
+    assemble().target(target).undeploy(name)
 
 
 def history(model: str) -> History:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.domain.deployment import Deployment
 from lifecycle.domain.ledger import LedgerEntry
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
+    from lifecycle.promotion.check import Progress
+    from lifecycle.scoring.contract import Predictions
+
+
+@dataclass(frozen=True, repr=False)
 class History:
     """A model's ledger."""
 
@@ -23,51 +30,78 @@ class History:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def __repr__(self) -> str:
+        return "\n".join("  ".join("" if c is None else str(c) for c in row) for row in self._rows())
+
     def _repr_html_(self) -> str:
-        return _table(
-            ["#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence"],
-            [
-                (
-                    e.sequence,
-                    e.at.strftime("%Y-%m-%d %H:%M:%S"),
-                    e.action,
-                    e.stage,
-                    e.previous,
-                    e.version,
-                    e.who,
-                    e.detail or e.reason,
-                    e.evidence_id,
-                )
-                for e in self.entries
-            ],
-        )
+        return _table(["#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence"], self._rows())
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        return [
+            (
+                e.sequence,
+                e.at.strftime("%Y-%m-%d %H:%M:%S"),
+                e.action,
+                e.stage,
+                e.previous,
+                e.version,
+                e.who,
+                e.why,
+                e.evidence_id,
+            )
+            for e in self.entries
+        ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Moved:
     """A promotion or a rollback that happened."""
 
     entry: LedgerEntry
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         e = self.entry
         instead = f" in place of version {e.previous}" if e.previous else ""
         return f"Version {e.version} of {e.model} is now in {e.stage}{instead}."
 
     def _repr_html_(self) -> str:
-        return f"<p>✔ {escape(str(self))}</p>"
+        return f"<p>✔ {escape(repr(self))}</p>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeploymentView:
-    """A deployment."""
+    """A deployment, as it was when it came up."""
 
     deployment: Deployment
+    _score: Callable[[pd.DataFrame], Predictions]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.deployment.name
+
+    @property
+    def version(self) -> int:
+        """The model version that it came up with."""
+        return self.deployment.version
 
     @property
     def address(self) -> str:
         """Where it answers, or where its output is."""
         return self.deployment.address
+
+    def predict(self, rows: pd.DataFrame) -> Predictions:
+        """Score rows where the deployment is.
+
+        Raises:
+            Unavailable: it does not answer.
+            InvalidInput: the rows do not fit the model's signature.
+        """
+        return self._score(rows)
+
+    def __repr__(self) -> str:
+        d = self.deployment
+        return f"{d.name} on {d.target}: version {d.version} of {d.ref}, {d.status}, {d.address or d.detail}"
 
     def _repr_html_(self) -> str:
         d = self.deployment
@@ -75,6 +109,17 @@ class DeploymentView:
             ["Name", "Target", "Model", "Version", "Status", "Where"],
             [(d.name, d.target, d.ref, d.version, d.status, d.address or d.detail)],
         )
+
+
+@contextmanager
+def gate_progress(gates: int) -> Iterator[Progress]:
+    """A bar on standard error while gates run: some take ten seconds to import their library alone."""
+    from tqdm import tqdm
+
+    from lifecycle.promotion.check import Progress
+
+    with tqdm(total=gates, unit="gate", leave=False) as bar:
+        yield Progress(on_start=bar.set_description, on_verdict=lambda _: bar.update())
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -52,10 +52,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 def print_evidence(evidence: Evidence) -> None:
     """The verdicts of one gate run."""
+    from lifecycle.gates.report import title_of
+
     print_table(
         ["Gate", "Outcome", "Why", "s"],
         [(v.gate, v.outcome, v.message, f"{v.seconds:.1f}") for v in evidence.verdicts],
-        title=f"models:/{evidence.model}/{evidence.version} for {evidence.stage}: {evidence.outcome}",
+        title=title_of(evidence),
     )
 
 
@@ -72,7 +74,7 @@ def print_history(entries: Iterable[LedgerEntry]) -> None:
                 e.previous,
                 e.version,
                 e.who,
-                e.detail or e.reason,
+                e.why,
                 e.evidence_id,
             )
             for e in entries

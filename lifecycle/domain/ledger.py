@@ -81,6 +81,12 @@ class LedgerEntry:
             return self.actor
         return f"{self.requested_by} (unverified)"
 
+    @property
+    def why(self) -> str:
+        """The reason that was given and, of a refusal, what was missing, without the advice on what to do."""
+        missing = self.detail.partition(" Run: ")[0]
+        return ": ".join(part for part in (self.reason, missing) if part)
+
     def as_dict(self) -> dict[str, Any]:
         """JSON types only."""
         return asdict(self) | {"at": to_timestamp(self.at), "action": str(self.action)}

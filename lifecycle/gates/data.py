@@ -47,7 +47,7 @@ def read_dataset(source: str, label: str | None) -> Dataset:
     return Dataset(frame, label, hashlib.sha256(content).hexdigest(), source)
 
 
-def dataset_from_frame(frame: pd.DataFrame, label: str | None, source: str = "a DataFrame") -> Dataset:
+def dataset_from_frame(frame: pd.DataFrame, label: str | None, source: str = "the given data") -> Dataset:
     """A DataFrame as it is; its fingerprint covers column names, types and values, but not the index.
 
     Raises:

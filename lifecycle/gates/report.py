@@ -20,12 +20,21 @@ _COLOURS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class GateReport:
-    """The verdicts of one gate run; a table in notebooks."""
+    """The verdicts of one gate run; a table in notebooks, lines elsewhere."""
 
-    title: str
     evidence: Evidence
+
+    @property
+    def title(self) -> str:
+        """What was judged for which stage, and what came of it."""
+        return title_of(self.evidence)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each gate, in order."""
+        return self.evidence.verdicts
 
     @property
     def outcome(self) -> Outcome:
@@ -37,8 +46,16 @@ class GateReport:
         """Whether every gate passed."""
         return self.outcome is Outcome.PASSED
 
+    def __repr__(self) -> str:
+        return "\n".join([self.title, *(f"  {v.gate}: {v.outcome}. {v.message}" for v in self.verdicts)])
+
     def _repr_html_(self) -> str:
-        return render_html(self.title, self.evidence.verdicts)
+        return render_html(self.title, self.verdicts)
+
+
+def title_of(evidence: Evidence) -> str:
+    """``models:/name/version for stage: OUTCOME``."""
+    return f"models:/{evidence.model}/{evidence.version} for {evidence.stage}: {evidence.outcome}"
 
 
 def as_dict(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:

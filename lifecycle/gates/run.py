@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 def run_gates(
     specs: Sequence[GateSpec],
     subject: Subject,
-    on_start: Callable[[str], None] = lambda _: None,
-    on_verdict: Callable[[Verdict], None] = lambda _: None,
+    on_start: Callable[[str], object] = lambda _: None,
+    on_verdict: Callable[[Verdict], object] = lambda _: None,
 ) -> tuple[Verdict, ...]:
     """One verdict per gate, in order. Every gate runs, whatever the ones before it said.
 
@@ -43,7 +43,7 @@ def run_gates(
 
 
 def _run(
-    gate: Gate, subject: Subject, on_start: Callable[[str], None], on_verdict: Callable[[Verdict], None]
+    gate: Gate, subject: Subject, on_start: Callable[[str], object], on_verdict: Callable[[Verdict], object]
 ) -> Verdict:
     on_start(gate.name)
     started = time.monotonic()

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Progress:
     """Whom to tell while the gates run."""
 
-    on_start: Callable[[str], None] = lambda _: None
-    on_verdict: Callable[[Verdict], None] = lambda _: None
+    on_start: Callable[[str], object] = lambda _: None
+    on_verdict: Callable[[Verdict], object] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,8 @@ class Checker:
             lambda: self._champion(version, policy),
         )
         verdicts = run_gates(policy.gates, subject, self.progress.on_start, self.progress.on_verdict)
-        title = f"{version.uri} for {policy.name}"
         evidence = self._evidence(subject, policy, verdicts)
-        return GateReport(title, self.registry.publish(evidence, _documents(title, verdicts)))
+        return GateReport(self.registry.publish(evidence, _documents(evidence)))
 
     def _evidence(self, subject: Subject, policy: StagePolicy, verdicts: tuple[Verdict, ...]) -> Evidence:
         now = self.clock()
@@ -111,13 +110,14 @@ class Checker:
         return self._candidate(champion, self.registry.snapshot(champion))
 
 
-def _documents(title: str, verdicts: tuple[Verdict, ...]) -> Mapping[str, str]:
-    from lifecycle.gates.report import as_dict, render_html, render_markdown
+def _documents(evidence: Evidence) -> Mapping[str, str]:
+    from lifecycle.gates.report import as_dict, render_html, render_markdown, title_of
 
+    title = title_of(evidence)
     return {
-        "report.html": render_html(title, verdicts),
-        "report.md": render_markdown(title, verdicts),
-        "verdicts.json": json.dumps(as_dict(verdicts), indent=1),
+        "report.html": render_html(title, evidence.verdicts),
+        "report.md": render_markdown(title, evidence.verdicts),
+        "verdicts.json": json.dumps(as_dict(evidence.verdicts), indent=1),
     }
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lifecycle.errors import Conflict, LifecycleError, NotFound, PromotionRefused, Unavailable, UsageError
 
+_LOG = logging.getLogger(__name__)
 _BY_STATUS: dict[int, type[LifecycleError]] = {
     400: UsageError,
     401: UsageError,
@@ -31,7 +32,9 @@ logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: not (_transl
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what MLflow raises into our tree, as one line without passwords; the cause stays attached.
+    """Turn what MLflow raises into our tree, as one line without passwords.
+
+    The cause says nothing more and takes a screenful in a notebook, so it goes to the debug log.
 
     Raises:
         UsageError, PromotionRefused, NotFound, Conflict: by MLflow's error code.
@@ -41,9 +44,11 @@ def translated() -> Iterator[None]:
     try:
         yield
     except MlflowException as exc:
-        raise _ours(exc) from exc
+        _LOG.debug("MLflow refused", exc_info=True)
+        raise _ours(exc) from None
     except (requests.RequestException, SQLAlchemyError, OSError) as exc:
-        raise _unavailable(str(exc)) from exc
+        _LOG.debug("MLflow does not answer", exc_info=True)
+        raise _unavailable(str(exc)) from None
     finally:
         _translating.reset(token)
 

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lifecycle.errors import Conflict
+from lifecycle.errors import Conflict, Unavailable
 from lifecycle.processes.identity import ProcessId, is_alive
-from lifecycle.processes.spawn import spawn_detached, stop
+from lifecycle.processes.spawn import spawn_detached, stop, wait_until
+
+_START_DEADLINE_S = 60.0
 
 
 def ensure_follower(home: Path, config: Path | None, environment: Mapping[str, str]) -> None:
@@ -20,15 +22,27 @@ def ensure_follower(home: Path, config: Path | None, environment: Mapping[str, s
 
     Args:
         environment: Where its registry is.
+
+    Raises:
+        Unavailable: it did not start.
     """
     if running_follower(home) is not None:
         return
+    log = home / "follower.log"
     chosen = ["--config", str(config)] if config else []
-    spawn_detached(
-        [sys.executable, "-m", "lifecycle.cli", *chosen, "follow", "--until-idle"],
-        home / "follower.log",
+    # -P: nothing in whatever folder we were called from shadows a module of ours.
+    process = spawn_detached(
+        [sys.executable, "-P", "-m", "lifecycle.cli", *chosen, "follow", "--until-idle"],
+        log,
         {**environment, "LIFECYCLE_HOME": str(home)},
     )
+
+    def settled() -> bool:
+        return running_follower(home) is not None or not is_alive(process)
+
+    wait_until(settled, _START_DEADLINE_S, "the follower has started")
+    if running_follower(home) is None:
+        raise Unavailable(f"the deployment answers, but nothing follows its stage: the follower ended; see {log}")
 
 
 def running_follower(home: Path) -> ProcessId | None:

@@ -82,14 +82,14 @@ def stop_server(home: Path) -> bool:
 def _command(home: Path, port: int) -> list[str]:
     database = f"sqlite:///{home / 'mlflow.db'}"
     server = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+        *(sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "1"),
         *("--backend-store-uri", database),
         *("--registry-store-uri", f"lifecycle+{database}"),
         *("--artifacts-destination", str(home / "artifacts")),
     ]
     # mlflow starts uvicorn as a child; the keeper sees to it that neither outlives the other.
-    return [sys.executable, "-m", "lifecycle.processes.keeper", "--", *server]
+    return [sys.executable, "-P", "-m", "lifecycle.processes.keeper", "--", *server]
 
 
 def _environment(config: Path | None) -> dict[str, str]:

@@ -14,9 +14,18 @@ HEAVY = ("mlflow", "pandas", "numpy", "sklearn", "evidently", "great_expectation
 
 
 def test_the_notebook_api_is_these_few_names():
-    assert lifecycle.__all__ == ["check", "deploy", "history", "promote", "rollback", "track"]
+    assert lifecycle.__all__ == [
+        "check",
+        "deploy",
+        "errors",
+        "history",
+        "promote",
+        "rollback",
+        "track",
+        "undeploy",
+    ]
     public = {name for name, value in vars(lifecycle).items() if callable(value) and not name.startswith("_")}
-    assert public == set(lifecycle.__all__)
+    assert public | {"errors"} == set(lifecycle.__all__)
 
 
 @pytest.mark.parametrize("name", lifecycle.__all__)

@@ -26,10 +26,10 @@ def write_months(project: Path, folder: Path) -> None:
 
 
 def _broken(rows: pd.DataFrame) -> pd.DataFrame:
-    """A feed that lost a third of its departure delays and sends kilometres where it sent miles."""
+    """A feed that lost a third of its departure delays and sends metres where it sent miles."""
     rows = rows.copy()
     rows.loc[rows.index % 3 == 0, "dep_delay"] = float("nan")
-    rows["distance"] *= 1.609344 * 10
+    rows["distance"] *= 1609.344
     return rows
 
 

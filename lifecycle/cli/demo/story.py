@@ -13,7 +13,8 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,20 +58,34 @@ def tell(keep: bool, json_file: Path | None) -> bool:
     console = Console(file=sys.stderr, highlight=False)
     project = find_project(Path.cwd())
     started = time.monotonic()
-    home = Path(tempfile.mkdtemp(prefix="lifecycle-demo-"))
-    with _stopped_by_signals(), _running(Scene(home, project), console) as scene:
-        rows = list(_act(scene, console))
-        _show(rows, time.monotonic() - started)
-        if json_file:
-            json_file.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
-        if keep:
-            _wait_for_interrupt(scene, console)
-        else:
-            console.print("Everything is stopped again; lifecycle demo --keep leaves it up to look around.")
-    well = len(rows) == len(STEPS) and all(row.as_expected for row in rows)
-    if well:  # otherwise its logs are where to look
-        shutil.rmtree(home, ignore_errors=True)
+    with _stopped_by_signals(), _home() as home:
+        with _running(Scene(home, project), console) as scene:
+            rows = list(_act(scene, console))
+            _show(rows, time.monotonic() - started)
+            if json_file:
+                json_file.write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
+            if keep:
+                _wait_for_interrupt(scene, console)
+            else:
+                console.print("Everything is stopped again; lifecycle demo --keep leaves it up to look around.")
+        well = len(rows) == len(STEPS) and all(row.as_expected for row in rows)
+        if well:  # otherwise its logs are where to look
+            shutil.rmtree(home, ignore_errors=True)
     return well
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    """A folder for everything that the story and the libraries below it write; gone when interrupted."""
+    home = Path(tempfile.mkdtemp(prefix="lifecycle-demo-"))
+    temporary = home / "tmp"
+    temporary.mkdir()
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
+    try:
+        yield home
+    except KeyboardInterrupt:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
 
 
 def _act(scene: Scene, console: Console) -> Iterator[Row]:
@@ -119,11 +134,10 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     threading.Thread(target=_import_ahead, daemon=True).start()
     try:
         with console.status("Starting the guarded MLflow server, writing months of flights …"):
-            months = threading.Thread(target=write_months, args=(scene.project, scene.data))
-            months.start()
+            months = ThreadPoolExecutor(1).submit(write_months, scene.project, scene.data)
             scene.url = start_server(scene.home, scene.project / "lifecycle.yaml").url
             os.environ.update(scene.environment())
-            months.join()
+            months.result()
         yield scene
     finally:
         scene.stop_training()
@@ -161,13 +175,15 @@ def _stopped_by_signals() -> Iterator[None]:
 def _wait_for_interrupt(scene: Scene, console: Console) -> None:
     console.print(f"\nMLflow: {scene.url}   REST: {scene.rest}   files: {scene.home}", markup=False)
     console.print("Everything stays up until you press Ctrl-C.", markup=False)
-    threading.Event().wait()
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _import_ahead() -> None:
     """The gates' libraries take some 15 s to import; they may as well do so while the model trains."""
-    import evidently  # noqa: F401
-    import great_expectations  # noqa: F401
+    with suppress(Exception):  # whoever needs them says what is wrong; and an interrupt ends us half-way
+        import evidently  # noqa: F401
+        import great_expectations  # noqa: F401
 
 
 def _quiet() -> None:

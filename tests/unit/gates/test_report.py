@@ -31,7 +31,7 @@ class Parsed(HTMLParser):
 def report(*verdicts):
     now = datetime(2026, 1, 1, tzinfo=UTC)
     evidence = Evidence("m", 1, "production", "d" * 64, "p" * 64, verdicts, now, now + timedelta(days=1))
-    return GateReport("m version 1 for production", evidence)
+    return GateReport(evidence)
 
 
 def test_html_shows_names_from_the_data_as_text_and_runs_nothing():
