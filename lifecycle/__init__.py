@@ -61,9 +61,8 @@ def check(model_uri: str, stage: str, current: str | pd.DataFrame | None = None)
     from lifecycle.display import gate_progress
     from lifecycle.domain.model_ref import ModelRef
 
-    product, ref = assemble(), ModelRef.parse(model_uri)
-    with gate_progress(len(product.config.policies.of(ref.name).stage(stage).gates)) as progress:
-        return product.checker(progress).check(ref, stage, current)
+    with gate_progress() as progress:
+        return assemble().checker(progress).check(ModelRef.parse(model_uri), stage, current)
 
 
 def promote(model_uri: str, stage: str, reason: str = "") -> Moved:

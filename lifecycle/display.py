@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,14 +113,38 @@ class DeploymentView:
 
 
 @contextmanager
-def gate_progress(gates: int) -> Iterator[Progress]:
-    """A bar on standard error while gates run: some take ten seconds to import their library alone."""
-    from tqdm import tqdm
-
+def gate_progress() -> Iterator[Progress]:
+    """Says which gate is running: some take ten seconds to import their library alone."""
     from lifecycle.promotion.check import Progress
 
-    with tqdm(total=gates, unit="gate", leave=False) as bar:
-        yield Progress(on_start=bar.set_description, on_verdict=lambda _: bar.update())
+    with _line_in_notebook() if _in_notebook() else _line_in_terminal() as say:
+        say("Loading the version …")
+        yield Progress(on_start=lambda gate: say(f"Running gate {gate} …"))
+
+
+def _in_notebook() -> bool:
+    """Whether this process is a notebook's kernel; IPython is not imported to find out."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+@contextmanager
+def _line_in_notebook() -> Iterator[Callable[[str], None]]:
+    from IPython.display import HTML, display
+
+    line = display(HTML(""), display_id=True)
+    try:
+        yield lambda text: line.update(HTML(f"<p>{escape(text)}</p>"))
+    finally:
+        line.update(HTML(""))
+
+
+@contextmanager
+def _line_in_terminal() -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

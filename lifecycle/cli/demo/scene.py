@@ -101,22 +101,12 @@ class Scene:
             WentWrong: it failed.
         """
         chosen = [word for key, value in parameters.items() for word in ("-P", f"{key}={value}")]
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "mlflow",
-            "run",
-            str(self.project),
-            "--env-manager",
-            "local",
-            *chosen,
-        ]
         python = (sys.executable, "-P", "-m")
+        command = (*python, "mlflow", "run", str(self.project), "--env-manager", "local", *chosen)
         log = self.home / "training.log"
         with log.open("ab") as output:
             training = subprocess.Popen(
-                [sys.executable, "-P", "-m", "lifecycle.processes.keeper", "--", *python, *command],
+                [*python, "lifecycle.processes.keeper", "--", *command],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},

@@ -133,8 +133,9 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     _quiet()
     threading.Thread(target=_import_ahead, daemon=True).start()
     try:
-        with console.status("Starting the guarded MLflow server, writing months of flights …"):
-            months = ThreadPoolExecutor(1).submit(write_months, scene.project, scene.data)
+        status = console.status("Starting the guarded MLflow server, writing months of flights …")
+        with status, ThreadPoolExecutor(1) as pool:
+            months = pool.submit(write_months, scene.project, scene.data)
             scene.url = start_server(scene.home, scene.project / "lifecycle.yaml").url
             os.environ.update(scene.environment())
             months.result()
