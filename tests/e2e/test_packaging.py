@@ -67,24 +67,24 @@ def tracked(folder: str = "") -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory) -> Path:
+def workdir(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("packaging")
 
 
 @pytest.fixture(scope="module")
-def clone(workplace) -> Path:
+def clone(workdir) -> Path:
     for name in tracked():
-        target = workplace / "clone" / name
+        target = workdir / "clone" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target)
-    return workplace / "clone"
+    return workdir / "clone"
 
 
 @pytest.fixture(scope="module")
-def dist(clone, workplace) -> Path:
+def dist(clone, workdir) -> Path:
     """An sdist, and the wheel built from it: so the sdist is known to be complete."""
-    run(sys.executable, "-m", "build", "--outdir", workplace / "dist", clone, cwd=workplace)
-    return workplace / "dist"
+    run(sys.executable, "-m", "build", "--outdir", workdir / "dist", clone, cwd=workdir)
+    return workdir / "dist"
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def environment(folder: Path, *install: str | Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(wheel, workplace) -> Path:
-    return environment(workplace / "installed", wheel)
+def python(wheel, workdir) -> Path:
+    return environment(workdir / "installed", wheel)
 
 
 def test_the_wheel_holds_two_packages_and_nothing_else(wheel):
@@ -136,26 +136,26 @@ def test_the_sdist_holds_what_a_build_needs(dist):
     assert {name.partition("/")[0] for name in names if "/" in name} == {"lifecycle", "plugins"}
 
 
-def test_every_entry_point_loads_where_only_the_wheel_is(python, workplace):
-    found = json.loads(run(python, "-c", PROBE, cwd=workplace).splitlines()[-1])
-    assert all(Path(file).is_relative_to(workplace / "installed") for file in found["files"])
+def test_every_entry_point_loads_where_only_the_wheel_is(python, workdir):
+    found = json.loads(run(python, "-c", PROBE, cwd=workdir).splitlines()[-1])
+    assert all(Path(file).is_relative_to(workdir / "installed") for file in found["files"])
     assert {group for group, _, _ in found["loaded"]} == set(GROUPS)
     assert all(loaded for _, _, loaded in found["loaded"])
 
 
-def test_the_command_is_installed(python, workplace):
-    assert "lifecycle gate run" in run(python.with_name("lifecycle"), "--help", cwd=workplace)
-    assert "lifecycle, version" in run(python.with_name("lifecycle"), "--version", cwd=workplace)
+def test_the_command_is_installed(python, workdir):
+    assert "lifecycle gate run" in run(python.with_name("lifecycle"), "--help", cwd=workdir)
+    assert "lifecycle, version" in run(python.with_name("lifecycle"), "--version", cwd=workdir)
 
 
-def test_mlflow_finds_the_targets(python, workplace):
-    said = run(python, "-m", "mlflow", "deployments", "help", "-t", "lifecycle", cwd=workplace)
+def test_mlflow_finds_the_targets(python, workdir):
+    said = run(python, "-m", "mlflow", "deployments", "help", "-t", "lifecycle", cwd=workdir)
     for target in ("rest", "batch", "edge"):
         assert f"lifecycle:/{target}" in said
 
 
-def test_an_editable_install_brings_two_names_and_no_folder(clone, workplace):
-    python = environment(workplace / "editable", "--editable", clone)
-    path, importable = json.loads(run(python, "-c", IMPORTABLE, cwd=workplace))
+def test_an_editable_install_brings_two_names_and_no_folder(clone, workdir):
+    python = environment(workdir / "editable", "--editable", clone)
+    path, importable = json.loads(run(python, "-c", IMPORTABLE, cwd=workdir))
     assert [entry for entry in path if Path(entry).is_relative_to(clone)] == []
     assert importable == list(PACKAGES)
