@@ -86,7 +86,7 @@ def rollback(model: str, reason: str, stage: str = "production", to: int | None 
         to: The version; default: the one before the current one.
 
     Raises:
-        NotFound: the stage never held another version.
+        NotFound: the stage held no version before this one, or never held that one.
     """
     from lifecycle.assembly import assemble
     from lifecycle.display import Moved

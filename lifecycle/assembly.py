@@ -116,18 +116,28 @@ class Lifecycle:
 
         request = DeployRequest.parse(target, name, ModelRef.parse(model_uri), options)
         deployment = self.deployer.create(request)
-        if not deployment.ref.pinned and self.target(target).follows:
-            from lifecycle.stack.follower import ensure_follower
-
-            ensure_follower(self.config.home, self.config.file, self.location.as_environment())
+        self.keep_following(self.location.as_environment())
         return deployment
 
     def redeploy(self, target: str, name: str, model_uri: str | None, options: Mapping[str, str]) -> Deployment:
-        """Replace version or options of a deployment."""
+        """Replace version or options of a deployment, which may follow from now on."""
         from lifecycle.controller.request import DeployRequest
 
         ref = ModelRef.parse(model_uri) if model_uri else self.target(target).describe(name).ref
-        return self.deployer.update(DeployRequest.parse(target, name, ref, options))
+        deployment = self.deployer.update(DeployRequest.parse(target, name, ref, options))
+        self.keep_following(self.location.as_environment())
+        return deployment
+
+    def keep_following(self, registry: Mapping[str, str]) -> None:
+        """Have a follower run if there is anything to follow.
+
+        Args:
+            registry: The environment variables that lead it to the registry.
+        """
+        from lifecycle.stack.follower import ensure_follower
+
+        if any(not d.ref.pinned for target in self.following_targets() for d in target.list()):
+            ensure_follower(self.config.home, self.config.file, registry)
 
     def deployments(self, target: str | None = None) -> list[Deployment]:
         """Every deployment of one target or of all."""

@@ -1,7 +1,7 @@
 """The ``lifecycle`` command: parse, call, print.
 
 Exit codes (:mod:`lifecycle.errors`): 0 done, 1 failed or refused, 2 usage, 3 inconclusive, 4 a check broke,
-5 not found, 6 conflict, 7 unavailable, 8 integrity, 9 deployment failed, 70 a bug of ours.
+5 not found, 6 conflict, 7 unavailable, 8 integrity, 9 deployment failed, 70 a bug of ours, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from lifecycle.cli.stack import down, follow, status, up
 from lifecycle.errors import LifecycleError
 
 EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -67,7 +68,7 @@ def run(arguments: list[str]) -> int:
         return exc.exit_code
     except click.Abort:
         click.echo("Interrupted.", err=True)
-        return 130
+        return EXIT_INTERRUPTED
     except LifecycleError as exc:
         _explain(arguments)
         click.echo(f"Error: {exc}", err=True)

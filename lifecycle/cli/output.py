@@ -43,9 +43,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     from rich.text import Text
 
     headers = [Column(name, overflow="fold") for name in columns]  # paths and URLs are there to be copied
-    table = Table(*headers, title=title, title_justify="left")
+    table = Table(*headers, title=None if title is None else Text(title), title_justify="left")
     for row in rows:
-        cells = ["" if cell is None else str(cell) for cell in row]
+        cells = ["" if cell is None else _printable(str(cell)) for cell in row]
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in cells))
     console().print(table)
 
@@ -117,6 +117,11 @@ def parse_pairs(pairs: Sequence[str]) -> Mapping[str, str]:
             raise click.UsageError(f"-C {key} is given twice")
         parsed[key] = value
     return parsed
+
+
+def _printable(text: str) -> str:
+    """Without what steers a terminal: reasons and names in a registry were written by anybody."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _moment(at: datetime) -> str:

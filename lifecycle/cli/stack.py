@@ -21,14 +21,17 @@ _IDLE_ROUNDS = 5
 def up(config: Path | None, port: int) -> None:
     """Start a guarded MLflow server on this machine, with its data in LIFECYCLE_HOME.
 
+    Deployments that follow a stage or alias are followed again.
+
     Example: lifecycle up --port 5000
     """
-    from lifecycle.assembly import load_settings
+    from lifecycle.assembly import assemble
     from lifecycle.stack.server import start_server
 
-    settings = load_settings(config)
+    product = assemble(config)
     with console(stderr=True).status("Starting the guarded MLflow server …"):
-        server = start_server(settings.home, settings.file, port)
+        server = start_server(product.config.home, product.config.file, port)
+        product.keep_following(server.as_environment())
     click.echo(f"MLflow answers at {server.url}, every promotion gated. For MLflow's own commands:")
     click.echo(f"  export MLFLOW_TRACKING_URI={server.url}")
 
@@ -104,7 +107,10 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
         signal.signal(number, lambda *_: stopping.set())
     watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
     product = assemble(config)
-    with being_the_follower(product.config.home):
-        idle = 0
-        while not stopping.wait(every) and not (until_idle and idle >= _IDLE_ROUNDS):
-            idle = 0 if product.reconciler.step() else idle + 1
+    while not stopping.is_set():
+        with being_the_follower(product.config.home):
+            idle = 0
+            while not stopping.wait(every) and not (until_idle and idle >= _IDLE_ROUNDS):
+                idle = 0 if product.reconciler.step() else idle + 1
+        if not product.reconciler.following():  # else somebody has just deployed, and counted on us
+            return

@@ -79,7 +79,10 @@ def being_the_follower(home: Path) -> Iterator[None]:
         handle.truncate(0)
         handle.write(json.dumps([own.pid, own.started] if own else []))
         handle.flush()
-        yield
+        try:
+            yield
+        finally:
+            handle.truncate(0)  # from here on nobody counts on us
 
 
 def _lock(home: Path) -> Path:

@@ -31,6 +31,10 @@ class Server:
     process: ProcessId
     log: Path
 
+    def as_environment(self) -> dict[str, str]:
+        """What makes a child process talk to it."""
+        return {"MLFLOW_TRACKING_URI": self.url, "MLFLOW_REGISTRY_URI": self.url}
+
 
 def running_server(home: Path) -> Server | None:
     """The server of this home, or None when none runs."""

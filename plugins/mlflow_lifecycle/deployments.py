@@ -5,6 +5,7 @@ MLflow demands exactly one client class in this module's namespace, a ``run_loca
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from lifecycle.errors import LifecycleError, UsageError
 from mlflow_lifecycle.errors import as_mlflow
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lifecycle.domain.deployment import Deployment
-    from lifecycle.scoring.contract import Predictions
 
 
 class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # MLflow ships no types
@@ -79,16 +81,15 @@ class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
     def predict(
         self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None
     ) -> PredictionsResponse:
-        """Score a DataFrame (or what makes one) where the deployment is."""
-        import pandas as pd
+        """Score a DataFrame, or what makes one, where the deployment is; answers as ``/invocations`` does."""
+        from lifecycle.scoring.payload import encode
 
         with _mlflow_errors():
             _demand_no_endpoint(endpoint)
             if deployment_name is None:
                 raise UsageError("say which deployment: --name NAME")
-            rows = inputs if isinstance(inputs, pd.DataFrame) else pd.DataFrame(inputs)
-            predictions = _product().predict(self._kind, deployment_name, rows)
-            return PredictionsResponse({"predictions": _jsonable(predictions)})
+            predictions = _product().predict(self._kind, deployment_name, _frame(inputs))
+            return PredictionsResponse(json.loads(encode(predictions)))
 
 
 def run_local(
@@ -161,10 +162,10 @@ def _as_mlflow_dict(deployment: Deployment, flavor: str | None = None) -> dict[s
     }
 
 
-def _jsonable(predictions: Predictions) -> Any:
-    """JSON types only: ``PredictionsResponse.to_json`` uses plain ``json``."""
-    import numpy as np
+def _frame(inputs: Any) -> pd.DataFrame:
+    import pandas as pd
 
-    if isinstance(predictions, np.ndarray):
-        return predictions.tolist()
-    return {name: values.tolist() for name, values in predictions.items()}
+    try:
+        return inputs if isinstance(inputs, pd.DataFrame) else pd.DataFrame(inputs)
+    except (ValueError, TypeError) as exc:  # whose texts may quote values
+        raise UsageError(f"this {type(inputs).__name__} does not make a table; give a DataFrame") from exc

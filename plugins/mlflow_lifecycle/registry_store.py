@@ -32,6 +32,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_version
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from lifecycle.domain.ledger import Action, LedgerEntry
@@ -222,7 +223,7 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc]
         is a write: it takes the row's lock (the file's on SQLite), and what is read afterwards stays true.
         """
         with self._new_session(read_only=False) as session:
-            session.execute(
+            lock = (
                 update(SqlRegisteredModel)
                 .where(
                     SqlRegisteredModel.workspace == self._get_active_workspace(),
@@ -231,6 +232,10 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc]
                 .values(last_updated_time=SqlRegisteredModel.last_updated_time)
                 .execution_options(synchronize_session=False)
             )
+            try:
+                session.execute(lock)
+            except OperationalError as exc:  # busy for 20 s; a 5xx would have the client wait that long again
+                raise MlflowException(str(exc).splitlines()[0], RESOURCE_CONFLICT) from exc
             self._own.session = session
             try:
                 yield LockedModel(self, super(), session, name)

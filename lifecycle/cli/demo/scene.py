@@ -71,11 +71,13 @@ class Scene:
         Raises:
             WentWrong: another exit code than ``expect``.
         """
-        from lifecycle.cli import run
+        from lifecycle.cli import EXIT_INTERRUPTED, run
 
         output, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             code = run(list(arguments))
+        if code == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
         if code != expect:
             said = _last_line(errors.getvalue() or output.getvalue())
             raise WentWrong(f"lifecycle {' '.join(arguments)} exited with {code}: {said}")
@@ -87,11 +89,15 @@ class Scene:
         Raises:
             MlflowException: as the command line would show it.
         """
+        import click
         from mlflow.cli import cli
 
         output = io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            cli.main(list(arguments), prog_name="mlflow", standalone_mode=False)
+            try:
+                cli.main(list(arguments), prog_name="mlflow", standalone_mode=False)
+            except click.Abort as exc:  # click's word for Ctrl-C
+                raise KeyboardInterrupt from exc
         return output.getvalue()
 
     def train(self, **parameters: str) -> None:
