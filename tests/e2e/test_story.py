@@ -25,7 +25,7 @@ DEMO = [sys.executable, "-m", "lifecycle.cli", "demo"]
 STEPS = 10
 SEED = 20261121
 LATEST_KILL_S = 25.0
-"""Server, training and the first gates are under way by then; the rest of the story starts nothing else."""
+"""The server, the training and the gates are under way by then."""
 ALL_GONE_WITHIN_S = 30.0
 HANGS_S = 280.0
 
@@ -123,13 +123,16 @@ def test_killed_at_any_moment_it_leaves_no_process(clone, nothing_left, number, 
 
 
 def test_as_make_starts_it_it_ends_with_make(clone, nothing_left):
-    """The shell stands in for make: it starts a shell of its own for the recipe, which becomes the demo."""
+    """When all of it runs: server, trainings, REST deployments and the follower.
+
+    A shell stands in for make: it starts a shell of its own for the recipe, which becomes the demo.
+    """
     recipe = f"{VARIABLE}=$PPID exec {' '.join(DEMO)}"
     make = clone.start(["sh", "-c", 'sh -c "$1"; true', "make", recipe])
     wait_until(
-        lambda: any((home / "server.json").exists() for home in clone.homes),
+        lambda: any((home / "follower.json").exists() for home in clone.homes),
         HANGS_S,
-        "the demo has started its server",
+        "the demo has a follower",
     )
     make.kill()
     make.wait()
