@@ -19,6 +19,27 @@ if TYPE_CHECKING:
     from lifecycle.scoring.contract import Predictions
 
 
+HISTORY_COLUMNS = ("#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence")
+
+
+def history_rows(entries: Iterable[LedgerEntry]) -> list[tuple[object, ...]]:
+    """A row of ``HISTORY_COLUMNS`` for each entry."""
+    return [
+        (
+            e.sequence,
+            e.at.strftime("%Y-%m-%d %H:%M:%S"),
+            e.action,
+            e.stage,
+            e.previous,
+            e.version,
+            e.who,
+            e.why,
+            e.evidence_id,
+        )
+        for e in entries
+    ]
+
+
 @dataclass(frozen=True, repr=False)
 class History:
     """A model's ledger."""
@@ -32,26 +53,10 @@ class History:
         return len(self.entries)
 
     def __repr__(self) -> str:
-        return "\n".join("  ".join("" if c is None else str(c) for c in row) for row in self._rows())
+        return "\n".join("  ".join("" if c is None else str(c) for c in row) for row in history_rows(self.entries))
 
     def _repr_html_(self) -> str:
-        return _table(["#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence"], self._rows())
-
-    def _rows(self) -> list[tuple[Any, ...]]:
-        return [
-            (
-                e.sequence,
-                e.at.strftime("%Y-%m-%d %H:%M:%S"),
-                e.action,
-                e.stage,
-                e.previous,
-                e.version,
-                e.who,
-                e.why,
-                e.evidence_id,
-            )
-            for e in self.entries
-        ]
+        return _table(HISTORY_COLUMNS, history_rows(self.entries))
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from lifecycle.display import HISTORY_COLUMNS, history_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,23 +64,7 @@ def print_evidence(evidence: Evidence) -> None:
 
 def print_history(entries: Iterable[LedgerEntry]) -> None:
     """Who moved what where, when, why and on what evidence; newest last."""
-    print_table(
-        ["#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence"],
-        [
-            (
-                e.sequence,
-                _moment(e.at),
-                e.action,
-                e.stage,
-                e.previous,
-                e.version,
-                e.who,
-                e.why,
-                e.evidence_id,
-            )
-            for e in entries
-        ],
-    )
+    print_table(HISTORY_COLUMNS, history_rows(entries))
 
 
 def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
@@ -122,7 +107,3 @@ def parse_pairs(pairs: Sequence[str]) -> Mapping[str, str]:
 def _printable(text: str) -> str:
     """Without what steers a terminal: reasons and names in a registry were written by anybody."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _moment(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S")

@@ -18,7 +18,7 @@ import pytest
 from lifecycle.processes.owner import VARIABLE, owned_by_me
 from lifecycle.processes.spawn import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 DEMO = [sys.executable, "-m", "lifecycle.cli", "demo"]

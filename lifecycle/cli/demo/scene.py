@@ -125,7 +125,7 @@ class Scene:
         """Start training a better version 2 and a worse version 3, one after the other."""
         pool = ThreadPoolExecutor(1)
         self.candidates = [
-            pool.submit(self.train, trees="60", depth="12"),
+            pool.submit(self.train, trees="40", depth="12"),
             pool.submit(self.train, trees="1", depth="1"),
         ]
         pool.shutdown(wait=False)
