@@ -164,7 +164,8 @@ def _stopped_by_signals() -> Iterator[None]:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]  # nohup
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]  # nohup stays nohup
+    heard = [signal.SIGTERM, *hangup]
     before = {number: signal.signal(number, interrupt) for number in heard}
     watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
