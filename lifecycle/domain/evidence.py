@@ -81,17 +81,7 @@ class Evidence:
             "stage": self.stage,
             "digest": self.digest,
             "policy_digest": self.policy_digest,
-            "verdicts": [
-                {
-                    "gate": v.gate,
-                    "outcome": str(v.outcome),
-                    "reason": v.reason,
-                    "message": v.message,
-                    "figures": dict(v.figures),
-                    "seconds": round(v.seconds, 3),
-                }
-                for v in self.verdicts
-            ],
+            "verdicts": [verdict.as_dict() for verdict in self.verdicts],
             "created_at": to_timestamp(self.created_at),
             "expires_at": to_timestamp(self.expires_at),
             "data": dict(self.data),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 Figure = float | int | str | bool
 
@@ -44,6 +45,14 @@ class Verdict:
     message: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types only; seconds to the millisecond."""
+        return asdict(self) | {
+            "outcome": str(self.outcome),
+            "figures": dict(self.figures),
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def worst_of(verdicts: Iterable[Verdict]) -> Outcome:

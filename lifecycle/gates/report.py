@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.verdict import Outcome, Verdict
@@ -56,21 +55,6 @@ class GateReport:
 def title_of(evidence: Evidence) -> str:
     """``models:/name/version for stage: OUTCOME``."""
     return f"models:/{evidence.model}/{evidence.version} for {evidence.stage}: {evidence.outcome}"
-
-
-def as_dict(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """JSON types only, one record for each gate."""
-    return [
-        {
-            "gate": v.gate,
-            "outcome": str(v.outcome),
-            "reason": v.reason,
-            "message": v.message,
-            "figures": dict(v.figures),
-            "seconds": round(v.seconds, 3),
-        }
-        for v in verdicts
-    ]
 
 
 def render_markdown(title: str, verdicts: Sequence[Verdict]) -> str:

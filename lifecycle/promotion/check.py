@@ -111,13 +111,13 @@ class Checker:
 
 
 def _documents(evidence: Evidence) -> Mapping[str, str]:
-    from lifecycle.gates.report import as_dict, render_html, render_markdown, title_of
+    from lifecycle.gates.report import render_html, render_markdown, title_of
 
     title = title_of(evidence)
     return {
         "report.html": render_html(title, evidence.verdicts),
         "report.md": render_markdown(title, evidence.verdicts),
-        "verdicts.json": json.dumps(as_dict(evidence.verdicts), indent=1),
+        "verdicts.json": json.dumps([verdict.as_dict() for verdict in evidence.verdicts], indent=1),
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.gates.report import GateReport, as_dict, render_html, render_markdown
+from lifecycle.gates.report import GateReport, render_html, render_markdown
 
 NASTY = "</td><script>alert(1)</script> | a\n| b `c` [d](javascript:e) *f*"
 VERDICTS = (
@@ -51,7 +51,7 @@ def test_markdown_keeps_one_row_a_gate_and_brings_in_no_html_and_no_link():
 
 
 def test_json_holds_everything_in_plain_types():
-    assert json.loads(json.dumps(as_dict(VERDICTS)))[0] == {
+    assert json.loads(json.dumps(VERDICTS[0].as_dict())) == {
         "gate": "signature",
         "outcome": "PASSED",
         "reason": "signature.passed",
