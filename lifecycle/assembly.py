@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from lifecycle.controller.deployer import Deployer
     from lifecycle.controller.reconcile import Reconciler
-    from lifecycle.promotion.check import Checker, Progress
+    from lifecycle.gates.progress import Progress
+    from lifecycle.promotion.check import Checker
     from lifecycle.promotion.promoter import Promoter
     from lifecycle.registry.contract import ModelRegistry
     from lifecycle.registry.location import Location
@@ -81,11 +82,12 @@ class Lifecycle:
 
     def checker(self, progress: Progress | None = None) -> Checker:
         """Runs gates."""
-        from lifecycle.promotion.check import Checker, Progress
-        from lifecycle.scoring.load import load_scorer
+        from lifecycle.gates.isolated import run_isolated
+        from lifecycle.gates.progress import Progress
+        from lifecycle.promotion.check import Checker
 
         _settle_libraries()
-        return Checker(self.registry, self.config.policies, load_scorer, _now, _user(), progress or Progress())
+        return Checker(self.registry, self.config.policies, run_isolated, _now, _user(), progress or Progress())
 
     @cached_property
     def promoter(self) -> Promoter:
@@ -190,12 +192,12 @@ class Lifecycle:
         tracked = self.registry.tracked(version)
         if tracked is None:
             return None
-        from lifecycle.gates.data import read_dataset
+        from lifecycle.gates.data.read import read_dataset
         from lifecycle.scoring.frames import batch_from_frame
         from lifecycle.scoring.signature import Signature
 
-        rows = read_dataset(str(tracked.reference), tracked.label).inputs
-        return batch_from_frame(rows, Signature.from_snapshot(snapshot.path))
+        rows = read_dataset(str(tracked.reference), tracked.label)
+        return batch_from_frame(rows.whole()[list(rows.inputs)], Signature.from_snapshot(snapshot.path))
 
 
 def assemble(explicit: Path | None = None) -> Lifecycle:

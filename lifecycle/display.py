@@ -15,7 +15,7 @@ from lifecycle.domain.ledger import LedgerEntry
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.promotion.check import Progress
+    from lifecycle.gates.progress import Progress
     from lifecycle.scoring.contract import Predictions
 
 
@@ -120,7 +120,7 @@ class DeploymentView:
 @contextmanager
 def gate_progress() -> Iterator[Progress]:
     """Says which gate is running: some take ten seconds to import their library alone."""
-    from lifecycle.promotion.check import Progress
+    from lifecycle.gates.progress import Progress
 
     with _line_in_notebook() if _in_notebook() else _line_in_terminal() as say:
         say("Loading the version …")

@@ -137,10 +137,10 @@ def predict(config: Path | None, target: str, name: str, input_path: str, output
     Example: lifecycle deployments predict -t rest --name flights -I july.parquet
     """
     from lifecycle.assembly import assemble
-    from lifecycle.gates.data import read_dataset
+    from lifecycle.gates.data.read import read_dataset
     from lifecycle.scoring.payload import encode
 
-    rows = read_dataset(input_path, label=None).frame
+    rows = read_dataset(input_path, label=None).whole()
     body = encode(assemble(config).predict(_kind(target), name, rows))
     if output_path is None:
         sys.stdout.write(body.decode() + "\n")

@@ -37,7 +37,7 @@ def run_command(config: Path | None, model_uri: str, stage: str, current: str | 
     """
     from lifecycle.assembly import assemble
     from lifecycle.domain.model_ref import ModelRef
-    from lifecycle.promotion.check import Progress
+    from lifecycle.gates.progress import Progress
 
     ref = ModelRef.parse(model_uri)
     with console(stderr=True).status("Loading the version …") as spinner:

@@ -63,6 +63,8 @@ class ModelPolicy:
     """The stages of one model, in the order in which a version passes them."""
 
     stages: tuple[StagePolicy, ...]
+    reference: str | None = None
+    """Where the rows to compare with are, instead of with the training run."""
 
     def stage(self, name: str) -> StagePolicy:
         """The stage called ``name``, by the policy's word or MLflow's, in any letter case.

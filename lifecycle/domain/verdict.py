@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from lifecycle.domain.exhibit import Exhibit
 
 Figure = float | int | str | bool
 
@@ -37,6 +39,7 @@ class Verdict:
         message: One or two sentences for people. Names columns and figures, never row values.
         figures: What was measured and what was demanded.
         seconds: How long the gate took.
+        exhibits: What to draw in the report. No part of the evidence, nor of what makes two verdicts equal.
     """
 
     gate: str
@@ -45,11 +48,15 @@ class Verdict:
     message: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     seconds: float = 0.0
+    exhibits: tuple[Exhibit, ...] = field(default=(), compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only; seconds to the millisecond."""
-        return asdict(self) | {
+        """JSON types only, without the exhibits; seconds to the millisecond."""
+        return {
+            "gate": self.gate,
             "outcome": str(self.outcome),
+            "reason": self.reason,
+            "message": self.message,
             "figures": dict(self.figures),
             "seconds": round(self.seconds, 3),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.subject import Subject
@@ -15,12 +15,21 @@ class GateOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    max_seconds: float = Field(
+        default=600, gt=0, allow_inf_nan=False, description="Time that the gate may take; past it, INCONCLUSIVE."
+    )
+
 
 class Gate(Protocol):
     """One check. Constructed with its options: ``Gate(Gate.Options(...))``."""
 
     name: ClassVar[str]
     Options: ClassVar[type[GateOptions]]
+
+    @property
+    def options(self) -> GateOptions:
+        """What it was constructed with."""
+        ...
 
     def evaluate(self, subject: Subject) -> Verdict:
         """Judge the subject.

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.subject import Dataset, Subject
+from lifecycle.gates.data.dataset import Dataset
+from lifecycle.gates.subject import Subject
 from lifecycle.gates.verdicts import (
     broke,
     failed,
@@ -61,7 +62,7 @@ class DataQualityGate:
 
     def _missing_columns(self, expectations: list[dict[str, Any]], current: Dataset) -> Verdict | None:
         demanded = dict.fromkeys(column for e in expectations for column in _columns_of(e))
-        missing = [repr(column) for column in demanded if column not in current.frame]
+        missing = [repr(column) for column in demanded if column not in current.columns]
         if not missing:
             return None
         message = f"{current.source} lacks {len(missing)} of the expected columns: {listing(missing)}."
@@ -71,7 +72,7 @@ class DataQualityGate:
         from lifecycle.gates.great_expectations_run import BadSuite, validate
 
         try:
-            findings = validate(suite, current.frame)
+            findings = validate(suite, current.whole())
         except BadSuite as exc:
             return broke(
                 self.name,
@@ -82,7 +83,7 @@ class DataQualityGate:
         broken = list(dict.fromkeys(f.subject for f in findings if f.broke))
         vacuous = list(dict.fromkeys(f.subject for f in findings if f.vacuous))
         figures = {
-            "rows": len(current.frame),
+            "rows": current.count,
             "expectations": len(findings),
             "not_met": len(unmet),
             "broke": sum(f.broke for f in findings),
@@ -97,7 +98,7 @@ class DataQualityGate:
         if vacuous:
             message = f"There is no value to judge in: {listing(vacuous)}."
             return inconclusive(self.name, "no_values", message, figures)
-        message = f"The {len(current.frame):,} rows of {current.source} meet all {len(findings)} expectations."
+        message = f"The {current.count:,} rows of {current.source} meet all {len(findings)} expectations."
         return passed(self.name, message, figures)
 
 

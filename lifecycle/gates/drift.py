@@ -9,7 +9,8 @@ from pydantic import Field
 
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.subject import Dataset, Subject
+from lifecycle.gates.data.dataset import Dataset
+from lifecycle.gates.subject import Subject
 from lifecycle.gates.verdicts import (
     broke,
     failed,
@@ -92,22 +93,22 @@ class DriftGate:
         try:
             signature = subject.candidate.signature
         except NoSignature:
-            return tuple(reference.inputs.columns)
-        return tuple(reference.inputs.columns) if signature.is_tensor else signature.names
+            return tuple(reference.inputs)
+        return tuple(reference.inputs) if signature.is_tensor else signature.names
 
     def _unlike(self, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict | None:
         """The verdict where rows cannot be compared at all: columns missing or of another kind."""
         from lifecycle.gates.kinds import Kind, kind_of
 
-        unknown = [repr(c) for c in columns if c not in reference.frame]
+        unknown = [repr(c) for c in columns if c not in reference.columns]
         if unknown:
             message = f"The reference rows lack {listing(unknown)}, so there is nothing to compare with."
             return inconclusive(self.name, "not_in_reference", message)
-        missing = [repr(c) for c in columns if c not in current.frame]
+        missing = [repr(c) for c in columns if c not in current.columns]
         if missing:
             message = f"{current.source} lacks {listing(missing)}, which the reference rows have."
             return failed(self.name, "missing_columns", message, {"missing_columns": len(missing)})
-        kinds = {c: (kind_of(reference.frame[c]), kind_of(current.frame[c])) for c in columns}
+        kinds = {c: (kind_of(reference.column(c)), kind_of(current.column(c))) for c in columns}
         changed = [
             f"{c!r} (was {before}, is {now})"
             for c, (before, now) in kinds.items()
@@ -153,8 +154,7 @@ class DriftGate:
         return passed(self.name, f"{summary}, at most {percent(allowed)} may{named}.", figures)
 
     def _sample(self, rows: Dataset) -> pd.DataFrame:
-        size = self.options.sample_rows
-        return rows.frame if len(rows.frame) <= size else rows.frame.sample(size, random_state=self.options.seed)
+        return rows.sample(self.options.sample_rows, self.options.seed)
 
     def _figures(self, found: list[ColumnDrift], before: pd.DataFrame, now: pd.DataFrame) -> dict[str, Figure]:
         from lifecycle.gates.column_drift import Finding

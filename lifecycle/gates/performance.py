@@ -11,8 +11,10 @@ from pydantic import Field, field_validator, model_validator
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.errors import unknown
 from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.data.dataset import Dataset
+from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.metrics import METRICS, Array, Unmeasurable, measure
-from lifecycle.gates.subject import Candidate, Dataset, Subject
+from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, passed, too_few_rows
 from lifecycle.scoring.contract import Predictions
 from lifecycle.scoring.signature import InvalidInput, NoSignature
@@ -106,7 +108,7 @@ class PerformanceGate:
     def _against_threshold(self, value: float, rows: Dataset, figures: dict[str, Figure]) -> Verdict | None:
         """FAILED when the threshold is missed, else None."""
         low, high, metric = self.options.min, self.options.max, self.options.metric
-        measured = f"{metric} is {value:.4f} on {len(rows.frame):,} rows of {rows.source}"
+        measured = f"{metric} is {value:.4f} on {rows.count:,} rows of {rows.source}"
         if low is not None and value < low:
             return failed(self.name, "below_min", f"{measured}; at least {low:g} is demanded.", figures)
         if high is not None and value > high:
@@ -118,7 +120,7 @@ class PerformanceGate:
     ) -> Verdict:
         """The last word: the champion's value where the policy compares with it."""
         allowed, metric, champion = self.options.max_drop_vs_champion, self.options.metric, subject.champion
-        measured = f"{metric} is {value:.4f} on {len(rows.frame):,} rows of {rows.source}"
+        measured = f"{metric} is {value:.4f} on {rows.count:,} rows of {rows.source}"
         if allowed is None or champion is None:
             if self.options.min is self.options.max:
                 message = f"{measured}, and there is no champion to compare with. Demand a threshold too."
@@ -145,22 +147,25 @@ class PerformanceGate:
     def _figures(self, value: float, rows: Dataset) -> dict[str, Figure]:
         demanded = {"min": self.options.min, "max": self.options.max}
         given = {name: limit for name, limit in demanded.items() if limit is not None}
-        return {"metric": self.options.metric, "value": value, "rows": len(rows.frame), **given}
+        return {"metric": self.options.metric, "value": value, "rows": rows.count, **given}
 
 
 def _labelled(rows: Dataset | None) -> Dataset | None:
     """Only the rows that have a label; None where there is none."""
-    if rows is None or rows.labels is None or rows.labels.isna().all():
+    if rows is None or not rows.has_labels:
         return None
-    return Dataset(rows.frame[rows.labels.notna()], rows.label, rows.fingerprint, rows.source)
+    frame = rows.whole()
+    labelled = frame[frame[rows.label].notna()]
+    return dataset_from_frame(labelled, rows.label, rows.source) if len(labelled) else None
 
 
 def _measure(metric: str, candidate: Candidate, rows: Dataset) -> float:
     from lifecycle.scoring.frames import batch_from_frame
 
-    predictions = candidate.scorer.predict(batch_from_frame(rows.inputs, candidate.signature))
-    assert rows.labels is not None  # noqa: S101  # _labelled() saw to it
-    return measure(metric, np.array(rows.labels.tolist()), _one_array(predictions))
+    frame = rows.whole()
+    labels = np.array(frame.pop(rows.label).tolist())
+    predictions = candidate.scorer.predict(batch_from_frame(frame, candidate.signature))
+    return measure(metric, labels, _one_array(predictions))
 
 
 def _one_array(predictions: Predictions) -> Array:

@@ -1,54 +1,85 @@
-"""All gates of a stage, one after the other."""
+"""All gates of a stage, one after the other, in this process."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
 
 from lifecycle.domain.policy import GateSpec
-from lifecycle.domain.verdict import Verdict
+from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import LifecycleError, NotFound
 from lifecycle.gates.contract import Gate
 from lifecycle.gates.discovery import load_gate
-from lifecycle.gates.subject import Subject
+from lifecycle.gates.job import GateJob, subject_of
+from lifecycle.gates.progress import GateResults, Progress
+from lifecycle.gates.subject import NotLoaded, Subject
 from lifecycle.gates.verdicts import broke, inconclusive
+from lifecycle.scoring.contract import Scorer
 
 _log = logging.getLogger(__name__)
 
 
+def run_here(job: GateJob, progress: Progress, load_scorer: Callable[[Path], Scorer]) -> GateResults:
+    """Run a job in this process, which cannot stop a gate that takes too long.
+
+    Raises:
+        ConfigError: an unknown gate or a wrong option; nothing ran.
+        UsageError: a gate cannot be imported; nothing ran.
+    """
+    subject = subject_of(job, load_scorer)
+    return GateResults(run_gates(job.gates, subject, progress), subject.fingerprints())
+
+
 def run_gates(
-    specs: Sequence[GateSpec],
-    subject: Subject,
-    on_start: Callable[[str], object] = lambda _: None,
-    on_verdict: Callable[[Verdict], object] = lambda _: None,
+    specs: Sequence[GateSpec], subject: Subject, progress: Progress | None = None
 ) -> tuple[Verdict, ...]:
     """One verdict per gate, in order. Every gate runs, whatever the ones before it said.
+
+    Gates that judge before loading run first, and unless they pass the model is not loaded for the others.
 
     Args:
         specs: The policy's gates. All their names and options are checked before the first one runs.
         subject: What they judge.
-        on_start: Told a gate's name before it runs.
-        on_verdict: Told its verdict.
+        progress: Whom to tell.
 
     Raises:
         ConfigError: an unknown gate or a wrong option; nothing ran.
         UsageError: a gate cannot be imported; nothing ran.
     """
     gates = [load_gate(spec) for spec in specs]
-    return tuple(_run(gate, subject, on_start, on_verdict) for gate in gates)
+    verdicts: dict[int, Verdict] = {}
+    for index in running_order(gates):
+        verdicts[index] = run_gate(gates[index], subject, progress or Progress())
+        if forbids_loading(gates[index], verdicts[index]):
+            subject = subject.unloadable()
+    return tuple(verdicts[index] for index in range(len(gates)))
 
 
-def _run(
-    gate: Gate, subject: Subject, on_start: Callable[[str], object], on_verdict: Callable[[Verdict], object]
-) -> Verdict:
-    on_start(gate.name)
+def running_order(gates: Sequence[Gate]) -> Iterable[int]:
+    """Indices of the gates: those that judge before loading come first."""
+    return sorted(range(len(gates)), key=lambda index: not judges_before_loading(gates[index]))
+
+
+def judges_before_loading(gate: Gate) -> bool:
+    """Whether it is there to say what loading would do."""
+    return bool(getattr(gate, "before_loading", False))
+
+
+def forbids_loading(gate: Gate, verdict: Verdict) -> bool:
+    """Whether the model may not be loaded after this."""
+    return judges_before_loading(gate) and verdict.outcome is not Outcome.PASSED
+
+
+def run_gate(gate: Gate, subject: Subject, progress: Progress) -> Verdict:
+    """One gate's verdict, whatever it raises."""
+    progress.on_start(gate.name)
     started = time.monotonic()
     verdict = replace(_evaluate(gate, subject), seconds=time.monotonic() - started)
-    on_verdict(verdict)
+    progress.on_verdict(verdict)
     return verdict
 
 
@@ -57,6 +88,8 @@ def _evaluate(gate: Gate, subject: Subject) -> Verdict:
         return gate.evaluate(subject)
     except NotFound as exc:
         return inconclusive(gate.name, "not_found", f"Something to judge on is missing: {exc}")
+    except NotLoaded as exc:
+        return inconclusive(gate.name, "not_loaded", f"{exc}.")
     except LifecycleError as exc:
         return broke(gate.name, "error", f"The gate could not finish: {exc}")
     except Exception as exc:

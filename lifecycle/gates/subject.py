@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.gates.data.dataset import Dataset
 from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.signature import Signature
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """Rows to judge on.
-
-    Attributes:
-        frame: Inputs, and the label column where there is one.
-        label: Name of the label column, or None.
-        fingerprint: sha256 of the rows, for the evidence.
-        source: Where they came from, for people.
-    """
-
-    frame: pd.DataFrame
-    label: str | None
-    fingerprint: str
-    source: str
-
-    @property
-    def inputs(self) -> pd.DataFrame:
-        """The rows without the label."""
-        return self.frame.drop(columns=[self.label]) if self.label in self.frame else self.frame
-
-    @property
-    def labels(self) -> pd.Series[Any] | None:
-        """The label column, where these rows have it."""
-        return self.frame.get(self.label)
+class NotLoaded(Exception):
+    """The model may not be loaded."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +73,17 @@ class Subject:
     def champion(self) -> Candidate | None:
         """The version that holds the stage now."""
         return self.load_champion()
+
+    def unloadable(self) -> Subject:
+        """The same, with a candidate that no gate can load; what has been loaded of the data is kept."""
+
+        def refuse() -> Scorer:
+            raise NotLoaded("The model was not loaded, because it is not known to be safe to load")
+
+        candidate = Candidate(self.candidate.version, self.candidate.snapshot, refuse)
+        twin = replace(self, candidate=candidate)
+        twin.__dict__.update({k: v for k, v in self.__dict__.items() if k != "candidate"})
+        return twin
 
     def fingerprints(self) -> Mapping[str, str]:
         """Fingerprints of the data that the gates have looked at so far, by role, for the evidence.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
-from lifecycle.gates.subject import Dataset
+from lifecycle.gates.data.dataset import Dataset
 
 _NO_FIGURES: Mapping[str, Figure] = {}
 
@@ -35,14 +35,14 @@ def no_current_data(gate: str) -> Verdict:
     return inconclusive(
         gate,
         "no_current_data",
-        "There is no current data to judge. Give some with --current FILE, or with the gate's option "
+        "There is no current data to judge. Give some with --current DATA, or with the gate's option "
         "'current' in lifecycle.yaml.",
     )
 
 
 def too_few_rows(gate: str, rows: Dataset, min_rows: int) -> Verdict | None:
     """INCONCLUSIVE when ``rows`` are fewer than ``min_rows`` (or none at all), else None."""
-    count = len(rows.frame)
+    count = rows.count
     if count >= max(min_rows, 1):
         return None
     return inconclusive(

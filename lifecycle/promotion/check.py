@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot
-from lifecycle.domain.policy import PolicyBook, StagePolicy
-from lifecycle.domain.verdict import Verdict
-from lifecycle.errors import NotFound
+from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
+from lifecycle.errors import NotFound, unknown
+from lifecycle.gates.job import GateJob
+from lifecycle.gates.progress import GateResults, Progress
 from lifecycle.registry.contract import ModelRegistry
-from lifecycle.scoring.contract import Scorer
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle.gates.report import GateReport
-    from lifecycle.gates.subject import Candidate, Dataset, Subject
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Whom to tell while the gates run."""
-
-    on_start: Callable[[str], object] = lambda _: None
-    on_verdict: Callable[[Verdict], object] = lambda _: None
+Rows: TypeAlias = "str | pd.DataFrame"
 
 
 @dataclass(frozen=True)
@@ -38,76 +30,112 @@ class Checker:
     """Runs gates.
 
     Attributes:
-        load_scorer: The scorer that the gates score with.
+        run: Runs a job's gates, wherever.
         clock: UTC now.
         requested_by: Who to say it was.
     """
 
     registry: ModelRegistry
     policies: PolicyBook
-    load_scorer: Callable[[Path], Scorer]
+    run: Callable[[GateJob, Progress], GateResults]
     clock: Callable[[], datetime]
     requested_by: str
     progress: Progress = field(default_factory=Progress)
 
-    def check(self, ref: ModelRef, stage: str, current: str | pd.DataFrame | None = None) -> GateReport:
+    def check(
+        self,
+        ref: ModelRef,
+        stage: str,
+        current: Rows | None = None,
+        reference: Rows | None = None,
+        only: Sequence[str] = (),
+    ) -> GateReport:
         """Judge a version for a stage, and record the evidence in the registry.
 
         Args:
-            current: The rows of today, a file or a frame; beats the ``current`` options of the policy.
+            current: The rows of today, a source or a frame; beats the ``current`` options of the policy.
+            reference: What to compare them with, instead of the rows that the training run tracked.
+            only: Run these gates alone: a look, which is no evidence and is not recorded.
 
         Raises:
-            NotFound: unknown model, version, stage or file.
+            NotFound: unknown model, version, stage, gate or file.
+            UsageError: the data cannot be read.
             ConfigError: the policy names an unknown gate or option; nothing ran.
         """
-        from lifecycle.gates.data import subject_for
         from lifecycle.gates.report import GateReport
-        from lifecycle.gates.run import run_gates
 
         policy = self.policies.of(ref.name).stage(stage)
         version = self.registry.get(ref)
-        snapshot = self.registry.snapshot(version)
-        tracked = self.registry.tracked(version)
-        subject = subject_for(
-            self._candidate(version, snapshot),
-            policy.name,
-            tracked,
-            _dataset(current, tracked.label if tracked else None),
-            lambda: self._champion(version, policy),
-        )
-        verdicts = run_gates(policy.gates, subject, self.progress.on_start, self.progress.on_verdict)
-        evidence = self._evidence(subject, policy, verdicts)
-        return GateReport(self.registry.publish(evidence, _documents(evidence)))
+        job = self._job(version, policy, current, reference, only)
+        _check_readable(job)
+        results = self.run(job, self.progress)
+        evidence = self._evidence(job, policy, results)
+        if not only:
+            evidence = self.registry.publish(evidence, _documents(evidence))
+        return GateReport(replace(evidence, verdicts=results.verdicts))
 
-    def _evidence(self, subject: Subject, policy: StagePolicy, verdicts: tuple[Verdict, ...]) -> Evidence:
-        now = self.clock()
-        data: Mapping[str, str] = subject.fingerprints()
-        return Evidence(
-            model=subject.candidate.version.model,
-            version=subject.candidate.version.version,
+    def _job(
+        self,
+        version: ModelVersion,
+        policy: StagePolicy,
+        current: Rows | None,
+        reference: Rows | None,
+        only: Sequence[str],
+    ) -> GateJob:
+        return GateJob(
+            gates=_chosen(policy, only),
             stage=policy.name,
-            digest=subject.candidate.snapshot.digest,
+            candidate=(version, self.registry.snapshot(version)),
+            champion=self._champion(version, policy),
+            tracked=self.registry.tracked(version),
+            current=current,
+            reference=reference if reference is not None else self.policies.of(version.model).reference,
+        )
+
+    def _evidence(self, job: GateJob, policy: StagePolicy, results: GateResults) -> Evidence:
+        now = self.clock()
+        version, snapshot = job.candidate
+        return Evidence(
+            model=version.model,
+            version=version.version,
+            stage=policy.name,
+            digest=snapshot.digest,
             policy_digest=policy.digest,
-            verdicts=verdicts,
+            verdicts=results.verdicts,
             created_at=now,
             expires_at=now + policy.max_age,
-            data=data,
+            data=results.data,
             requested_by=self.requested_by,
         )
 
-    def _candidate(self, version: ModelVersion, snapshot: Snapshot) -> Candidate:
-        from lifecycle.gates.subject import Candidate
-
-        return Candidate(version, snapshot, lambda: self.load_scorer(snapshot.path))
-
-    def _champion(self, version: ModelVersion, policy: StagePolicy) -> Candidate | None:
+    def _champion(self, version: ModelVersion, policy: StagePolicy) -> tuple[ModelVersion, Snapshot] | None:
         try:
             champion = self.registry.get(ModelRef(version.model, stage=policy.stage))
         except NotFound:
             return None
         if champion.version == version.version:
             return None
-        return self._candidate(champion, self.registry.snapshot(champion))
+        return champion, self.registry.snapshot(champion)
+
+
+def _chosen(policy: StagePolicy, only: Sequence[str]) -> tuple[GateSpec, ...]:
+    names = [spec.name for spec in policy.gates]
+    for name in only:
+        if name not in names:
+            raise NotFound(unknown(f"gate of {policy.name}", name, names))
+    return tuple(spec for spec in policy.gates if not only or spec.name in only)
+
+
+def _check_readable(job: GateJob) -> None:
+    """Data that somebody named on the command line and that is not there is their mistake, and no verdict."""
+    from lifecycle.gates.data.frame import check_columns
+    from lifecycle.gates.data.read import check_source
+
+    for rows in (job.current, job.reference):
+        if isinstance(rows, str):
+            check_source(rows)
+        elif rows is not None:
+            check_columns(list(rows.columns), "the given data")
 
 
 def _documents(evidence: Evidence) -> Mapping[str, str]:
@@ -119,11 +147,3 @@ def _documents(evidence: Evidence) -> Mapping[str, str]:
         "report.md": render_markdown(title, evidence.verdicts),
         "verdicts.json": json.dumps([verdict.as_dict() for verdict in evidence.verdicts], indent=1),
     }
-
-
-def _dataset(current: str | pd.DataFrame | None, label: str | None) -> Dataset | None:
-    from lifecycle.gates.data import dataset_from_frame, read_dataset
-
-    if current is None or isinstance(current, str):
-        return read_dataset(current, label) if current else None
-    return dataset_from_frame(current, label)

@@ -14,7 +14,9 @@ from pydantic import ValidationError
 
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.contract import Gate
-from lifecycle.gates.subject import Dataset, Subject
+from lifecycle.gates.data.dataset import Dataset
+from lifecycle.gates.data.frame import dataset_from_frame
+from lifecycle.gates.subject import Subject
 
 TELLTALE = "planted-5ecret"
 TELLTALE_NUMBER = 918273645.5
@@ -58,11 +60,11 @@ class GateContract:
             assert_well_formed(gate, verdict)
 
     def test_it_changes_no_rows(self, gate: Gate, subject: Subject) -> None:
-        seen = [data.frame for data in (subject.reference, subject.current()) if data is not None]
-        before = [frame.copy(deep=True) for frame in seen]
+        seen = [data for data in (subject.reference, subject.current()) if data is not None]
+        before = [data.whole() for data in seen]
         gate.evaluate(subject)
-        for frame, copy in zip(seen, before, strict=True):
-            pd.testing.assert_frame_equal(frame, copy)
+        for data, frame in zip(seen, before, strict=True):
+            pd.testing.assert_frame_equal(data.whole(), frame)
 
     def test_it_gives_the_same_answer_twice(self, gate: Gate, subject: Subject) -> None:
         first, second = (replace(gate.evaluate(subject), seconds=0.0) for _ in range(2))
@@ -90,8 +92,8 @@ def with_rows(subject: Subject, change: Callable[[pd.DataFrame], pd.DataFrame | 
     """The subject with its reference and current rows changed; None takes them away."""
 
     def changed(data: Dataset | None) -> Dataset | None:
-        frame = None if data is None else change(data.frame)
-        return None if data is None or frame is None else replace(data, frame=frame)
+        frame = None if data is None else change(data.whole())
+        return None if data is None or frame is None else dataset_from_frame(frame, data.label, data.source)
 
     reference, current = changed(subject.reference), changed(subject.current())
     return replace(subject, load_reference=lambda: reference, load_current=lambda _: current)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lifecycle.domain.model_version import ModelVersion
-from lifecycle.gates.data import dataset_from_frame
+from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.drift import DriftGate
 from lifecycle.gates.expectations import derive_suite
@@ -44,7 +44,7 @@ def candidate(lifecycle_models):
 def subject(flights, candidate):
     reference = dataset_from_frame(flights[flights.month <= 6].sample(6000, random_state=1), "late", "reference")
     current = dataset_from_frame(flights[flights.month == 7].head(5000), "late", "July")
-    suite = derive_suite(reference.inputs.drop(columns="month"))
+    suite = derive_suite(reference.whole()[INPUTS])
     return Subject(candidate, "production", lambda: reference, lambda _: current, lambda: suite, lambda: None)
 
 

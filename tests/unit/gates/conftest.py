@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lifecycle.domain.model_version import ModelVersion, Snapshot
-from lifecycle.gates.data import dataset_from_frame
+from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.expectations import derive_suite
 from lifecycle.gates.subject import Candidate, Subject
 

@@ -1,0 +1,78 @@
+"""What a verdict rests on, as data: pictures for people to look at, and other tools' own reports.
+
+A report draws these. They are no part of the evidence: verdicts decide, exhibits explain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How the values of one column are spread, then and now.
+
+    Attributes:
+        column: The column.
+        note: What to make of it, such as ``distance 0.34: drifted``.
+        labels: One for each bin or category, in order, such as ``-5 to 0`` or ``AA``.
+        reference, current: Share of the rows in each, 0 to 1; as many as ``labels``.
+        moved: Whether the gate counts it as drifted: such columns come first.
+    """
+
+    column: str
+    note: str
+    labels: tuple[str, ...]
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One measured value.
+
+    Attributes:
+        label: What was measured, such as ``candidate``, ``champion`` or ``carrier = AA``.
+        low, high: Bounds of its confidence interval, where there is one.
+        note: Such as ``1,234 rows``.
+        bad: Whether the gate objects to it.
+    """
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Values beside each other, and the limit that they are held against.
+
+    Attributes:
+        title: Such as ``roc_auc by carrier``.
+        limit: Threshold on the same scale, or None.
+    """
+
+    title: str
+    bars: tuple[Bar, ...]
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A report that another tool wrote, as HTML that nothing trusts.
+
+    Attributes:
+        file_name: Such as ``evidently.html``.
+        title: What it is, for the link to it.
+    """
+
+    file_name: str
+    title: str
+    html: str
+
+
+Exhibit = Distribution | Comparison | Page

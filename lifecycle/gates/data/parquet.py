@@ -1,0 +1,137 @@
+"""Rows in Parquet files: a column at a time, or a sample in one pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from lifecycle.errors import UsageError
+from lifecycle.gates.data.dataset import drawn
+from lifecycle.gates.data.files import Files
+from lifecycle.gates.data.frame import check_columns
+
+_INDEX = re.compile(r"__index_level_\d+__")  # where pandas puts an index that nobody asked for
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class ParquetRows:
+    """See :class:`lifecycle.gates.data.dataset.Rows`."""
+
+    files: Files
+    source: str
+
+    @cached_property
+    def count(self) -> int:
+        """From the files' own footers."""
+        return int(self._dataset.count_rows())
+
+    @cached_property
+    def types(self) -> Mapping[str, pa.DataType]:
+        """The columns of all files; a number's type is the widest that one of them has."""
+        return {f.name: f.type for f in self._dataset.schema if not _INDEX.fullmatch(f.name)}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files' bytes."""
+        digest = self.files.fingerprint()
+        self.files.check_unchanged()
+        return digest
+
+    def column(self, name: str) -> pd.Series[Any]:
+        """Only this column is read."""
+        table = self._reading(lambda: self._dataset.to_table(columns=[name]))
+        return as_series(table.column(0), name)
+
+    def sample(self, size: int, seed: int) -> pd.DataFrame:
+        """One pass over all files, holding a batch and the rows drawn so far."""
+        wanted = drawn(self.count, size, seed)
+        table = self._reading(lambda: _rows_at(wanted, self._dataset, list(self.types)))
+        return pd.DataFrame({name: as_series(table.column(name), name) for name in self.types})
+
+    def _reading(self, read: Callable[[], pa.Table]) -> pa.Table:
+        try:
+            table = read()
+        except (pa.ArrowException, OSError) as exc:  # their texts may quote rows
+            raise UsageError(f"{self.source}: not readable as Parquet ({type(exc).__name__})") from exc
+        self.files.check_unchanged()
+        return table
+
+    @cached_property
+    def _dataset(self) -> pa.dataset.Dataset:
+        schema = one_schema({path: _schema(path) for path in self.files.paths}, self.source)
+        check_columns(schema.names, self.source)
+        base = str(self.files.base) if self.files.base else None
+        found = pa.dataset.dataset(
+            [str(path) for path in self.files.paths],
+            format="parquet",
+            partitioning="hive" if base else None,
+            partition_base_dir=base,
+        )
+        partitions = [f for f in found.schema if f.name not in schema.names]
+        return found.replace_schema(pa.schema([*schema, *partitions]))
+
+
+def one_schema(schemas: Mapping[Path, pa.Schema], source: str) -> pa.Schema:
+    """The schema that all files can be read with.
+
+    Raises:
+        UsageError: they have other columns, or one column with types that have nothing in common.
+    """
+    (first, expected), *others = schemas.items()
+    for path, schema in others:
+        differing = sorted(set(schema.names) ^ set(expected.names))
+        if differing:
+            raise UsageError(
+                f"{source}: {path.name} and {first.name} do not have the same columns (see {differing[0]!r})"
+            )
+    try:
+        return pa.unify_schemas([s.remove_metadata() for s in schemas.values()], promote_options="permissive")
+    except (pa.ArrowException, ValueError) as exc:
+        clash = next(
+            (n, p, str(s.field(n).type), str(expected.field(n).type))
+            for p, s in others
+            for n in expected.names
+            if s.field(n).type != expected.field(n).type
+        )
+        raise UsageError(
+            f"{source}: column {clash[0]!r} is {clash[2]} in {clash[1].name} and {clash[3]} in {first.name}"
+        ) from exc
+
+
+def as_series(column: pa.ChunkedArray, name: str) -> pd.Series[Any]:
+    """A column as pandas has it; decimals and dates as numbers and datetimes, not as objects."""
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    series: pd.Series[Any] = column.to_pandas(date_as_object=False)
+    series.name = name
+    return series
+
+
+def _rows_at(wanted: NDArray[np.int64], data: pa.dataset.Dataset, columns: Sequence[str]) -> pa.Table:
+    start, taken = 0, []
+    for batch in data.to_batches(columns=columns, batch_size=_BATCH_ROWS, batch_readahead=2, fragment_readahead=1):
+        first, last = np.searchsorted(wanted, (start, start + batch.num_rows))
+        if last > first:
+            taken.append(batch.take(pa.array(wanted[first:last] - start)))
+        start += batch.num_rows
+    schema = pa.schema([data.schema.field(name) for name in columns])
+    return pa.Table.from_batches(taken, schema=schema)
+
+
+def _schema(path: Path) -> pa.Schema:
+    try:
+        return pa.parquet.read_schema(path)
+    except (pa.ArrowException, OSError) as exc:
+        raise UsageError(f"{path}: not a readable parquet file ({type(exc).__name__})") from exc

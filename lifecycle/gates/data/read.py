@@ -1,0 +1,75 @@
+"""Rows from wherever a source says."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.gates.data.dataset import Dataset, Rows
+from lifecycle.gates.data.files import find_files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NO_TYPES: Mapping[str, pa.DataType] = {}
+
+
+def read_dataset(source: str, label: str | None, expected: Mapping[str, pa.DataType] = _NO_TYPES) -> Dataset:
+    """Rows from Parquet or CSV files or a database.
+
+    Args:
+        source: A file, a directory, a glob, or ``URL::SELECT …`` with a SQLAlchemy URL.
+        label: Name of the label column; rows without it are unlabelled, which is fine.
+        expected: Types for the columns of CSV files, which have none, where every value fits.
+
+    Raises:
+        NotFound: nothing there.
+        UsageError: it cannot be read, or has columns that cannot be told apart.
+        Unavailable: the database does not answer.
+    """
+    from lifecycle.gates.data.sql import split_query, without_secrets
+
+    query = split_query(source)
+    rows = _of_query(*query) if query else _of_files(source, expected)
+    dataset = Dataset(rows, label, without_secrets(*query) if query else source)
+    _ = dataset.columns  # what cannot be read is said now and not in the middle of a gate
+    return dataset
+
+
+def check_source(source: str) -> None:
+    """Whether something is there to be read. Raises as :func:`read_dataset`; a query is not run."""
+    from lifecycle.gates.data.sql import check_address, split_query
+
+    query = split_query(source)
+    if query:
+        check_address(*query)
+    elif find_files(source).kind == ".parquet":
+        read_dataset(source, None)
+
+
+def _of_files(source: str, expected: Mapping[str, pa.DataType]) -> Rows:
+    files = find_files(source)
+    if files.kind == ".parquet":
+        from lifecycle.gates.data.parquet import ParquetRows
+
+        return ParquetRows(files, source)
+    from lifecycle.gates.data.csv import read_csv
+
+    folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
+    return _kept(read_csv(files, source, expected, Path(folder.name)), folder)
+
+
+def _of_query(url: str, query: str) -> Rows:
+    from lifecycle.gates.data.sql import read_query
+
+    folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
+    return _kept(read_query(url, query, Path(folder.name)), folder)
+
+
+def _kept(rows: Rows, folder: tempfile.TemporaryDirectory[str]) -> Rows:
+    """The copy lives as long as its rows do."""
+    weakref.finalize(rows, folder.cleanup)
+    return rows

@@ -1,0 +1,105 @@
+"""Rows that a query gives, copied to Parquet as they stream in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from lifecycle.errors import Unavailable, UsageError
+from lifecycle.gates.data.files import find_files
+from lifecycle.gates.data.frame import check_columns
+from lifecycle.gates.data.parquet import ParquetRows
+
+_QUERY = re.compile(
+    r"^(?P<url>[a-z][a-z0-9+]*://.*?)::\s*(?P<query>(?:select|with|values|table|from)\b.*)$", re.I | re.S
+)
+_ROWS = 50_000
+
+
+def split_query(source: str) -> tuple[str, str] | None:
+    """URL and query of ``URL::SELECT …``, or None where the source is something else."""
+    match = _QUERY.match(source)
+    return (match["url"], match["query"]) if match else None
+
+
+def without_secrets(url: str, query: str) -> str:
+    """The source for people: no password, and whatever the environment supplied as its name."""
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        shown = "the database"
+    return f"{shown}::{' '.join(query.split())}"
+
+
+def read_query(url: str, query: str, folder: Path) -> ParquetRows:
+    """Run a query and keep its rows below ``folder``.
+
+    Args:
+        url: A SQLAlchemy URL. ``${NAME}`` in it is taken from the environment: that is where passwords belong.
+
+    Raises:
+        UsageError: no such driver, or the database refuses the query.
+        Unavailable: the database does not answer.
+    """
+    source = without_secrets(url, query)
+    engine = create_engine(check_address(url, query))
+    try:
+        with _connected(engine, source) as connection:
+            result = connection.execute(text(query))
+            names = list(result.keys())
+            check_columns(names, source)
+            _write_parts(names, result.partitions(), folder)
+    except SQLAlchemyError as exc:  # its text quotes values
+        raise UsageError(f"{source}: the database refused it ({type(exc).__name__})") from exc
+    finally:
+        engine.dispose()
+    return ParquetRows(find_files(str(folder / "part-*.parquet")), source)
+
+
+def _connected(engine: Engine, source: str) -> Connection:
+    try:
+        return engine.connect().execution_options(stream_results=True, yield_per=_ROWS)
+    except SQLAlchemyError as exc:
+        raise Unavailable(f"{source}: the database does not answer ({type(exc).__name__})") from exc
+
+
+def check_address(url: str, query: str) -> URL:
+    """The database's address, with what the environment supplies. Raises UsageError as :func:`read_query`."""
+    source = without_secrets(url, query)
+    try:
+        address = make_url(os.path.expandvars(url))
+        address.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError) as exc:
+        raise UsageError(f"{source}: not a database that SQLAlchemy knows ({type(exc).__name__})") from exc
+    except ImportError as exc:
+        raise UsageError(f"{source}: its driver is not installed: pip install {exc.name}") from exc
+    return address
+
+
+def _write_parts(names: Sequence[str], partitions: Iterable[Sequence[Any]], folder: Path) -> None:
+    """Each part in its own types; they are brought together when they are read."""
+    written = 0
+    for rows in partitions:
+        columns = [_array(values) for values in zip(*rows, strict=True)]
+        _write(pa.table(dict(zip(names, columns, strict=True))), folder, written)
+        written += 1
+    if not written:
+        _write(pa.table({name: pa.array([], pa.null()) for name in names}), folder, 0)
+
+
+def _write(table: pa.Table, folder: Path, number: int) -> None:
+    pa.parquet.write_table(table, folder / f"part-{number:06}.parquet")
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    return pa.array([float(v) if isinstance(v, Decimal) else v for v in values])

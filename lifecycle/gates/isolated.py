@@ -1,0 +1,174 @@
+"""Gates in a process of their own: one that hangs is stopped, one that crashes takes nothing down."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from lifecycle.domain.verdict import Verdict
+from lifecycle.gates.contract import Gate
+from lifecycle.gates.discovery import load_gate
+from lifecycle.gates.job import GateJob
+from lifecycle.gates.progress import GateResults, Progress
+from lifecycle.gates.run import forbids_loading, running_order
+from lifecycle.gates.verdicts import broke, inconclusive
+from lifecycle.gates.worker import VERDICT
+from lifecycle.processes.owner import owned_by_me
+
+_log = logging.getLogger(__name__)
+_START_SECONDS = 120.0  # to import what the worker itself needs
+
+Message = Mapping[str, Any]
+
+
+def run_isolated(job: GateJob, progress: Progress) -> GateResults:
+    """Run a job in another process, which is ended when a gate overruns its ``max_seconds``; the rest still runs.
+
+    Raises:
+        ConfigError: an unknown gate or a wrong option; nothing ran.
+        UsageError: a gate cannot be imported; nothing ran.
+    """
+    gates = [load_gate(spec) for spec in job.gates]
+    run = _Run(job, gates, progress)
+    while run.waiting:
+        run.attempt()
+    return GateResults(tuple(run.verdicts[i] for i in range(len(gates))), run.data)
+
+
+class _Run:
+    """What is known so far."""
+
+    def __init__(self, job: GateJob, gates: Sequence[Gate], progress: Progress) -> None:
+        self._job, self._gates, self._progress = job, gates, progress
+        self.waiting = list(running_order(gates))
+        self.verdicts: dict[int, Verdict] = {}
+        self.data: dict[str, str] = {}
+        self._may_load = True
+
+    def attempt(self) -> None:
+        """One worker: until all gates have answered, or one of them ends it."""
+        with _worker((self._job, self.waiting, self._may_load, _log.isEnabledFor(logging.DEBUG))) as worker:
+            while self.waiting:
+                index = self.waiting[0]
+                started = time.monotonic()
+                try:
+                    verdict = self._hear(worker, index)
+                except queue.Empty:
+                    verdict = _timed_out(self._gates[index])
+                except EOFError:
+                    verdict = _crashed(self._gates[index], worker.ended_by())
+                else:
+                    self._settle(index, verdict)
+                    continue
+                self._settle(index, _lasting(verdict, time.monotonic() - started))
+                return
+
+    def _hear(self, worker: _Worker, index: int) -> Verdict:
+        """The verdict on the next gate. Raises queue.Empty after its time, EOFError when the worker ended."""
+        worker.message(_START_SECONDS)  # that it has started
+        gate = self._gates[index]
+        self._progress.on_start(gate.name)
+        message = worker.message(gate.options.max_seconds)
+        try:
+            verdict = VERDICT.validate_python(message["verdict"], strict=False)
+            data = {str(role): str(value) for role, value in message["data"].items()}
+        except (ValidationError, LookupError, TypeError, AttributeError):
+            return broke(gate.name, "error", "The gate's process answered with something else than a verdict.")
+        self.data.update(data)
+        return verdict
+
+    def _settle(self, index: int, verdict: Verdict) -> None:
+        self.waiting.remove(index)
+        self.verdicts[index] = verdict
+        self._may_load = self._may_load and not forbids_loading(self._gates[index], verdict)
+        self._progress.on_verdict(verdict)
+
+
+class _Worker:
+    """The other process, and what it says."""
+
+    def __init__(self, process: subprocess.Popen[bytes], request: bytes) -> None:
+        self._process = process
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(target=self._send, args=(request,), daemon=True).start()
+        threading.Thread(target=self._receive, daemon=True).start()
+
+    def message(self, seconds: float) -> Message:
+        """The next message. Raises queue.Empty when none comes in time, EOFError when none will."""
+        line = self._lines.get(timeout=seconds)
+        if not line.endswith(b"\n"):
+            raise EOFError
+        try:
+            message: Message = orjson.loads(line)
+        except orjson.JSONDecodeError as exc:
+            raise EOFError from exc
+        return message
+
+    def ended_by(self) -> str:
+        """Why it is gone, for people."""
+        status = self._process.wait()
+        return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+    def _send(self, request: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101  # it is a pipe
+        try:
+            with self._process.stdin as stdin:
+                stdin.write(request)
+        except BrokenPipeError:
+            _log.debug("the worker ended before it had read its job")
+
+    def _receive(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
+        with self._process.stdout as stdout:
+            for line in stdout:
+                self._lines.put(line)
+        self._lines.put(b"")
+
+
+@contextmanager
+def _worker(request: object) -> Iterator[_Worker]:
+    with tempfile.TemporaryDirectory(prefix="lifecycle-gates-", ignore_cleanup_errors=True) as scratch:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "lifecycle.gates.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **owned_by_me(), "TMPDIR": scratch},
+            start_new_session=True,
+        )
+        try:
+            yield _Worker(process, pickle.dumps(request))
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                _log.debug("the worker had ended")
+            process.wait()
+
+
+def _timed_out(gate: Gate) -> Verdict:
+    seconds = gate.options.max_seconds
+    message = f"It took longer than {seconds:g} s and was stopped. Give fewer rows, or raise max_seconds."
+    return inconclusive(gate.name, "timed_out", message, {"max_seconds": seconds})
+
+
+def _crashed(gate: Gate, why: str) -> Verdict:
+    return broke(gate.name, "crashed", f"The gate's process ended with {why} before it had an answer.")
+
+
+def _lasting(verdict: Verdict, seconds: float) -> Verdict:
+    return replace(verdict, seconds=seconds)

@@ -1,0 +1,100 @@
+"""One gate run as data, so that another process can do it; and what its gates look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.policy import GateSpec
+from lifecycle.errors import NotFound, UsageError
+from lifecycle.gates.subject import Candidate, Subject
+from lifecycle.scoring.contract import Scorer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lifecycle.gates.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class GateJob:
+    """What to judge, by which gates, on which data.
+
+    Attributes:
+        stage: The policy's word for the stage.
+        champion: The version that holds the stage now, unless that is the candidate itself.
+        tracked: What ``lifecycle.track()`` left in the training run, or None.
+        current: The rows of today for all gates: a source or a frame; beats the gates' own options.
+        reference: Rows to compare with instead of the tracked ones: a source or a frame.
+    """
+
+    gates: tuple[GateSpec, ...]
+    stage: str
+    candidate: tuple[ModelVersion, Snapshot]
+    champion: tuple[ModelVersion, Snapshot] | None = None
+    tracked: TrackedData | None = None
+    current: str | pd.DataFrame | None = None
+    reference: str | pd.DataFrame | None = None
+
+
+def subject_of(job: GateJob, load_scorer: Callable[[Path], Scorer]) -> Subject:
+    """The subject of a job; everything in it is loaded when a gate first asks for it."""
+    tracked = job.tracked
+    subject = Subject(
+        _candidate(job.candidate, load_scorer),
+        job.stage,
+        load_reference=lambda: _reference(job),
+        load_current=lambda source: _rows(job.current if job.current is not None else source, job, subject),
+        load_suite=lambda: _read_suite(tracked.suite) if tracked else None,
+        load_champion=lambda: _candidate(job.champion, load_scorer) if job.champion else None,
+    )
+    return subject
+
+
+def _candidate(version: tuple[ModelVersion, Snapshot], load_scorer: Callable[[Path], Scorer]) -> Candidate:
+    return Candidate(*version, load_scorer=lambda: load_scorer(version[1].path))
+
+
+def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> Dataset | None:
+    from lifecycle.gates.data.frame import dataset_from_frame
+    from lifecycle.gates.data.read import read_dataset
+
+    if source is None:
+        return None
+    label = job.tracked.label if job.tracked else None
+    if not isinstance(source, str):
+        return dataset_from_frame(source, label)
+    reference = subject.reference
+    return read_dataset(source, label, reference.rows.types if reference else {})
+
+
+def _reference(job: GateJob) -> Dataset | None:
+    from lifecycle.gates.data.frame import dataset_from_frame
+    from lifecycle.gates.data.read import read_dataset
+
+    label = job.tracked.label if job.tracked else None
+    if isinstance(job.reference, str):
+        return read_dataset(job.reference, label)
+    if job.reference is not None:
+        return dataset_from_frame(job.reference, label, "the given reference")
+    if job.tracked is None:
+        return None
+    return replace(read_dataset(str(job.tracked.reference), label), source="the reference rows")
+
+
+def _read_suite(path: Path) -> dict[str, Any]:
+    try:
+        suite = json.loads(path.read_bytes())
+    except FileNotFoundError as exc:
+        raise NotFound(f"{path}: no such file") from exc
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be read ({exc.strerror})") from exc
+    except ValueError as exc:
+        raise UsageError(f"{path}: not a JSON file") from exc
+    if not isinstance(suite, dict):
+        raise UsageError(f"{path}: not a Great Expectations suite")
+    return suite

@@ -1,0 +1,73 @@
+"""The process in which gates run: reads a job from standard input, writes one JSON message a line.
+
+It runs what the model's files say, so the parent takes nothing from it but these messages, and ends it at will.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+from pydantic import TypeAdapter
+
+from lifecycle.domain.verdict import Verdict
+from lifecycle.gates.discovery import load_gate
+from lifecycle.gates.job import GateJob, subject_of
+from lifecycle.gates.progress import Progress
+from lifecycle.gates.run import run_gate
+from lifecycle.processes.owner import watch_owner
+
+VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
+
+
+def work(job: GateJob, indices: Sequence[int], may_load: bool, messages: BinaryIO) -> None:
+    """Run some of a job's gates, in this order."""
+    from lifecycle.gates.run import forbids_loading
+    from lifecycle.scoring.load import load_scorer
+
+    subject = subject_of(job, load_scorer)
+    subject = subject if may_load else subject.unloadable()
+    for index in indices:
+        gate = load_gate(job.gates[index])
+        _say(messages, {"started": index})
+        verdict = run_gate(gate, subject, Progress())
+        subject = subject.unloadable() if forbids_loading(gate, verdict) else subject
+        _say(
+            messages,
+            {
+                "index": index,
+                "verdict": VERDICT.dump_python(verdict, mode="json"),
+                "data": dict(subject.fingerprints()),
+            },
+        )
+
+
+def main() -> None:
+    """One job, then the end."""
+    # What libraries print is no message.
+    messages = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    watch_owner(lambda: os._exit(1))
+    job, indices, may_load, debug = pickle.load(sys.stdin.buffer)  # noqa: S301  # from our own parent
+    if debug:
+        import logging
+
+        faulthandler.enable()
+        logging.basicConfig(level=logging.WARNING)
+        logging.getLogger("lifecycle").setLevel(logging.DEBUG)
+    work(job, indices, may_load, messages)
+
+
+def _say(messages: BinaryIO, message: Mapping[str, Any]) -> None:
+    import orjson
+
+    messages.write(orjson.dumps(message) + b"\n")
+    messages.flush()
+
+
+if __name__ == "__main__":
+    main()
