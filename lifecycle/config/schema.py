@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
+from lifecycle.domain.policy import PLACES, GateSpec, ModelPolicy, PolicyBook, StagePolicy
 
 MlflowStage = Literal["Staging", "Production"]
 
@@ -40,11 +40,17 @@ class GateEntry(Strict):
     options: dict[str, Any] = Field(default_factory=dict)
 
     def as_spec(self, folder: Path) -> GateSpec:
-        """The domain's own form, with the path of current data made absolute."""
+        """The domain's own form, with the paths of data made absolute."""
         options = dict(self.options)
-        if isinstance(options.get("current"), str):
-            options["current"] = str(folder / options["current"])
+        for key in PLACES:
+            if isinstance(options.get(key), str):
+                options[key] = _located(options[key], folder)
         return GateSpec(self.name, options)
+
+
+def _located(source: str, folder: Path) -> str:
+    """A relative path starts from the file's folder; a query's address stands for itself."""
+    return source if "://" in source else str(folder / source)
 
 
 def _gate_entry(item: Any) -> Any:
@@ -69,12 +75,20 @@ class Stage(Strict):
         min_length=1, description="Every one of these must have PASSED."
     )
     max_age_days: float = Field(default=7, gt=0, description="How long evidence is worth something, in days.")
+    max_attempts: int | None = Field(
+        default=None, ge=1, description="Gate runs that a version has; by default any number."
+    )
 
 
 class Stages(Strict):
     """The stages of a model, in the order in which a version passes them."""
 
     stages: dict[StageName, Stage] = Field(min_length=1, description="By the name that --stage takes.")
+    reference: str = Field(
+        default="run",
+        min_length=1,
+        description="Rows to compare with: 'run' for those that lifecycle.track() logged, or data of your own.",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Stages:
@@ -108,9 +122,11 @@ class Stages(Strict):
                     alias=stage.alias,
                     after=stage.after,
                     max_age=timedelta(days=stage.max_age_days),
+                    max_attempts=stage.max_attempts,
                 )
                 for name, stage in self.stages.items()
-            )
+            ),
+            reference=None if self.reference == "run" else _located(self.reference, folder),
         )
 
 

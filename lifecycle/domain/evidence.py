@@ -25,6 +25,7 @@ class Evidence:
         created_at, expires_at: UTC; evidence is worth nothing after ``expires_at``.
         run_id: The MLflow run that holds the reports, where there is one.
         requested_by: Who ran the gates, as they say themselves.
+        attempt: Which gate run of this version for this stage it was, from 1: who tries until it passes is seen.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Evidence:
     data: Mapping[str, str] = field(default_factory=dict)
     run_id: str | None = None
     requested_by: str = ""
+    attempt: int = 1
 
     @property
     def evidence_id(self) -> str:
@@ -66,6 +68,7 @@ class Evidence:
                 **fields
                 | {
                     "version": int(fields["version"]),
+                    "attempt": int(fields["attempt"]),
                     "verdicts": tuple(_verdict(v) for v in fields["verdicts"]),
                     "created_at": from_timestamp(fields["created_at"]),
                     "expires_at": from_timestamp(fields["expires_at"]),
@@ -87,6 +90,7 @@ class Evidence:
             "data": dict(self.data),
             "run_id": self.run_id,
             "requested_by": self.requested_by,
+            "attempt": self.attempt,
         }
 
 

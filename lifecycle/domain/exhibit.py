@@ -18,6 +18,7 @@ class Distribution:
         labels: One for each bin or category, in order, such as ``-5 to 0`` or ``AA``.
         reference, current: Share of the rows in each, 0 to 1; as many as ``labels``.
         moved: Whether the gate counts it as drifted: such columns come first.
+        ordered: Whether ``labels`` are bins of a scale, drawn as a histogram; else categories, drawn as bars.
     """
 
     column: str
@@ -26,6 +27,7 @@ class Distribution:
     reference: tuple[float, ...]
     current: tuple[float, ...]
     moved: bool = False
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,13 @@ class Page:
     Attributes:
         file_name: Such as ``evidently.html``.
         title: What it is, for the link to it.
+        needs_scripts: Whether it draws itself with JavaScript, which then runs in a frame that can reach nothing.
     """
 
     file_name: str
     title: str
     html: str
+    needs_scripts: bool = False
 
 
 Exhibit = Distribution | Comparison | Page

@@ -10,6 +10,9 @@ from typing import Any
 from lifecycle.domain.canonical import sha256_of
 from lifecycle.errors import NotFound, unknown
 
+PLACES = ("current", "suite")
+"""Gates' options that say where something lies."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateSpec:
@@ -30,6 +33,7 @@ class StagePolicy:
         after: The policy stage that a version must have been promoted to before, with the same digest.
         gates: Every one of these must have PASSED.
         max_age: How long evidence is worth something.
+        max_attempts: Gate runs that a version has; evidence of later ones does not count. None: any number.
     """
 
     name: str
@@ -38,13 +42,14 @@ class StagePolicy:
     alias: str | None = None
     after: str | None = None
     max_age: timedelta = timedelta(days=7)
+    max_attempts: int | None = None
 
     @property
     def digest(self) -> str:
         """sha256 of the demands: evidence gathered under other demands does not count.
 
-        Where the current data lies is not a demand (it is another file each week), so the ``current``
-        option is left out; evidence holds the data's own fingerprint.
+        Where data lies is not a demand (it is another file each week, another folder on each machine), so the
+        options :data:`PLACES` are left out; evidence holds the data's own fingerprint.
         """
         return sha256_of(
             {
@@ -52,8 +57,9 @@ class StagePolicy:
                 "stage": self.stage,
                 "alias": self.alias,
                 "after": self.after,
-                "gates": [[g.name, {k: v for k, v in g.options.items() if k != "current"}] for g in self.gates],
+                "gates": [[g.name, {k: v for k, v in g.options.items() if k not in PLACES}] for g in self.gates],
                 "max_age": self.max_age.total_seconds(),
+                "max_attempts": self.max_attempts,
             }
         )
 

@@ -93,6 +93,9 @@ def decide(
     if not fresh:
         return Decision(False, _nothing_fresh(request, policy, evidence, now))
     newest = fresh[-1]
+    attempt = attempt_of(newest, evidence)
+    if policy.max_attempts is not None and attempt > policy.max_attempts:
+        return Decision(False, out_of_attempts(request.model, request.version, policy, attempt))
     missing = _gates_not_passed(policy, newest)
     if missing:
         return Decision(False, _refusal(request, policy, f"not passed: {', '.join(missing)}"))
@@ -104,6 +107,19 @@ def decide(
             f"{request.version} --stage {policy.after}",
         )
     return Decision(True, digest=newest.digest, evidence_id=newest.evidence_id)
+
+
+def attempt_of(evidence: Evidence, on_record: Sequence[Evidence]) -> int:
+    """Which attempt it was: as it says itself, or by its place in the whole record, whichever is later."""
+    return max(evidence.attempt, 1 + on_record.index(evidence) if evidence in on_record else len(on_record) + 1)
+
+
+def out_of_attempts(model: str, version: int, policy: StagePolicy, attempt: int) -> str:
+    """Why a version has no more gate runs for a stage."""
+    return (
+        f"Version {version} of {model} may not go to {policy.stage}: its gates have been run {attempt - 1} times "
+        f"for {policy.name}, and max_attempts is {policy.max_attempts}. Register a new version"
+    )
 
 
 def _decide_rollback(request: PromotionRequest, policy: StagePolicy, ledger: Sequence[LedgerEntry]) -> Decision:

@@ -88,7 +88,9 @@ class _Run:
             verdict = VERDICT.validate_python(message["verdict"], strict=False)
             data = {str(role): str(value) for role, value in message["data"].items()}
         except (ValidationError, LookupError, TypeError, AttributeError):
-            return broke(gate.name, "error", "The gate's process answered with something else than a verdict.")
+            return _babble(gate)
+        if verdict.gate != gate.name:
+            return _babble(gate)
         self.data.update(data)
         return verdict
 
@@ -164,6 +166,10 @@ def _timed_out(gate: Gate) -> Verdict:
     seconds = gate.options.max_seconds
     message = f"It took longer than {seconds:g} s and was stopped. Give fewer rows, or raise max_seconds."
     return inconclusive(gate.name, "timed_out", message, {"max_seconds": seconds})
+
+
+def _babble(gate: Gate) -> Verdict:
+    return broke(gate.name, "error", "The gate's process answered with something else than a verdict.")
 
 
 def _crashed(gate: Gate, why: str) -> Verdict:

@@ -68,8 +68,7 @@ def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> 
     label = job.tracked.label if job.tracked else None
     if not isinstance(source, str):
         return dataset_from_frame(source, label)
-    reference = subject.reference
-    return read_dataset(source, label, reference.rows.types if reference else {})
+    return read_dataset(source, label, lambda: subject.reference.rows.types if subject.reference else {})
 
 
 def _reference(job: GateJob) -> Dataset | None:

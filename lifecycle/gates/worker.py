@@ -40,7 +40,7 @@ def work(job: GateJob, indices: Sequence[int], may_load: bool, messages: BinaryI
             messages,
             {
                 "index": index,
-                "verdict": VERDICT.dump_python(verdict, mode="json"),
+                "verdict": VERDICT.dump_python(verdict, mode="json", warnings=False),
                 "data": dict(subject.fingerprints()),
             },
         )

@@ -12,7 +12,8 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
-from lifecycle.errors import NotFound, unknown
+from lifecycle.domain.promotion import out_of_attempts
+from lifecycle.errors import NotFound, PromotionRefused, unknown
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
 from lifecycle.registry.contract import ModelRegistry
@@ -61,15 +62,19 @@ class Checker:
             NotFound: unknown model, version, stage, gate or file.
             UsageError: the data cannot be read.
             ConfigError: the policy names an unknown gate or option; nothing ran.
+            PromotionRefused: the version has no attempt left; nothing ran.
         """
         from lifecycle.gates.report import GateReport
 
         policy = self.policies.of(ref.name).stage(stage)
         version = self.registry.get(ref)
+        attempt = self._next_attempt(version, policy)
+        if not only:
+            _check_attempts_left(version, policy, attempt)
         job = self._job(version, policy, current, reference, only)
         _check_readable(job)
         results = self.run(job, self.progress)
-        evidence = self._evidence(job, policy, results)
+        evidence = self._evidence(job, policy, results, attempt)
         if not only:
             evidence = self.registry.publish(evidence, _documents(evidence))
         return GateReport(replace(evidence, verdicts=results.verdicts))
@@ -92,7 +97,10 @@ class Checker:
             reference=reference if reference is not None else self.policies.of(version.model).reference,
         )
 
-    def _evidence(self, job: GateJob, policy: StagePolicy, results: GateResults) -> Evidence:
+    def _next_attempt(self, version: ModelVersion, policy: StagePolicy) -> int:
+        return 1 + max((e.attempt for e in self.registry.evidence(version) if e.stage == policy.name), default=0)
+
+    def _evidence(self, job: GateJob, policy: StagePolicy, results: GateResults, attempt: int) -> Evidence:
         now = self.clock()
         version, snapshot = job.candidate
         return Evidence(
@@ -106,6 +114,7 @@ class Checker:
             expires_at=now + policy.max_age,
             data=results.data,
             requested_by=self.requested_by,
+            attempt=attempt,
         )
 
     def _champion(self, version: ModelVersion, policy: StagePolicy) -> tuple[ModelVersion, Snapshot] | None:
@@ -116,6 +125,11 @@ class Checker:
         if champion.version == version.version:
             return None
         return champion, self.registry.snapshot(champion)
+
+
+def _check_attempts_left(version: ModelVersion, policy: StagePolicy, attempt: int) -> None:
+    if policy.max_attempts is not None and attempt > policy.max_attempts:
+        raise PromotionRefused(out_of_attempts(version.model, version.version, policy, attempt))
 
 
 def _chosen(policy: StagePolicy, only: Sequence[str]) -> tuple[GateSpec, ...]:

@@ -6,7 +6,7 @@ Knows SQLAlchemy sessions and nothing of MLflow: a registry store lends it a :cl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.policy import ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion import PromotionRequest, attempt_of
 from lifecycle.errors import PromotionRefused
 from lifecycle.promotion.evidence import ModelEvidence
 from lifecycle.promotion.ledger import ModelLedger
@@ -134,9 +134,11 @@ class Guard:
         policy = self._policy(model).stage(stage)
         model.stage_of(version)
         evidence = read_evidence(text, model.name, version, policy.name)
-        ModelEvidence(model.session, model.uid).record(evidence, actor)
+        recorded = ModelEvidence(model.session, model.uid)
+        recorded.record(evidence, actor)
+        attempt = attempt_of(evidence, recorded.of(version, policy.name))
         model.show(version, evidence_key(policy.name), text)
-        model.show(version, summary_key(policy.name), summary(evidence))
+        model.show(version, summary_key(policy.name), summary(replace(evidence, attempt=attempt)))
 
     def check_version_free(self, model: LockedModel, version: int) -> None:
         """Refuse to delete a version that holds a guarded stage. Raises PromotionRefused."""

@@ -64,9 +64,9 @@ def summary_key(stage: str) -> str:
 
 
 def summary(evidence: Evidence) -> str:
-    """Such as ``PASSED 2026-11-21 · signature PASSED, drift PASSED``."""
+    """Such as ``PASSED 2026-11-21 · attempt 2 · signature PASSED, drift PASSED``."""
     verdicts = ", ".join(f"{v.gate} {v.outcome}" for v in evidence.verdicts)
-    return f"{evidence.outcome} {evidence.created_at:%Y-%m-%d} · {verdicts}"
+    return f"{evidence.outcome} {evidence.created_at:%Y-%m-%d} · attempt {evidence.attempt} · {verdicts}"
 
 
 def history_value(ledger: Iterable[LedgerEntry], version: int) -> str:

@@ -119,6 +119,13 @@ class RegistryContract:
         assert list(registry.evidence(registry.get(ModelRef(MODEL, version=2)))) == []
         assert registry.promote(PromotionRequest(MODEL, 1, "staging")).evidence_id == evidence.evidence_id
 
+    def test_the_attempt_is_on_record(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        first = self.evidence(registry, policies, 1, "staging")
+        for attempt in (1, 2):
+            registry.publish(replace(first, attempt=attempt), {})
+        (newest,) = registry.evidence(registry.get(ModelRef(MODEL, version=1)))
+        assert newest.attempt == 2
+
     @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR])
     def test_only_passed_promotes(self, registry: ModelRegistry, policies: PolicyBook, outcome: Outcome) -> None:
         gate = policies.of(MODEL).stage("staging").gates[0].name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,15 @@ class ParquetRows:
         schema = one_schema({path: _schema(path) for path in self.files.paths}, self.source)
         check_columns(schema.names, self.source)
         base = str(self.files.base) if self.files.base else None
-        found = pa.dataset.dataset(
+        opened = partial(
+            pa.dataset.dataset,
             [str(path) for path in self.files.paths],
             format="parquet",
             partitioning="hive" if base else None,
             partition_base_dir=base,
         )
-        partitions = [f for f in found.schema if f.name not in schema.names]
-        return found.replace_schema(pa.schema([*schema, *partitions]))
+        partitions = [field for field in opened().schema if field.name not in schema.names] if base else []
+        return opened(schema=pa.schema([*schema, *partitions]))
 
 
 def one_schema(schemas: Mapping[Path, pa.Schema], source: str) -> pa.Schema:
@@ -99,15 +100,24 @@ def one_schema(schemas: Mapping[Path, pa.Schema], source: str) -> pa.Schema:
     try:
         return pa.unify_schemas([s.remove_metadata() for s in schemas.values()], promote_options="permissive")
     except (pa.ArrowException, ValueError) as exc:
-        clash = next(
-            (n, p, str(s.field(n).type), str(expected.field(n).type))
-            for p, s in others
-            for n in expected.names
-            if s.field(n).type != expected.field(n).type
+        path, name = next(
+            (path, name)
+            for path, schema in others
+            for name in expected.names
+            if not _agree(schema, expected, name)
         )
         raise UsageError(
-            f"{source}: column {clash[0]!r} is {clash[2]} in {clash[1].name} and {clash[3]} in {first.name}"
+            f"{source}: column {name!r} is {schemas[path].field(name).type} in {path.name} and "
+            f"{expected.field(name).type} in {first.name}"
         ) from exc
+
+
+def _agree(one: pa.Schema, other: pa.Schema, name: str) -> bool:
+    try:
+        pa.unify_schemas([pa.schema([s.field(name)]) for s in (one, other)], promote_options="permissive")
+    except (pa.ArrowException, ValueError):
+        return False
+    return True
 
 
 def as_series(column: pa.ChunkedArray, name: str) -> pd.Series[Any]:

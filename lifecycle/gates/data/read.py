@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +14,16 @@ from lifecycle.gates.data.files import find_files
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_NO_TYPES: Mapping[str, pa.DataType] = {}
+Types = Mapping[str, "pa.DataType"]
 
 
-def read_dataset(source: str, label: str | None, expected: Mapping[str, pa.DataType] = _NO_TYPES) -> Dataset:
+def read_dataset(source: str, label: str | None, expected: Callable[[], Types] = dict) -> Dataset:
     """Rows from Parquet or CSV files or a database.
 
     Args:
         source: A file, a directory, a glob, or ``URL::SELECT …`` with a SQLAlchemy URL.
         label: Name of the label column; rows without it are unlabelled, which is fine.
-        expected: Types for the columns of CSV files, which have none, where every value fits.
+        expected: Gives types for the columns of CSV files, which have none; taken where every value fits.
 
     Raises:
         NotFound: nothing there.
@@ -41,16 +41,16 @@ def read_dataset(source: str, label: str | None, expected: Mapping[str, pa.DataT
 
 def check_source(source: str) -> None:
     """Whether something is there to be read. Raises as :func:`read_dataset`; a query is not run."""
-    from lifecycle.gates.data.sql import check_address, split_query
+    from lifecycle.gates.data.sql import engine_for, split_query
 
     query = split_query(source)
     if query:
-        check_address(*query)
+        engine_for(*query)
     elif find_files(source).kind == ".parquet":
         read_dataset(source, None)
 
 
-def _of_files(source: str, expected: Mapping[str, pa.DataType]) -> Rows:
+def _of_files(source: str, expected: Callable[[], Types]) -> Rows:
     files = find_files(source)
     if files.kind == ".parquet":
         from lifecycle.gates.data.parquet import ParquetRows
@@ -59,7 +59,7 @@ def _of_files(source: str, expected: Mapping[str, pa.DataType]) -> Rows:
     from lifecycle.gates.data.csv import read_csv
 
     folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
-    return _kept(read_csv(files, source, expected, Path(folder.name)), folder)
+    return _kept(read_csv(files, source, expected(), Path(folder.name)), folder)
 
 
 def _of_query(url: str, query: str) -> Rows:

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from lifecycle.errors import Unavailable, UsageError
@@ -20,9 +19,9 @@ from lifecycle.gates.data.files import find_files
 from lifecycle.gates.data.frame import check_columns
 from lifecycle.gates.data.parquet import ParquetRows
 
-_QUERY = re.compile(
-    r"^(?P<url>[a-z][a-z0-9+]*://.*?)::\s*(?P<query>(?:select|with|values|table|from)\b.*)$", re.I | re.S
-)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_URL = r"(?P<url>(?:[a-z][a-z0-9+]*://|\$\{\w+\}).*?)"
+_QUERY = re.compile(rf"^{_URL}::\s*(?P<query>(?:select|with|values|table)\b.*)$", re.I | re.S)
 _ROWS = 50_000
 
 
@@ -33,11 +32,11 @@ def split_query(source: str) -> tuple[str, str] | None:
 
 
 def without_secrets(url: str, query: str) -> str:
-    """The source for people: no password, and whatever the environment supplied as its name."""
+    """The source for people: no password, and what the environment supplies by its name."""
     try:
         shown = make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
-        shown = "the database"
+        shown = url if _VARIABLE.fullmatch(url) else "the database"
     return f"{shown}::{' '.join(query.split())}"
 
 
@@ -45,14 +44,15 @@ def read_query(url: str, query: str, folder: Path) -> ParquetRows:
     """Run a query and keep its rows below ``folder``.
 
     Args:
-        url: A SQLAlchemy URL. ``${NAME}`` in it is taken from the environment: that is where passwords belong.
+        url: A SQLAlchemy URL. ``${NAME}`` in it, or all of it, is taken from the environment: that is where
+            passwords belong.
 
     Raises:
         UsageError: no such driver, or the database refuses the query.
         Unavailable: the database does not answer.
     """
     source = without_secrets(url, query)
-    engine = create_engine(check_address(url, query))
+    engine = engine_for(url, query)
     try:
         with _connected(engine, source) as connection:
             result = connection.execute(text(query))
@@ -73,17 +73,18 @@ def _connected(engine: Engine, source: str) -> Connection:
         raise Unavailable(f"{source}: the database does not answer ({type(exc).__name__})") from exc
 
 
-def check_address(url: str, query: str) -> URL:
-    """The database's address, with what the environment supplies. Raises UsageError as :func:`read_query`."""
+def engine_for(url: str, query: str) -> Engine:
+    """The database, not yet connected to. Raises UsageError as :func:`read_query`."""
     source = without_secrets(url, query)
+    unset = [name for name in _VARIABLE.findall(url) if name not in os.environ]
+    if unset:
+        raise UsageError(f"{source}: the environment variable {unset[0]} is not set")
     try:
-        address = make_url(os.path.expandvars(url))
-        address.get_dialect().import_dbapi()
+        return create_engine(make_url(os.path.expandvars(url)))
     except (ArgumentError, NoSuchModuleError) as exc:
         raise UsageError(f"{source}: not a database that SQLAlchemy knows ({type(exc).__name__})") from exc
     except ImportError as exc:
         raise UsageError(f"{source}: its driver is not installed: pip install {exc.name}") from exc
-    return address
 
 
 def _write_parts(names: Sequence[str], partitions: Iterable[Sequence[Any]], folder: Path) -> None:

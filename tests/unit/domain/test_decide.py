@@ -57,6 +57,20 @@ def test_any_gate_that_did_not_pass_refuses(gate, outcome):
     assert f"{gate} ({outcome})" in decision.detail
 
 
+@pytest.mark.parametrize(
+    ("claimed", "earlier", "allowed"), [(1, 0, True), (2, 1, True), (3, 2, False), (1, 2, False), (9, 0, False)]
+)
+def test_evidence_of_an_attempt_too_many_does_not_count_whatever_number_it_claims(claimed, earlier, allowed):
+    policy = replace(POLICY, max_attempts=2)
+    evidence = replace(EVIDENCE, policy_digest=policy.digest, attempt=claimed)
+    failed = [
+        replace(evidence, created_at=NOW - timedelta(hours=3 + n), verdicts=PASSED[:1]) for n in range(earlier)
+    ]
+    decision = decide(REQUEST, policy, [*failed, evidence], [], NOW)
+    assert decision.allowed is allowed
+    assert allowed or "max_attempts is 2. Register a new version" in decision.detail
+
+
 @pytest.mark.parametrize("bad_first", [True, False])
 def test_a_gate_that_spoke_twice_counts_as_its_worse_word(bad_first):
     failed = replace(PASSED[0], outcome=Outcome.FAILED)

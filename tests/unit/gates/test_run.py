@@ -2,11 +2,16 @@ import logging
 
 import pytest
 
+from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError
-from lifecycle.gates.data import subject_for
-from lifecycle.gates.run import run_gates
+from lifecycle.gates.job import GateJob
+from lifecycle.gates.progress import Progress
+from lifecycle.gates.run import run_gates, run_here
+from lifecycle.scoring.load import load_scorer
+
+VERSION = (ModelVersion("m", 1), Snapshot("0" * 64, None))
 
 
 def test_every_gate_runs_in_order_with_progress_and_time(candidate_of, subject_of):
@@ -14,8 +19,7 @@ def test_every_gate_runs_in_order_with_progress_and_time(candidate_of, subject_o
     verdicts = run_gates(
         [GateSpec("drift"), GateSpec("signature")],
         subject_of(candidate_of()),
-        on_start=lambda name: said.append(f"{name} ..."),
-        on_verdict=lambda verdict: said.append(verdict.outcome),
+        Progress(lambda name: said.append(f"{name} ..."), lambda verdict: said.append(verdict.outcome)),
     )
     assert said == ["drift ...", Outcome.INCONCLUSIVE, "signature ...", Outcome.PASSED]
     assert [v.gate for v in verdicts] == ["drift", "signature"]
@@ -26,7 +30,9 @@ def test_a_wrong_option_stops_everything_before_the_first_gate(candidate_of, sub
     started = []
     with pytest.raises(ConfigError, match="drift"):
         run_gates(
-            [GateSpec("signature"), GateSpec("drift", {"rows": 1})], subject_of(candidate_of()), started.append
+            [GateSpec("signature"), GateSpec("drift", {"rows": 1})],
+            subject_of(candidate_of()),
+            Progress(started.append),
         )
     assert started == []
 
@@ -52,6 +58,6 @@ def test_a_file_that_is_not_there_is_inconclusive_and_a_broken_one_an_error(tmp_
     (tmp_path / "broken.parquet").write_bytes(b"no Parquet")
     for name, outcome in (("gone.parquet", Outcome.INCONCLUSIVE), ("broken.parquet", Outcome.ERROR)):
         spec = GateSpec("data_quality", {"current": str(tmp_path / name)})
-        (verdict,) = run_gates([spec], subject_for(None, "s", None, None, lambda: None))
+        (verdict,) = run_here(GateJob((spec,), "s", VERSION), Progress(), load_scorer).verdicts
         assert verdict.outcome is outcome
         assert name in verdict.message

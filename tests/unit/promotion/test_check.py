@@ -12,8 +12,10 @@ from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import TrackedData
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome
-from lifecycle.errors import ConfigError, IntegrityError, NotFound, UsageError
-from lifecycle.promotion.check import Checker, Progress
+from lifecycle.errors import ConfigError, IntegrityError, NotFound, PromotionRefused, UsageError
+from lifecycle.gates.progress import Progress
+from lifecycle.gates.run import run_here
+from lifecycle.promotion.check import Checker
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
@@ -27,6 +29,10 @@ STAGING = StagePolicy("staging", "Staging", (GateSpec("signature"), PERFORMANCE)
 PRODUCTION = StagePolicy("production", "Production", (GateSpec("signature"),), alias="champion")
 POLICIES = PolicyBook(ModelPolicy((STAGING, PRODUCTION)))
 FIRST = ModelRef("flights-delay", version=1)
+
+
+def _run(job, progress):
+    return run_here(job, progress, load_scorer)
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def registry(lifecycle_models, rows, tmp_path):
 
 @pytest.fixture
 def checker(registry):
-    return Checker(registry, POLICIES, load_scorer, lambda: NOW, "ada")
+    return Checker(registry, POLICIES, _run, lambda: NOW, "ada")
 
 
 def test_evidence_says_what_was_judged_by_what_demands_and_how_long_it_counts(checker, registry, lifecycle_models):
@@ -111,13 +117,57 @@ def test_whoever_waits_is_told_gate_by_gate(checker):
         (ModelRef("flights-delay", version=9), "staging", None, NotFound),
         (FIRST, "stagign", None, NotFound),
         (FIRST, "staging", "nowhere.parquet", NotFound),
-        (FIRST, "staging", "rows.xlsx", UsageError),
+        (FIRST, "staging", __file__, UsageError),
     ],
 )
 def test_what_cannot_be_judged_leaves_no_evidence(checker, registry, ref, stage, current, error):
     with pytest.raises(error):
         checker.check(ref, stage, current)
     assert registry.evidence(registry.get(FIRST)) == []
+
+
+def test_attempts_are_counted_for_each_version_and_stage(checker):
+    for ref, stage, expected in [
+        (FIRST, "staging", 1),
+        (FIRST, "staging", 2),
+        (FIRST, "production", 1),
+        (ModelRef("flights-delay", version=2), "staging", 1),
+        (FIRST, "staging", 3),
+    ]:
+        assert checker.check(ref, stage).evidence.attempt == expected
+
+
+def test_when_all_attempts_are_used_no_gate_runs(checker, registry):
+    policies = PolicyBook(ModelPolicy((replace(STAGING, max_attempts=2),)))
+    told = []
+    checker = replace(checker, policies=policies, progress=Progress(on_start=told.append))
+    checker.check(FIRST, "staging")
+    checker.check(FIRST, "staging")
+    told.clear()
+    with pytest.raises(PromotionRefused, match="have been run 2 times for staging, and max_attempts is 2"):
+        checker.check(FIRST, "staging")
+    assert told == []
+    assert checker.check(ModelRef("flights-delay", version=2), "staging").evidence.attempt == 1
+
+
+def test_a_look_at_some_gates_is_no_evidence_and_no_attempt(checker, registry):
+    report = checker.check(FIRST, "staging", only=["performance"])
+    assert [v.gate for v in report.verdicts] == ["performance"]
+    assert registry.evidence(registry.get(FIRST)) == []
+    assert checker.check(FIRST, "staging").evidence.attempt == 1
+    with pytest.raises(NotFound, match="did you mean 'performance'"):
+        checker.check(FIRST, "staging", only=["perfromance"])
+
+
+def test_a_reference_may_be_given_instead_of_the_tracked_one(checker, rows, tmp_path):
+    file = tmp_path / "held_out.parquet"
+    rows.head(49).to_parquet(file)
+    for reference in (str(file), rows.head(49)):
+        evidence = checker.check(FIRST, "staging", reference=reference).evidence
+        assert evidence.verdicts[1].reason == "performance.too_few_rows"
+    policies = PolicyBook(ModelPolicy((STAGING,), reference=str(file)))
+    evidence = replace(checker, policies=policies).check(FIRST, "staging").evidence
+    assert evidence.verdicts[1].reason == "performance.too_few_rows"
 
 
 def test_an_unknown_gate_stops_everything_before_the_first_one_runs(checker, registry):

@@ -12,7 +12,9 @@ import yaml
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.errors import CheckBroke, Inconclusive, NotFound, PromotionRefused
-from lifecycle.promotion.check import Checker, Progress
+from lifecycle.gates.progress import Progress
+from lifecycle.gates.run import run_here
+from lifecycle.promotion.check import Checker
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.promotion.release import release
 from lifecycle.registry.memory_registry import MemoryRegistry
@@ -28,6 +30,10 @@ PRODUCTION = StagePolicy("production", "Production", (SIGNATURE,), alias="champi
 FIRST = ModelRef("flights-delay", version=1)
 
 
+def _run(job, progress):
+    return run_here(job, progress, load_scorer)
+
+
 class Setting:
     def __init__(self, folder, *stages):
         self.policies = PolicyBook(ModelPolicy(stages))
@@ -39,7 +45,7 @@ class Setting:
 
     def release(self, ref=FIRST, stage="production", current=None):
         progress = Progress(on_start=self.ran.append)
-        checker = Checker(self.registry, self.policies, load_scorer, lambda: datetime.now(UTC), "ada", progress)
+        checker = Checker(self.registry, self.policies, _run, lambda: datetime.now(UTC), "ada", progress)
         release(checker, self.promoter, ref, stage, current)
 
     @property

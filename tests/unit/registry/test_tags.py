@@ -45,7 +45,7 @@ def test_the_summary_is_one_line_for_people():
         Verdict("drift", Outcome.FAILED, "drift.share_exceeded", ""),
     )
     evidence = Evidence("wine", 1, "production", "d" * 64, "p" * 64, verdicts, NOW, NOW)
-    assert tags.summary(evidence) == "FAILED 2026-11-21 · signature PASSED, drift FAILED"
+    assert tags.summary(evidence) == "FAILED 2026-11-21 · attempt 1 · signature PASSED, drift FAILED"
 
 
 def test_a_long_history_shows_its_newest_and_stays_within_the_limit():

@@ -1,0 +1,38 @@
+"""Text that somebody else wrote, such as the names of columns and models, made fit to be shown."""
+
+from __future__ import annotations
+
+import re
+
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # parts of words in Persian and Hindi
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "@": "&#64;", "#": "&#35;"}
+_LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    """One line that neither steers a terminal, turns the direction of writing, nor breaks XML.
+
+    Args:
+        limit: Characters to keep; a longer text ends with an ellipsis.
+
+    >>> printable("a\\n\\x1b[31mb", limit=4)
+    'a \N{REPLACEMENT CHARACTER}…'
+    """
+    line = " ".join(text.split())
+    line = "".join(c if c.isprintable() or c in _JOINERS else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return line if limit is None or len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+def markdown_text(text: str, limit: int | None = None) -> str:
+    """A line that Markdown shows as it is: no markup, HTML, formula, mention or link, and no end of a table's cell.
+
+    Holds for GitHub's and GitLab's Markdown and for the renderer of MLflow's pages, which knows no
+    backslash before ``<``: hence the entities.
+
+    >>> markdown_text("<b> a|b @me")
+    '&lt;b&gt; a\\\\|b &#64;me'
+    """
+    line = "".join(_ENTITIES.get(c, c) for c in printable(text, limit))
+    line = _LINK.sub(lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), line)
+    return _MARKDOWN.sub(r"\\\1", line)

@@ -1,0 +1,69 @@
+"""CSV has no types: a column's type is found from all of its values, the reference's first."""
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from lifecycle.gates.data.read import read_dataset
+from lifecycle.gates.kinds import Kind, kind_of
+
+
+def column_of(tmp_path, values, expected=None):
+    path = tmp_path / "c.csv"
+    path.write_text("x,n\n" + "".join(f"{value},{i}\n" for i, value in enumerate(values)))
+    return read_dataset(str(path), None, lambda: {"x": expected} if expected else {}).column("x")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["1", "2", ""], Kind.NUMBER),
+        (["1", " 2.5", "1e3", "NA"], Kind.NUMBER),
+        (["inf", "-Infinity", "nan"], Kind.NUMBER),
+        (["True", "false", ""], Kind.BOOLEAN),
+        (["", "NA", "null"], Kind.EMPTY),
+        (["1", "two"], Kind.TEXT),
+        (["2013-07-01", "2013-07-02"], Kind.TEXT),
+        (['"a, b"', '"line\nbreak"'], Kind.TEXT),
+    ],
+)
+def test_the_kind_that_every_value_fits(tmp_path, values, kind):
+    assert kind_of(column_of(tmp_path, values)) is kind
+
+
+def test_one_value_at_the_end_of_many_decides(tmp_path):
+    values = [str(i) for i in range(400_000)]
+    assert kind_of(column_of(tmp_path, values)) is Kind.NUMBER
+    assert kind_of(column_of(tmp_path, [*values, "n/k"])) is Kind.TEXT
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "kind"),
+    [
+        (["00501", "10001"], pa.string(), Kind.TEXT),
+        (["2013-07-01 10:00:00", ""], pa.timestamp("us"), Kind.DATETIME),
+        (["2013-07-01T10:00:00Z", ""], pa.timestamp("us", "UTC"), Kind.ZONED_DATETIME),
+        (["AA", "B6"], pa.dictionary(pa.int32(), pa.string()), Kind.TEXT),
+        (["0", "1"], pa.bool_(), Kind.BOOLEAN),
+        (["1", "2"], pa.float64(), Kind.NUMBER),
+        (["tomorrow", ""], pa.timestamp("us"), Kind.TEXT),
+    ],
+)
+def test_the_references_type_where_every_value_fits_it(tmp_path, values, expected, kind):
+    assert kind_of(column_of(tmp_path, values, expected)) is kind
+
+
+def test_a_sample_has_the_types_of_all_rows(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("x\n" + "1\n" * 5000 + "two\n")
+    sample = read_dataset(str(path), None).sample(10, 0)
+    assert set(sample.x) == {"1"}
+
+
+def test_the_copy_goes_when_the_rows_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    pd.DataFrame({"x": [1]}).to_csv(tmp_path / "c.csv", index=False)
+    data = read_dataset(str(tmp_path / "c.csv"), None)
+    assert list(tmp_path.glob("lifecycle-rows-*"))
+    del data
+    assert not list(tmp_path.glob("lifecycle-rows-*"))

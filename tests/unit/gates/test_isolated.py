@@ -1,0 +1,179 @@
+"""Gates run in another process: whatever one of them does, the others answer and nothing is left running."""
+
+import os
+import threading
+import time
+from pathlib import Path
+from textwrap import dedent
+
+import pandas as pd
+import psutil
+import pytest
+
+from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.policy import GateSpec
+from lifecycle.domain.verdict import Outcome
+from lifecycle.errors import ConfigError
+from lifecycle.gates.isolated import run_isolated
+from lifecycle.gates.job import GateJob
+from lifecycle.gates.progress import Progress
+
+pytestmark = pytest.mark.slow
+
+GATES = """
+    import ctypes, os, subprocess, sys, tempfile, time
+    from pathlib import Path
+    from lifecycle.domain.exhibit import Bar, Comparison
+    from lifecycle.domain.verdict import Outcome, Verdict
+    from lifecycle.gates.contract import GateOptions
+    from lifecycle.gates.verdicts import failed, passed
+
+    class Base:
+        Options = GateOptions
+        def __init__(self, options):
+            self.options = options
+
+    class Rows(Base):
+        name = "rows"
+        def evaluate(self, subject):
+            chart = Comparison("rows", (Bar("current", float(subject.current().count)),), limit=1.5)
+            print("this is no message")
+            return Verdict("rows", Outcome.PASSED, "rows.passed", str(os.getpid()), {"rows": 3}, exhibits=(chart,))
+
+    class Hangs(Base):
+        name = "hangs"
+        def evaluate(self, subject):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            Path(os.environ["PIDS"]).write_text(f"{os.getpid()} {child.pid} {tempfile.mkdtemp()}")
+            time.sleep(600)
+
+    class Crashes(Base):
+        name = "crashes"
+        def evaluate(self, subject):
+            ctypes.string_at(0)
+
+    class Leaves(Base):
+        name = "leaves"
+        def evaluate(self, subject):
+            os._exit(0)
+
+    class Babbles(Base):
+        name = "babbles"
+        def evaluate(self, subject):
+            return Verdict("babbles", "PERFECT", "babbles.passed", "Trust me.")
+
+    class Loads(Base):
+        name = "loads"
+        def evaluate(self, subject):
+            subject.candidate.scorer
+            return passed("loads", "It was loaded.")
+
+    class Scans(Base):
+        name = "scans"
+        before_loading = True
+        def evaluate(self, subject):
+            return failed("scans", "evil", "Not to be loaded.")
+"""
+NAMES = ("Rows", "Hangs", "Crashes", "Leaves", "Babbles", "Loads", "Scans")
+
+
+@pytest.fixture(autouse=True)
+def gates(tmp_path, monkeypatch):
+    """A package with gates that misbehave, installed for this process and its children."""
+    site = tmp_path / "site"
+    info = site / "unruly_gates-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: unruly-gates\nVersion: 1.0\n")
+    entries = [f"{name.lower()} = unruly_gates:{name}" for name in NAMES]
+    (info / "entry_points.txt").write_text("[lifecycle.gates]\n" + "\n".join(entries))
+    (site / "unruly_gates.py").write_text(dedent(GATES))
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
+
+
+def job(*gates, **fields):
+    specs = tuple(gate if isinstance(gate, GateSpec) else GateSpec(gate) for gate in gates)
+    current = pd.DataFrame({"x": [1, 2, 3]})
+    return GateJob(specs, "s", (ModelVersion("m", 1), Snapshot("0" * 64, None)), **{"current": current} | fields)
+
+
+def outcomes(results):
+    return [(v.gate, str(v.outcome), v.reason.partition(".")[2]) for v in results.verdicts]
+
+
+def test_verdicts_pictures_and_fingerprints_come_back_from_another_process(capfd):
+    told = []
+    results = run_isolated(job("rows"), Progress(told.append, lambda v: told.append(v.outcome)))
+    (verdict,) = results.verdicts
+    assert verdict.message != str(os.getpid())
+    assert (dict(verdict.figures), verdict.exhibits[0].bars[0].value) == ({"rows": 3}, 3.0)
+    assert verdict.seconds > 0
+    assert set(results.data) == {"current"}
+    assert told == ["rows", Outcome.PASSED]
+    assert "this is no message" not in capfd.readouterr().out
+
+
+def test_a_gate_that_overruns_its_time_is_stopped_with_all_it_started_and_the_rest_still_runs(tmp_path):
+    results = run_isolated(job(GateSpec("hangs", {"max_seconds": 3}), "rows"), Progress())
+    assert outcomes(results) == [("hangs", "INCONCLUSIVE", "timed_out"), ("rows", "PASSED", "passed")]
+    assert "longer than 3 s" in results.verdicts[0].message
+    worker, child, scratch = (tmp_path / "pids").read_text().split()
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(int(child)) and psutil.Process(int(child)).status() != "zombie":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not psutil.pid_exists(int(worker))
+    assert not Path(scratch).exists()
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"), [("crashes", "signal SIGSEGV"), ("leaves", "exit status 0"), ("babbles", "something else")]
+)
+def test_a_gate_that_takes_its_process_down_is_an_error_and_the_rest_still_runs(gate, words):
+    results = run_isolated(job("rows", gate, "rows"), Progress())
+    assert [outcome for _, outcome, _ in outcomes(results)] == ["PASSED", "ERROR", "PASSED"]
+    assert words in results.verdicts[1].message
+
+
+def test_what_is_not_known_to_be_safe_is_not_loaded_and_the_order_of_the_policy_is_kept():
+    results = run_isolated(job("loads", "rows", "scans"), Progress())
+    assert outcomes(results) == [
+        ("loads", "INCONCLUSIVE", "not_loaded"),
+        ("rows", "PASSED", "passed"),
+        ("scans", "FAILED", "evil"),
+    ]
+
+
+def test_it_stays_unloaded_after_a_gate_between_them_was_stopped():
+    results = run_isolated(job("scans", "leaves", "loads"), Progress())
+    assert [reason for *_, reason in outcomes(results)] == ["evil", "crashed", "not_loaded"]
+
+
+def test_a_wrong_option_stops_everything_before_a_process_starts():
+    told = []
+    with pytest.raises(ConfigError, match="max_seconds"):
+        run_isolated(job("rows", GateSpec("hangs", {"max_seconds": 0})), Progress(told.append))
+    assert told == []
+
+
+def test_whoever_gives_up_waiting_leaves_nothing_running(tmp_path):
+    class GaveUp(Exception):
+        pass
+
+    def give_up(name):
+        raise GaveUp
+
+    before = set(psutil.Process().children())
+    with pytest.raises(GaveUp):
+        run_isolated(job("hangs"), Progress(give_up))
+    assert set(psutil.Process().children()) == before
+    assert threading.active_count() < 20
+
+
+def test_a_table_that_was_tracked_is_read_over_there(july, tmp_path):
+    july.to_parquet(tmp_path / "reference.parquet")
+    (tmp_path / "suite.json").write_text("{}")
+    tracked = TrackedData(tmp_path / "reference.parquet", tmp_path / "suite.json", "late")
+    results = run_isolated(job("drift", tracked=tracked, current=july), Progress())
+    assert set(results.data) == {"reference", "current"}
