@@ -18,6 +18,7 @@ each call imports what it needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lifecycle import errors
@@ -46,23 +47,33 @@ def track(reference: pd.DataFrame, label: str | None = None) -> None:
     log(reference, label)
 
 
-def check(model_uri: str, stage: str, current: str | pd.DataFrame | None = None) -> GateReport:
+def check(
+    model_uri: str,
+    stage: str,
+    current: str | pd.DataFrame | None = None,
+    reference: str | pd.DataFrame | None = None,
+    only: Sequence[str] = (),
+) -> GateReport:
     """Run a stage's gates on a version and record the evidence.
 
     Args:
         model_uri: ``models:/name/version``, ``models:/name/Stage`` or ``models:/name@alias``.
         stage: The stage of the policy to judge for.
-        current: The rows of today, a file or a frame.
+        current: The rows of today: a frame, or a file, directory, glob or query.
+        reference: Rows to compare with instead of those that the training run tracked.
+        only: Run these gates alone: a look, which is no evidence.
 
     Raises:
-        NotFound: unknown model, version, stage or file.
+        NotFound: unknown model, version, stage, gate or file.
+        UsageError: the data cannot be read.
+        PromotionRefused: the version has no attempt left.
     """
     from lifecycle.assembly import assemble
     from lifecycle.display import gate_progress
     from lifecycle.domain.model_ref import ModelRef
 
     with gate_progress() as progress:
-        return assemble().checker(progress).check(ModelRef.parse(model_uri), stage, current)
+        return assemble().checker(progress).check(ModelRef.parse(model_uri), stage, current, reference, only)
 
 
 def promote(model_uri: str, stage: str, reason: str = "") -> Moved:

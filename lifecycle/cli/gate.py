@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.cli.output import console, json_option, print_evidence, print_json, print_table
+from lifecycle.cli.output import json_option, print_evidence, print_json, print_table
+from lifecycle.durable import write_durably
 
 if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
     from lifecycle.domain.verdict import Outcome
+    from lifecycle.gates.report import GateReport
 
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 3, "ERROR": 4}
+_DATA = "a Parquet or CSV file, a directory or glob of them, or 'URL::SELECT ...'"
+_FILE = click.Path(path_type=Path, dir_okay=False, writable=True)
+
+
+def _in_a_folder(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Said before the gates run, and not after minutes of work."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"{file.parent}: no such folder")
+    return file
 
 
 @click.group()
@@ -25,30 +37,53 @@ def gate() -> None:
 @gate.command("run")
 @click.argument("model_uri")
 @click.option("--stage", required=True, help="The stage of the policy to judge for, such as production.")
-@click.option("--current", metavar="FILE", help="The rows of today: a Parquet or CSV file.")
+@click.option("--current", metavar="DATA", help=f"The rows of today: {_DATA}.")
+@click.option("--reference", metavar="DATA", help="Rows to compare with, instead of those that the run tracked.")
+@click.option("--only", metavar="GATE", multiple=True, help="Only this gate, as a look: no evidence. Repeatable.")
+@click.option(
+    "--junit",
+    metavar="FILE",
+    type=_FILE,
+    callback=_in_a_folder,
+    help="Also write the verdicts as JUnit XML, for CI.",
+)
+@click.option(
+    "--markdown",
+    metavar="FILE",
+    type=_FILE,
+    callback=_in_a_folder,
+    help="Also write a summary as Markdown, for CI.",
+)
 @json_option
 @click.pass_obj
-def run_command(config: Path | None, model_uri: str, stage: str, current: str | None, as_json: bool) -> int:
+def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, **options: Any) -> int:
     """Run a stage's gates on a version and record the evidence.
 
-    Exits with 0 when every gate PASSED, 1 when one FAILED, 3 when one was INCONCLUSIVE, 4 when one broke.
+    \b
+    Exits with 0 when every gate PASSED, 1 when one FAILED, 2 for wrong usage,
+    3 when one was INCONCLUSIVE, 4 when one broke.
 
-    Example: lifecycle gate run models:/flights-delay/1 --stage production --current july.parquet
-    """
+    \b
+    Examples:
+      lifecycle gate run models:/flights-delay/1 --stage production --current july.parquet
+      lifecycle gate run models:/flights-delay/1 --stage production --current "data/2013-*.csv" --only drift
+      lifecycle gate run models:/flights-delay/1 --stage production --junit gates.xml --markdown gates.md
+    """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
+    from lifecycle.display import gate_progress
     from lifecycle.domain.model_ref import ModelRef
-    from lifecycle.gates.progress import Progress
 
-    ref = ModelRef.parse(model_uri)
-    with console(stderr=True).status("Loading the version …") as spinner:
-        progress = Progress(on_start=lambda name: spinner.update(f"Running gate {name} …"))
-        evidence = assemble(config).checker(progress).check(ref, stage, current).evidence
+    ref, only = ModelRef.parse(model_uri), options["only"]
+    with gate_progress() as progress:
+        checker = assemble(config).checker(progress)
+        report = checker.check(ref, stage, options["current"], options["reference"], only)
+    _write(report, options["junit"], options["markdown"])
     if as_json:
-        print_json(_as_dict(evidence))
+        print_json(_as_dict(report.evidence))
     else:
-        print_evidence(evidence)
-        click.echo(_what_next(evidence))
-    return EXIT_CODES[evidence.outcome]
+        print_evidence(report.evidence)
+        click.echo(_what_next(report.evidence, only))
+    return EXIT_CODES[report.outcome]
 
 
 @gate.command("show")
@@ -110,9 +145,19 @@ def _as_dict(evidence: Evidence) -> dict[str, object]:
     return {"outcome": str(evidence.outcome), **json.loads(evidence.to_json())}
 
 
-def _what_next(evidence: Evidence) -> str:
+def _write(report: GateReport, junit: Path | None, markdown: Path | None) -> None:
+    from lifecycle.gates.report import render_junit, render_markdown
+
+    for file, render in ((junit, render_junit), (markdown, render_markdown)):
+        if file is not None:
+            write_durably(file, render(report.evidence).encode())
+
+
+def _what_next(evidence: Evidence, only: Sequence[str]) -> str:
     uri = f"models:/{evidence.model}/{evidence.version}"
     outcome: Outcome = evidence.outcome
+    if only:
+        return "A look, and no evidence. For evidence run it without --only."
     if outcome == "PASSED":
         return f"Next: lifecycle promote {uri} --stage {evidence.stage}"
     return f"{uri} stays where it is. The reports are in MLflow run {evidence.run_id}."

@@ -419,6 +419,16 @@ def test_what_is_shown_follows_what_is_recorded(store):
     assert tags.PROMOTION not in shown
 
 
+def test_the_guard_counts_attempts_itself(store, open_store):
+    limited = replace(PRODUCTION, max_attempts=2)
+    store = open_store(PolicyBook(ModelPolicy((limited,))))
+    for hours in (3, 2, 1):
+        deliver(store, evidence(1, limited, created_at=datetime.now(UTC) - timedelta(hours=hours), attempt=1))
+    assert "· attempt 3 ·" in store.get_model_version("wine", 1).tags["lifecycle.production"]
+    said = refused(store.transition_model_version_stage, "wine", 1, "Production", True)
+    assert "have been run 2 times for production, and max_attempts is 2" in said
+
+
 @pytest.mark.parametrize(
     ("key", "value", "status"),
     [

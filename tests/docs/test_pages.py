@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in sorted(
-        [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("projects/*/README.md")]
+        [*(ROOT / n for n in ("README.md", "CONTRIBUTING.md")), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*/README.md")]
     )
 }
 NOTEBOOKS = {
