@@ -10,14 +10,19 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.domain.deployment import Deployment
+from lifecycle.domain.foreign_text import printable
 from lifecycle.domain.ledger import LedgerEntry
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.text import Text
 
+    from lifecycle.domain.verdict import Verdict
     from lifecycle.gates.progress import Progress
     from lifecycle.scoring.contract import Predictions
 
+_LOADING, _BETWEEN = "Loading the version …", "Getting on …"
+_COLOURS = {"PASSED": "green", "FAILED": "red", "ERROR": "magenta", "INCONCLUSIVE": "yellow"}
 
 HISTORY_COLUMNS = ("#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence")
 
@@ -119,12 +124,12 @@ class DeploymentView:
 
 @contextmanager
 def gate_progress() -> Iterator[Progress]:
-    """Says which gate is running: some take ten seconds to import their library alone."""
-    from lifecycle.gates.progress import Progress
+    """Says which gate is running and for how long, and what came of those before it.
 
-    with _line_in_notebook() if _in_notebook() else _line_in_terminal() as say:
-        say("Loading the version …")
-        yield Progress(on_start=lambda gate: say(f"Running gate {gate} …"))
+    A table that goes away in a notebook, lines on standard error elsewhere; in a pipe without anything that moves.
+    """
+    with _gates_in_notebook() if _in_notebook() else _gates_in_terminal() as progress:
+        yield progress
 
 
 def _in_notebook() -> bool:
@@ -134,22 +139,54 @@ def _in_notebook() -> bool:
 
 
 @contextmanager
-def _line_in_notebook() -> Iterator[Callable[[str], None]]:
+def _gates_in_notebook() -> Iterator[Progress]:
     from IPython.display import HTML, display
 
-    line = display(HTML(""), display_id=True)
+    from lifecycle.gates.progress import Progress
+    from lifecycle.gates.report.html import render_progress
+
+    done: list[Verdict] = []
+    shown = display(HTML(render_progress(done, _LOADING)), display_id=True)
+
+    def on_verdict(verdict: Verdict) -> None:
+        done.append(verdict)
+        shown.update(HTML(render_progress(done, _BETWEEN)))
+
     try:
-        yield lambda text: line.update(HTML(f"<p>{escape(text)}</p>"))
+        yield Progress(lambda gate: shown.update(HTML(render_progress(done, _running(gate)))), on_verdict)
     finally:
-        line.update(HTML(""))
+        shown.update(HTML(""))
 
 
 @contextmanager
-def _line_in_terminal() -> Iterator[Callable[[str], None]]:
+def _gates_in_terminal() -> Iterator[Progress]:
     from rich.console import Console
+    from rich.progress import Progress as Live
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Console(stderr=True).status("") as status:
-        yield status.update
+    from lifecycle.gates.progress import Progress
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Live(*columns, console=console, transient=True, disable=not console.is_terminal) as live:
+        task = live.add_task(_LOADING, total=None)
+
+        def on_verdict(verdict: Verdict) -> None:
+            console.print(_line(verdict))
+            live.reset(task, description=_BETWEEN)
+
+        yield Progress(lambda gate: live.reset(task, description=_running(gate)), on_verdict)
+
+
+def _running(gate: str) -> str:
+    return f"Running gate {printable(gate)} …"
+
+
+def _line(verdict: Verdict) -> Text:
+    from rich.text import Text
+
+    outcome = f"{verdict.outcome:<12}", _COLOURS[verdict.outcome]
+    return Text.assemble(outcome, f"  {printable(verdict.gate)}  ", (f"{verdict.seconds:.1f} s", "dim"))
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

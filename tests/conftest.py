@@ -93,6 +93,7 @@ def _pipeline(strength):
 
 def _save(pipeline, inputs, path):
     import mlflow.sklearn
+    import sklearn
     from mlflow.models import infer_signature
 
     example = inputs.head(5)
@@ -101,7 +102,7 @@ def _save(pipeline, inputs, path):
         str(path),
         signature=infer_signature(example, pipeline.predict_proba(example)),
         input_example=example,
-        pip_requirements=["scikit-learn"],
+        pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
         pyfunc_predict_fn="predict_proba",
         serialization_format="cloudpickle",
     )

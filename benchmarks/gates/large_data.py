@@ -90,7 +90,8 @@ def great_expectations(folder: Path, current: Path) -> str:
     context.variables.progress_bars = {"globally": False}
     batch = context.data_sources.add_pandas("p").add_dataframe_asset("a").add_batch_definition_whole_dataframe("b")
     validated = batch.get_batch({"dataframe": pd.read_parquet(current)}).validate(gx.ExpectationSuite(**suite))
-    return f"{validated.statistics['successful_expectations']} of {validated.statistics['evaluated_expectations']} met"
+    figures = validated.statistics
+    return f"{figures['successful_expectations']} of {figures['evaluated_expectations']} met"
 
 
 CONTENDERS: dict[str, Callable[[Path, Path], str]] = {

@@ -56,7 +56,7 @@ def gate() -> None:
 )
 @json_option
 @click.pass_obj
-def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, **options: Any) -> int:
+def run_command(config: Path | None, /, model_uri: str, stage: str, as_json: bool, **options: Any) -> int:
     """Run a stage's gates on a version and record the evidence.
 
     \b

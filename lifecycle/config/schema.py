@@ -50,7 +50,7 @@ class GateEntry(Strict):
 
 def _located(source: str, folder: Path) -> str:
     """A relative path starts from the file's folder; a query's address stands for itself."""
-    return source if "://" in source else str(folder / source)
+    return source if "::" in source else str(folder / source)
 
 
 def _gate_entry(item: Any) -> Any:
@@ -133,12 +133,13 @@ class Stages(Strict):
 BUILT_IN = Stages.model_validate(
     {
         "stages": {
-            "staging": {"stage": "Staging", "gates": ["signature"]},
+            "staging": {"stage": "Staging", "gates": ["signature", "safety"]},
             "production": {
                 "stage": "Production",
                 "alias": "champion",
                 "gates": [
                     "signature",
+                    "safety",
                     "data_quality",
                     "drift",
                     {"performance": {"metric": "roc_auc", "max_drop_vs_champion": 0.01}},

@@ -11,13 +11,13 @@ _LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """One line that neither steers a terminal, turns the direction of writing, nor breaks XML.
+    r"""One line that neither steers a terminal, turns the direction of writing, nor breaks XML.
 
     Args:
         limit: Characters to keep; a longer text ends with an ellipsis.
 
-    >>> printable("a\\n\\x1b[31mb", limit=4)
-    'a \N{REPLACEMENT CHARACTER}…'
+    >>> printable("a\n\x1b[31mb", limit=4)
+    'a �…'
     """
     line = " ".join(text.split())
     line = "".join(c if c.isprintable() or c in _JOINERS else "\N{REPLACEMENT CHARACTER}" for c in line)
@@ -25,13 +25,13 @@ def printable(text: str, limit: int | None = None) -> str:
 
 
 def markdown_text(text: str, limit: int | None = None) -> str:
-    """A line that Markdown shows as it is: no markup, HTML, formula, mention or link, and no end of a table's cell.
+    r"""A line that Markdown shows as it is: no markup, HTML, formula, mention, link or end of a table's cell.
 
     Holds for GitHub's and GitLab's Markdown and for the renderer of MLflow's pages, which knows no
     backslash before ``<``: hence the entities.
 
     >>> markdown_text("<b> a|b @me")
-    '&lt;b&gt; a\\\\|b &#64;me'
+    '&lt;b&gt; a\\|b &#64;me'
     """
     line = "".join(_ENTITIES.get(c, c) for c in printable(text, limit))
     line = _LINK.sub(lambda found: found[0].replace(":", "&#58;").replace(".", "&#46;"), line)

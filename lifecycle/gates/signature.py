@@ -6,24 +6,17 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lifecycle.domain.verdict import Verdict
+from lifecycle.domain.verdict import Figure, Verdict
+from lifecycle.gates.compatibility import input_problems, output_problems
 from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.example_loss import lossy_columns
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, listing, passed
-from lifecycle.scoring.contract import row_count, rows_of
-from lifecycle.scoring.golden import golden_batch
-from lifecycle.scoring.signature import Column, InvalidInput, NoSignature, Signature
+from lifecycle.scoring.contract import Batch, row_count, rows_of
+from lifecycle.scoring.golden import golden_batch, golden_content
+from lifecycle.scoring.signature import InvalidInput, NoSignature, Signature
 
 _log = logging.getLogger(__name__)
-
-# Every value of the key's type is also a value of these.
-_WIDER = {
-    "integer": {"long", "double"},
-    "long": {"double"},
-    "float": {"double"},
-    "int32": {"int64", "float64"},
-    "float32": {"float64"},
-}
 
 
 class SignatureOptions(GateOptions):
@@ -32,10 +25,10 @@ class SignatureOptions(GateOptions):
 
 @dataclass(frozen=True, slots=True)
 class SignatureGate:
-    """Demands a signature, an input example that scores, and inputs that today's clients already send.
+    """Demands a signature, an input example that scores without loss, and that today's clients can go on.
 
-    An input that the champion takes and the candidate doesn't is no harm: scorers leave out columns that
-    the signature does not name.
+    They send the champion's inputs and read its outputs. An input that the champion takes and the candidate
+    doesn't is no harm: scorers leave out columns that the signature does not name.
     """
 
     Options: ClassVar[type[GateOptions]] = SignatureOptions
@@ -65,6 +58,16 @@ class SignatureGate:
                 "no_example",
                 "The model has no input example; log it with input_example=inputs.head(5).",
             )
+        lossy = lossy_columns(golden_content(candidate.snapshot.path), batch)
+        if lossy:
+            message = (
+                f"The signature drops or rounds what the input example holds in {listing(lossy)}, and would do so "
+                "with what clients send. Infer it from the rows that the model learns from, with every column."
+            )
+            return failed(self.name, "example_loses_values", message, {"lossy_inputs": len(lossy)})
+        return self._scores(candidate, batch)
+
+    def _scores(self, candidate: Candidate, batch: Batch) -> Verdict | None:
         scorer = candidate.scorer  # a model that does not load breaks the gate, and is no verdict on the example
         try:
             answered = rows_of(scorer.predict(batch))
@@ -78,44 +81,41 @@ class SignatureGate:
         return None
 
     def _compatible(self, signature: Signature, champion: Candidate | None) -> Verdict:
-        inputs = {"inputs": len(signature.inputs)}
+        figures: dict[str, Figure] = {"inputs": len(signature.inputs), "outputs": len(signature.outputs)}
         if champion is None:
-            return passed(self.name, "The signature is there and the input example scores.", inputs)
+            return passed(self.name, "The signature is there and the input example scores.", figures)
         version = champion.version.version
         try:
             before = champion.signature
         except NoSignature:
             message = f"Version {version}, which holds the stage, has no signature to compare with; roll it back."
             return inconclusive(self.name, "champion_without_signature", message)
-        breaks = incompatibilities(before, signature)
-        if breaks:
-            return failed(
-                self.name,
-                "incompatible",
-                f"Clients of version {version} could not call it: {listing(breaks)}. "
-                "Make new inputs optional in the signature, or register the model under another name.",
-                inputs | {"incompatible_inputs": len(breaks)},
-            )
+        problem = self._breaks(before, signature, version, figures)
+        if problem:
+            return problem
         dropped = [repr(name) for name in before.names if name not in signature.names]
         words = f" It no longer uses {listing(dropped)}." if dropped else ""
         return passed(
-            self.name, f"The input example scores, and clients of version {version} can call it.{words}", inputs
+            self.name, f"The input example scores, and clients of version {version} can call it.{words}", figures
         )
 
-
-def incompatibilities(before: Signature, after: Signature) -> list[str]:
-    """What a client that fits ``before`` would be refused for by ``after``, one phrase for each input."""
-    known = {column.name: column for column in before.inputs}
-    return [problem for column in after.inputs if (problem := _problem(known.get(column.name), column))]
-
-
-def _problem(before: Column | None, after: Column) -> str:
-    if before is None:
-        return f"input {after.name!r} is new and required" if after.required else ""
-    if after.type != before.type and after.type not in _WIDER.get(before.type, ()):
-        return f"input {after.name!r} was {before.type} and is now {after.type}"
-    if after.shape != before.shape:
-        return f"input {after.name!r} has another shape"
-    return (
-        f"input {after.name!r} was optional and is now required" if after.required and not before.required else ""
-    )
+    def _breaks(
+        self, before: Signature, after: Signature, version: int, figures: dict[str, Figure]
+    ) -> Verdict | None:
+        """What the champion's clients would stumble over, or None."""
+        inputs = input_problems(before, after)
+        if inputs:
+            message = (
+                f"Clients of version {version} could not call it: {listing(inputs)}. "
+                "Make new inputs optional in the signature, or register the model under another name."
+            )
+            return failed(self.name, "incompatible", message, figures | {"incompatible_inputs": len(inputs)})
+        outputs = output_problems(before, after)
+        if outputs:
+            message = (
+                f"Clients of version {version} could not read its answers: {listing(outputs)}. "
+                "Log it with the same outputs, or register the model under another name."
+            )
+            figures = figures | {"incompatible_outputs": len(outputs)}
+            return failed(self.name, "outputs_incompatible", message, figures)
+        return None

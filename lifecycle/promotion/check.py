@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -64,7 +63,7 @@ class Checker:
             ConfigError: the policy names an unknown gate or option; nothing ran.
             PromotionRefused: the version has no attempt left; nothing ran.
         """
-        from lifecycle.gates.report import GateReport
+        from lifecycle.gates.report import GateReport, documents
 
         policy = self.policies.of(ref.name).stage(stage)
         version = self.registry.get(ref)
@@ -76,7 +75,7 @@ class Checker:
         results = self.run(job, self.progress)
         evidence = self._evidence(job, policy, results, attempt)
         if not only:
-            evidence = self.registry.publish(evidence, _documents(evidence))
+            evidence = self.registry.publish(evidence, documents(evidence))
         return GateReport(replace(evidence, verdicts=results.verdicts))
 
     def _job(
@@ -150,14 +149,3 @@ def _check_readable(job: GateJob) -> None:
             check_source(rows)
         elif rows is not None:
             check_columns(list(rows.columns), "the given data")
-
-
-def _documents(evidence: Evidence) -> Mapping[str, str]:
-    from lifecycle.gates.report import render_html, render_markdown, title_of
-
-    title = title_of(evidence)
-    return {
-        "report.html": render_html(title, evidence.verdicts),
-        "report.md": render_markdown(title, evidence.verdicts),
-        "verdicts.json": json.dumps([verdict.as_dict() for verdict in evidence.verdicts], indent=1),
-    }

@@ -5,36 +5,42 @@ from __future__ import annotations
 import re
 
 from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.foreign_text import markdown_text
 
 _MAX_CHARS = 5000  # what MLflow's column holds
-_MAX_MESSAGE_CHARS = 160
+_GAP = "&ensp;"  # MLflow shows tables without any space between their columns
+_MESSAGE_CHARS = (160, 60)  # of each gate; the second where there is little room
 
 
 def described(description: str, evidence: Evidence) -> str:
     """The description with the table of this evidence's stage, put in or replaced where it stood.
 
-    A description that would grow beyond MLflow's limit stays as it is: a person's words come first.
+    A person's words come first: where they leave no room, the table gets shorter, then a line, then goes.
     """
     start, end = f"<!-- lifecycle:{evidence.stage} -->", f"<!-- /lifecycle:{evidence.stage} -->"
-    block = f"{start}\n{_table(evidence)}\n{end}"
-    before, found, rest = description.partition(start)
-    if found and end in rest:
-        combined = before + block + rest.partition(end)[2]
-    else:
-        combined = f"{description.rstrip()}\n\n{block}".lstrip()
-    return combined if len(combined) <= _MAX_CHARS else description
+    # Not across another start: whose end somebody has deleted reaches into their own words.
+    there = re.compile(f"{re.escape(start)}(?:(?!{re.escape(start)}).)*?{re.escape(end)}", re.DOTALL)
+    for text in _shorter_and_shorter(evidence):
+        block = f"{start}\n{text}\n{end}"
+        combined, replaced = there.subn(lambda _, block=block: block, description, count=1)  # type: ignore[misc]
+        if not replaced:
+            combined = f"{description.rstrip()}\n\n{block}".lstrip()
+        if len(combined) <= _MAX_CHARS:
+            return combined
+    return there.sub("", description)
 
 
-def _table(evidence: Evidence) -> str:
-    rows = "\n".join(
-        f"| {_cell(v.gate)} | {v.outcome} | {_cell(v.message[:_MAX_MESSAGE_CHARS])} |" for v in evidence.verdicts
+def _shorter_and_shorter(evidence: Evidence) -> list[str]:
+    line = (
+        f"**{markdown_text(evidence.stage)}: {evidence.outcome}** · attempt {evidence.attempt} · "
+        f"{evidence.created_at:%Y-%m-%d %H:%M} UTC · snapshot {markdown_text(evidence.digest[:12])}"
     )
-    return (
-        f"**{evidence.stage}: {evidence.outcome}** · {evidence.created_at:%Y-%m-%d %H:%M} UTC · "
-        f"snapshot {evidence.digest[:12]}\n\n| gate | verdict | why |\n| --- | --- | --- |\n{rows}"
+    return [*(f"{line}\n\n{_table(evidence, chars)}" for chars in _MESSAGE_CHARS), line]
+
+
+def _table(evidence: Evidence, message_chars: int) -> str:
+    rows = (
+        f"| {markdown_text(v.gate)}{_GAP} | {v.outcome}{_GAP} | {markdown_text(v.message, message_chars)} |"
+        for v in evidence.verdicts
     )
-
-
-def _cell(text: str) -> str:
-    """Text that cannot end its cell, its row or our comment, or start markup."""
-    return re.sub(r"([\\|<>\[\]`*])", r"\\\1", " ".join(text.split()))
+    return "\n".join(["| gate | verdict | why |", "| --- | --- | --- |", *rows])

@@ -12,9 +12,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.verdict import Outcome
 
 _MAX_METRICS, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # of one log_batch call
-_NOT_IN_METRIC_NAMES = re.compile(r"[^\w\-. :/]")
+_NOT_IN_METRIC_NAMES = re.compile(r"[^\w\-. ]")  # a slash would make it a path, which MLflow may refuse
 
 
 def log_gate_run(client: MlflowClient, evidence: Evidence, documents: Mapping[str, str]) -> str:
@@ -62,7 +63,8 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
 def _metrics(evidence: Evidence) -> Iterator[Metric]:
     now_ms = int(time.time() * 1000)
     for verdict in evidence.verdicts:
-        figures = {**verdict.figures, "seconds": verdict.seconds}
+        passed = int(verdict.outcome is Outcome.PASSED)
+        figures = {**verdict.figures, "passed": passed, "seconds": verdict.seconds}
         for figure, value in figures.items():
             if isinstance(value, int | float) and math.isfinite(value):
                 name = _NOT_IN_METRIC_NAMES.sub("_", f"{verdict.gate}.{figure}")[:250]
@@ -80,5 +82,6 @@ def _tags(evidence: Evidence) -> Iterator[RunTag]:
     yield RunTag("lifecycle.model_version", f"models:/{evidence.model}/{evidence.version}")
     yield RunTag("lifecycle.stage", evidence.stage)
     yield RunTag("lifecycle.outcome", str(evidence.outcome))
+    yield RunTag("lifecycle.attempt", str(evidence.attempt))
     for verdict in evidence.verdicts:
         yield RunTag(f"lifecycle.gate.{verdict.gate}", str(verdict.outcome))

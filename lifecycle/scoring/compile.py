@@ -64,27 +64,45 @@ def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None)
         shutil.rmtree(working, ignore_errors=True)
 
 
-def _compile_into(folder: Path, snapshot: Snapshot, rows: Batch | None) -> None:
+def convert_snapshot(snapshot: Snapshot, folder: Path, expected: Predictions) -> dict[str, Any]:
+    """Write the compiled form of a snapshot without any proof that it answers as before.
+
+    Args:
+        expected: What pyfunc answers, for its type and shape.
+
+    Returns:
+        What ``scorer.json`` says.
+
+    Raises:
+        NotCompilable: no converter for it.
+    """
+    if not isinstance(expected, np.ndarray):
+        raise NotCompilable("the model answers with a table; only single arrays compile")
     signature = Signature.from_snapshot(snapshot.path)
+    output = _write_onnx(folder / "model.onnx", snapshot.path, signature, one_value=expected.ndim == 1)
+    description: dict[str, Any] = {"digest": snapshot.digest, "signature": signature.as_dict(), "output": output}
+    description |= {"dtype": str(expected.dtype), "row_shape": list(expected.shape[1:])}
+    _write_json(folder / "scorer.json", description)
+    return description
+
+
+def _compile_into(folder: Path, snapshot: Snapshot, rows: Batch | None) -> None:
     rows = golden_batch(snapshot.path) if rows is None else rows
     if rows is None or not row_count(rows):
         raise NotCompilable("the model has no input example to prove the compiled scorer equal on")
-    output = _write_onnx(folder / "model.onnx", snapshot.path, signature)
-    description: dict[str, Any] = {"digest": snapshot.digest, "signature": signature.as_dict(), "output": output}
     expected = _predict_with_pyfunc(snapshot.path, rows)
-    description |= {"dtype": str(expected.dtype), "row_shape": list(expected.shape[1:])}
-    _write_json(folder / "scorer.json", description)
-    description["parity"] = _prove_parity(folder, rows, expected)
+    description = convert_snapshot(snapshot, folder, expected)
+    description["parity"] = _prove_parity(folder, rows, np.asarray(expected))
     _write_json(folder / "scorer.json", description)
 
 
-def _write_onnx(path: Path, snapshot: Path, signature: Signature) -> str:
+def _write_onnx(path: Path, snapshot: Path, signature: Signature, *, one_value: bool) -> str:
     flavors = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))["flavors"]
     if "sklearn" not in flavors:
         raise NotCompilable(f"no compiler for the flavor(s) {', '.join(sorted(flavors))}")
     import mlflow.sklearn
 
-    from lifecycle.scoring.sklearn_onnx import sklearn_to_onnx
+    from lifecycle.scoring.sklearn_onnx import one_value_a_row, sklearn_to_onnx
 
     predict_fn = flavors["python_function"].get("predict_fn", "predict")
     try:
@@ -92,17 +110,15 @@ def _write_onnx(path: Path, snapshot: Path, signature: Signature) -> str:
     except Exception as exc:  # skl2onnx raises whatever the failing converter raised
         _LOG.debug("conversion failed", exc_info=True)
         raise NotCompilable(f"scikit-learn model without an exact ONNX form ({type(exc).__name__})") from exc
+    output = one_value_a_row(model, output) if one_value else output
     path.write_bytes(model.SerializeToString())
     return output
 
 
-def _predict_with_pyfunc(snapshot: Path, rows: Batch) -> NDArray[Any]:
+def _predict_with_pyfunc(snapshot: Path, rows: Batch) -> Predictions:
     from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
 
-    answer: Predictions = PyfuncScorer(snapshot).predict(rows)
-    if not isinstance(answer, np.ndarray):
-        raise NotCompilable("the model answers with a table; only single arrays compile")
-    return answer
+    return PyfuncScorer(snapshot).predict(rows)
 
 
 def _prove_parity(folder: Path, rows: Batch, expected: NDArray[Any]) -> dict[str, float]:
@@ -120,14 +136,25 @@ def _prove_parity(folder: Path, rows: Batch, expected: NDArray[Any]) -> dict[str
 
 
 def largest_difference(expected: NDArray[Any], got: NDArray[Any]) -> float:
-    """Largest |a-b| / max(1, |a|) over all values; infinite for other shapes or different labels."""
+    """The largest of :func:`differences`."""
+    return float(np.max(differences(expected, got), initial=0.0))
+
+
+def differences(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[np.float64]:
+    """For each row the largest |a-b| / max(1, |a|); infinite for other shapes, different labels or a missing one.
+
+    Two missing values are the same.
+    """
     if expected.shape != got.shape:
-        return float("inf")
-    if expected.dtype.kind != "f":
-        return 0.0 if np.array_equal(expected, got) else float("inf")
-    same_nan = np.isnan(expected) & np.isnan(got)
-    difference = np.abs(expected - got) / np.maximum(1.0, np.abs(expected))
-    return float(np.max(np.where(same_nan, 0.0, np.nan_to_num(difference, nan=np.inf)), initial=0.0))
+        return np.full(len(expected), np.inf)
+    same = (expected == got) | ((expected != expected) & (got != got))  # noqa: PLR0124  # only NaN is not itself
+    difference = np.full(expected.shape, np.inf)
+    if expected.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            difference = np.abs(expected - got) / np.maximum(1.0, np.abs(expected))
+    difference = np.where(same, 0.0, np.nan_to_num(difference, nan=np.inf, posinf=np.inf))
+    largest: NDArray[np.float64] = difference.max(axis=tuple(range(1, difference.ndim)), initial=0.0)
+    return largest
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,11 +22,16 @@ def golden_batch(snapshot: Path) -> Batch | None:
     Raises:
         InvalidInput: the example does not fit the model's own signature.
     """
+    content = golden_content(snapshot)
+    return None if content is None else batch_from_content(content, Signature.from_snapshot(snapshot))
+
+
+def golden_content(snapshot: Path) -> Any:
+    """The same as it was logged: parsed JSON, before the signature has changed anything."""
     mlmodel = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))
     example = mlmodel.get("saved_input_example_info") or {}
     serving = snapshot / Path(example.get("serving_input_path") or "serving_input_example.json").name
     if not example or not serving.is_file():
         return None
     # MLflow writes a missing number as a bare NaN, which is not JSON.
-    content = json.loads(serving.read_text(encoding="utf-8"), parse_constant=lambda _: None)
-    return batch_from_content(content, Signature.from_snapshot(snapshot))
+    return json.loads(serving.read_text(encoding="utf-8"), parse_constant=lambda _: None)

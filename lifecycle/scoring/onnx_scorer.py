@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is read when ONNX Runtime is imported
+
+import onnxruntime as ort
 
 from lifecycle.scoring.contract import Batch, Predictions, demand_columns, row_count
 from lifecycle.scoring.signature import Signature

@@ -66,6 +66,22 @@ def sklearn_to_onnx(model: Any, signature: Signature, predict_fn: str) -> tuple[
     return onnx_model, outputs[1 if predict_fn == "predict_proba" else 0]
 
 
+def one_value_a_row(model: ModelProto, output: str) -> str:
+    """Have a model answer with a vector where scikit-learn does: skl2onnx gives regressors a column.
+
+    Returns:
+        The name of the output that is a vector.
+    """
+    graph, flat, shape = model.graph, f"{output}_flat", f"{output}_flat_shape"
+    column = next(o.type.tensor_type for o in graph.output if o.name == output)
+    if len(column.shape.dim) == 1:
+        return output
+    graph.initializer.append(helper.make_tensor(shape, TensorProto.INT64, [1], [-1]))
+    graph.node.append(helper.make_node("Reshape", [output, shape], [flat]))
+    graph.output.append(helper.make_tensor_value_info(flat, column.elem_type, [None]))
+    return flat
+
+
 def _tensor_type(column: Column) -> Any:
     width = 1 if column.shape is None else column.shape[1]
     return _TYPES[column.type]([None, width])

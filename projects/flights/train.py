@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 
 import mlflow
 from flights import FEATURES, LABEL, NUMBERS, TEXTS, flights
@@ -50,7 +51,7 @@ def main() -> None:
             signature=infer_signature(hold_out[FEATURES], scores),
             input_example=hold_out[FEATURES].head(5),
             pyfunc_predict_fn="predict_proba",
-            pip_requirements=["scikit-learn", "pandas<3.1"],
+            pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "pandas")],
             skops_trusted_types=["numpy.dtype", "sklearn.tree._tree.Tree"],
         )
     print(f"registered models:/{arguments.model}/{logged.registered_model_version}")

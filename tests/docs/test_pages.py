@@ -15,9 +15,8 @@ from lifecycle.errors import LifecycleError
 ROOT = Path(__file__).parents[2]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in sorted(
-        [*(ROOT / n for n in ("README.md", "CONTRIBUTING.md")), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*/README.md")]
-    )
+    for pattern in ("*.md", "docs/**/*.md", "projects/*/README.md", "benchmarks/*/README.md")
+    for path in sorted(ROOT.glob(pattern))
 }
 NOTEBOOKS = {
     str(path.relative_to(ROOT)): "\n\n".join(

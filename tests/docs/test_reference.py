@@ -23,7 +23,7 @@ from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import LifecycleError
 from lifecycle.gates.contract import GateOptions
 from lifecycle.gates.discovery import gate_class, gate_names, load_gate
-from lifecycle.gates.metrics import METRICS
+from lifecycle.gates.performance.metrics import METRICS
 from lifecycle.targets.discovery import known_targets
 
 ROOT = Path(__file__).parents[2]

@@ -6,6 +6,7 @@ A program: the tests run it in a process of its own, with the registry in its en
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
@@ -41,7 +42,7 @@ def log(rows, name: str, strength: float, **described) -> None:
             name="model",
             registered_model_name=name,
             pyfunc_predict_fn="predict_proba",
-            pip_requirements=["scikit-learn", "pandas<3.1"],
+            pip_requirements=[f"{name}=={version(name)}" for name in ("scikit-learn", "pandas")],
             skops_trusted_types=["numpy.dtype"],
             **described,
         )

@@ -131,7 +131,6 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
 
     os.environ.update(scene.environment())
     _quiet()
-    threading.Thread(target=_import_ahead, daemon=True).start()
     try:
         status = console.status("Starting the guarded MLflow server, writing months of flights …")
         with status, ThreadPoolExecutor(1) as pool:
@@ -180,13 +179,6 @@ def _wait_for_interrupt(scene: Scene, console: Console) -> None:
     console.print("Everything stays up until you press Ctrl-C.", markup=False)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
-
-
-def _import_ahead() -> None:
-    """The gates' libraries take some 15 s to import; they may as well do so while the model trains."""
-    with suppress(Exception):  # whoever needs them says what is wrong; and an interrupt ends us half-way
-        import evidently  # noqa: F401
-        import great_expectations  # noqa: F401
 
 
 def _quiet() -> None:

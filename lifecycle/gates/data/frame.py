@@ -72,7 +72,7 @@ class FrameRows:
 def _arrow_type(column: pd.Series[Any]) -> pa.DataType:
     try:
         found: pa.DataType = pa.Array.from_pandas(column.head(1000)).type
-    except (pa.ArrowException, TypeError, ValueError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return pa.null()
     return pa.null() if pa.types.is_nested(found) else found
 

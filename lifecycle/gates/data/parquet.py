@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
-from numpy.typing import NDArray
 
 from lifecycle.errors import UsageError
 from lifecycle.gates.data.dataset import drawn
@@ -22,7 +20,6 @@ from lifecycle.gates.data.files import Files
 from lifecycle.gates.data.frame import check_columns
 
 _INDEX = re.compile(r"__index_level_\d+__")  # where pandas puts an index that nobody asked for
-_BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -51,22 +48,20 @@ class ParquetRows:
 
     def column(self, name: str) -> pd.Series[Any]:
         """Only this column is read."""
-        table = self._reading(lambda: self._dataset.to_table(columns=[name]))
-        return as_series(table.column(0), name)
+        return as_series(self._read(name), name)
 
     def sample(self, size: int, seed: int) -> pd.DataFrame:
-        """One pass over all files, holding a batch and the rows drawn so far."""
-        wanted = drawn(self.count, size, seed)
-        table = self._reading(lambda: _rows_at(wanted, self._dataset, list(self.types)))
-        return pd.DataFrame({name: as_series(table.column(name), name) for name in self.types})
+        """One column after the other, so that never more than one is there as a whole."""
+        wanted = pa.array(drawn(self.count, size, seed))
+        return pd.DataFrame({name: as_series(self._read(name).take(wanted), name) for name in self.types})
 
-    def _reading(self, read: Callable[[], pa.Table]) -> pa.Table:
+    def _read(self, name: str) -> pa.ChunkedArray:
         try:
-            table = read()
+            column = self._dataset.to_table(columns=[name]).column(0)
         except (pa.ArrowException, OSError) as exc:  # their texts may quote rows
             raise UsageError(f"{self.source}: not readable as Parquet ({type(exc).__name__})") from exc
         self.files.check_unchanged()
-        return table
+        return column
 
     @cached_property
     def _dataset(self) -> pa.dataset.Dataset:
@@ -127,17 +122,6 @@ def as_series(column: pa.ChunkedArray, name: str) -> pd.Series[Any]:
     series: pd.Series[Any] = column.to_pandas(date_as_object=False)
     series.name = name
     return series
-
-
-def _rows_at(wanted: NDArray[np.int64], data: pa.dataset.Dataset, columns: Sequence[str]) -> pa.Table:
-    start, taken = 0, []
-    for batch in data.to_batches(columns=columns, batch_size=_BATCH_ROWS, batch_readahead=2, fragment_readahead=1):
-        first, last = np.searchsorted(wanted, (start, start + batch.num_rows))
-        if last > first:
-            taken.append(batch.take(pa.array(wanted[first:last] - start)))
-        start += batch.num_rows
-    schema = pa.schema([data.schema.field(name) for name in columns])
-    return pa.Table.from_batches(taken, schema=schema)
 
 
 def _schema(path: Path) -> pa.Schema:

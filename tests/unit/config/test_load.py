@@ -43,12 +43,45 @@ def test_a_file_becomes_the_policy_of_its_models(tmp_path):
     assert production.max_age.days == 2
 
 
+def test_where_data_lies_starts_from_the_files_folder_and_a_query_stands_for_itself(tmp_path):
+    query = "${WAREHOUSE}::SELECT 1"
+    policy = loaded(
+        tmp_path,
+        f"""
+defaults:
+  reference: held_out.parquet
+  stages:
+    staging:
+      stage: Staging
+      max_attempts: 3
+      gates: [data_quality: {{current: "data/*.csv", suite: suite.json}}, drift: {{current: "{query}"}}]
+""",
+    ).policies.default
+    (staging,) = policy.stages
+    assert policy.reference == str(tmp_path / "held_out.parquet")
+    assert staging.max_attempts == 3
+    assert [dict(gate.options) for gate in staging.gates] == [
+        {"current": str(tmp_path / "data/*.csv"), "suite": str(tmp_path / "suite.json")},
+        {"current": query},
+    ]
+
+
+def test_without_a_reference_of_its_own_a_model_is_compared_with_what_its_run_tracked(tmp_path):
+    assert loaded(tmp_path, GOOD).policies.of("flights-delay").reference is None
+    assert (
+        loaded(tmp_path, GOOD.replace("    stages:", "    reference: run\n    stages:", 1))
+        .policies.of("flights-delay")
+        .reference
+        is None
+    )
+
+
 def test_a_model_without_an_entry_gets_the_built_in_policy(tmp_path):
     other = loaded(tmp_path, GOOD).policies.of("other")
     assert [(s.name, s.stage) for s in other.stages] == [("staging", "Staging"), ("production", "Production")]
     assert other.stage("production").alias == "champion"
     assert {g.name for g in other.stage("production").gates} == {
-        *("signature", "data_quality", "drift", "performance")
+        *("signature", "safety", "data_quality", "drift", "performance")
     }
 
 

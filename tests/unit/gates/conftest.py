@@ -11,7 +11,7 @@ import yaml
 
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.gates.data.frame import dataset_from_frame
-from lifecycle.gates.expectations import derive_suite
+from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.subject import Candidate, Subject
 
 INPUTS = ["dep_delay", "distance", "hour", "carrier", "origin", "dest", "plane_age"]

@@ -79,6 +79,82 @@ def test_it_never_passes_on_rows_that_it_cannot_judge(candidate_of, subject_of, 
     assert (verdict.outcome, verdict.reason) == (Outcome.INCONCLUSIVE, f"performance.{reason}")
 
 
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (lambda rows: [[1]] * len(rows), "labels_unusable"),
+        (lambda rows: pd.to_datetime("2013-01-01") + pd.to_timedelta(rows.x, "D"), "labels_unusable"),
+        (lambda rows: "a" + rows.late.astype(str), "passed"),
+        (lambda rows: rows.late.astype("boolean").where(rows.index < 300), "passed"),
+        (lambda rows: rows.late.astype("category"), "passed"),
+    ],
+)
+def test_labels_of_any_type_are_classes_or_said_to_be_none(candidate_of, subject_of, rows, labels, reason):
+    verdict = judge(subject_of(candidate_of(good), rows.assign(late=labels(rows))))
+    assert verdict.reason == f"performance.{reason}"
+
+
+def test_a_model_that_answers_too_few_rows_is_inconclusive(candidate_of, subject_of, rows):
+    verdict = judge(subject_of(candidate_of(lambda batch: good(batch)[:300]), rows))
+    assert (verdict.outcome, verdict.reason) == (Outcome.INCONCLUSIVE, "performance.rows_differ")
+
+
+def test_of_many_rows_a_seeded_sample_is_scored_in_parts(candidate_of, subject_of, rng):
+    x = rng.normal(size=60_000)
+    many = pd.DataFrame({"x": x, "late": (x + rng.normal(size=60_000)) > 0})
+    sizes = []
+
+    def counting(batch):
+        sizes.append(len(batch["x"]))
+        return good(batch)
+
+    subject = subject_of(candidate_of(counting), many)
+    figures = judge(subject, max_rows=50_000, seed=7).figures
+    assert {key: figures[key] for key in ("rows", "labelled_rows", "max_rows", "seed")} == {
+        "rows": 50_000,
+        "labelled_rows": 60_000,
+        "max_rows": 50_000,
+        "seed": 7,
+    }
+    assert sum(sizes) == 50_000
+    assert max(sizes) <= 20_000
+    assert judge(subject, max_rows=50_000, seed=8).figures["value"] != figures["value"]
+    assert "seed" not in judge(subject).figures
+
+
+def test_where_few_rows_have_a_label_more_are_drawn(candidate_of, subject_of, rng):
+    x = rng.normal(size=40_000)
+    few = pd.DataFrame({"x": x, "late": pd.Series(x > 0).astype("boolean").where(rng.random(40_000) < 0.2)})
+    figures = judge(subject_of(candidate_of(good), few), max_rows=2000).figures
+    assert 1800 < figures["rows"] <= 2000
+    assert figures["labelled_rows"] == few.late.notna().sum()
+
+
+def test_the_value_has_an_interval_and_the_point_decides(candidate_of, subject_of, rows):
+    subject = subject_of(candidate_of(good), rows)
+    figures = judge(subject).figures
+    assert figures["low"] < figures["value"] < figures["high"]
+    assert figures["confidence"] == 0.95
+    assert judge(subject, confidence=0.5).figures["low"] > figures["low"]
+    assert judge(subject, min=figures["value"] + 1e-6).outcome is Outcome.FAILED
+    labelled = rows.assign(late=rows.x * 2)
+    assert (
+        "low"
+        not in judge(subject_of(candidate_of(version=2), labelled), metric="max_error", min=None, max=9).figures
+    )
+
+
+def test_the_picture_shows_both_versions_with_their_intervals_and_the_limit(candidate_of, subject_of, rows):
+    subject = subject_of(candidate_of(reversed_, version=2), rows, champion=candidate_of(good, version=1))
+    (picture,) = judge(subject, max_drop_vs_champion=0.01).exhibits
+    assert (picture.title, picture.limit) == ("roc_auc on all rows", 0.7)
+    assert [(bar.label, bar.bad) for bar in picture.bars] == [
+        ("candidate", True),
+        ("champion, version 1", False),
+    ]
+    assert all(bar.low < bar.value < bar.high for bar in picture.bars)
+
+
 def test_predictions_that_are_not_finite_are_inconclusive(candidate_of, subject_of, rows):
     verdict = judge(subject_of(candidate_of(lambda batch: batch["x"] * np.nan), rows))
     assert (verdict.outcome, verdict.reason) == (Outcome.INCONCLUSIVE, "performance.predictions_not_finite")
@@ -133,12 +209,14 @@ def test_a_champion_that_cannot_score_the_rows_leaves_it_open(candidate_of, subj
     ("options", "words"),
     [
         ({"metric": "roc_acu", "min": 0.7}, "did you mean 'roc_auc'?"),
+        ({"metric": "mean_absolut_error", "max": 0.7}, "did you mean 'mean_absolute_error'?"),
         ({"metric": "rmse", "min": 0.7}, "use 'max' and not 'min'"),
         ({"metric": "f1", "max": 0.7}, "use 'min' and not 'max'"),
         ({"metric": "f1"}, "nothing is demanded"),
         ({"metric": "f1", "min": float("nan")}, "finite"),
         ({"metric": "f1", "min": 0.5, "treshold": 1}, "unknown option 'treshold'"),
         ({"min": 0.5}, "option 'metric': it is required"),
+        ({"metric": "f1", "min": 0.5, "max_rows": 100}, "'max_rows' is less than 'min_rows'"),
     ],
 )
 def test_options_that_demand_nothing_or_the_wrong_way_are_refused(options, words):

@@ -78,7 +78,7 @@ def test_evidence_says_what_was_judged_by_what_demands_and_how_long_it_counts(ch
 def test_the_reports_go_along_in_forms_for_people_and_machines(checker, registry):
     evidence = checker.check(FIRST, "staging").evidence
     documents = registry.documents[evidence.evidence_id]
-    assert set(documents) == {"report.html", "report.md", "verdicts.json"}
+    assert set(documents) == {"report.html", "report.md", "junit.xml", "verdicts.json"}
     assert "performance" in documents["report.md"]
 
 

@@ -1,0 +1,172 @@
+"""Great Expectations itself: takes expectations one by one, judges rows in memory, and is kept quiet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.core import ExpectationSuite
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+from lifecycle.domain.foreign_text import printable
+from lifecycle.gates.data_quality.result import Finding, Result
+from lifecycle.gates.data_quality.rows import as_judged
+from lifecycle.gates.data_quality.suite import HOW_TO_RUN, Expectation, columns_of
+
+_log = logging.getLogger(__name__)
+
+RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+"""No values: the partial lists of unexpected ones would carry rows into logs and reports."""
+
+_ABOUT_NULLS = {  # and about columns as such: the only ones that a column without a value can meet in earnest
+    "expect_column_to_exist",
+    "expect_column_values_to_be_null",
+    "expect_column_values_to_not_be_null",
+    "expect_column_proportion_of_non_null_values_to_be_between",
+}
+_DECIDES_NOTHING = {
+    "id",
+    "meta",
+    "notes",
+    "description",
+    "success_on_last_run",
+    "expectation_context",
+    "rendered_content",
+}
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Unreadable(Exception):
+    """Great Expectations does not take this expectation. The text says why, in a few words."""
+
+
+def readable(expectation: object) -> Expectation:
+    """Only its type, arguments and severity: what a run left in it beside them is not a demand.
+
+    Raises:
+        Unreadable: no type, arguments that are none, or parameters that only a run of its own could fill in.
+    """
+    if not isinstance(expectation, Mapping) or not isinstance(expectation.get("kwargs"), Mapping):
+        raise Unreadable("it needs 'type' and 'kwargs'")
+    kwargs = {key: _bound(key, value) for key, value in expectation["kwargs"].items() if key not in HOW_TO_RUN}
+    if '"$PARAMETER"' in json.dumps(kwargs, default=str):
+        raise Unreadable("it has a parameter without a value")
+    return {k: v for k, v in expectation.items() if k not in _DECIDES_NOTHING} | {"kwargs": kwargs}
+
+
+def loaded(expectation: Expectation, number: int = 0) -> Any:
+    """Great Expectations' own object for it, which carries a number of ours.
+
+    Raises:
+        Unreadable: unknown, or arguments that it does not take.
+    """
+    try:
+        with quiet():
+            return ExpectationConfiguration(**expectation, meta={"number": number}).to_domain_obj()
+    except Exception as exc:  # its own, pydantic's and Python's errors alike
+        _log.debug("unreadable expectation", exc_info=True)
+        what = printable(repr(expectation.get("type")), limit=80)
+        raise Unreadable(f"{what} ({type(exc).__name__})") from exc
+
+
+def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Result]:
+    """Judge rows in memory: an ephemeral context, no progress bars, no files, no analytics. One result for each.
+
+    Args:
+        expectations: Ones that :func:`loaded` takes.
+    """
+    rows = as_judged(rows)
+    empty = {name for name in rows.columns if rows[name].isna().all()}
+    objects = [loaded(expectation, number) for number, expectation in enumerate(expectations)]
+    with quiet():
+        batch = _batch(rows)
+        try:
+            found = batch.validate(ExpectationSuite("suite", objects), result_format=RESULT_FORMAT).results
+        except Exception:  # one that takes all others down
+            _log.debug("the suite as a whole broke", exc_info=True)
+            found = [_alone(batch, each) for each in objects]
+    by_number = {number_of(each): each for each in found if each is not None}
+    return [
+        result_of(expectation, by_number.get(number), empty) for number, expectation in enumerate(expectations)
+    ]
+
+
+def result_of(expectation: Expectation, validated: Any | None, empty: Collection[str]) -> Result:
+    """A result from Great Expectations' own, which is None where that broke.
+
+    Args:
+        empty: Columns without a single value.
+    """
+    fields = _as_json(validated)
+    if fields is None or _raised(fields["exception_info"]):
+        return Result(expectation, Finding.BROKE)
+    details = fields["result"]
+    if not fields["success"]:
+        return Result(expectation, Finding.UNMET, details)
+    nothing = "element_count" in details and details["element_count"] == details.get("missing_count", 0)
+    without = set(empty) & set(columns_of(expectation)) and expectation["type"] not in _ABOUT_NULLS
+    return Result(expectation, Finding.VACUOUS if nothing or without else Finding.MET, details)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without its logs and warnings: they quote the errors of rows."""
+    logger = logging.getLogger("great_expectations")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def number_of(validated: Any) -> int:
+    """The number that :func:`loaded` gave; results come in another order than expectations went in."""
+    return int(validated.expectation_config.meta["number"])
+
+
+def _bound(key: str, value: Any) -> Any:
+    """A day as its first moment: Great Expectations takes it for a date, which no datetime compares with."""
+    is_day = key in ("min_value", "max_value") and isinstance(value, str) and _DAY.fullmatch(value)
+    return f"{value}T00:00:00" if is_day else value
+
+
+def _batch(rows: pd.DataFrame) -> Any:
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(False)
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
+    return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows})
+
+
+def _alone(batch: Any, expectation: Any) -> Any | None:
+    try:
+        return batch.validate(expectation, result_format=RESULT_FORMAT)
+    except Exception:
+        _log.debug("an expectation broke", exc_info=True)
+        return None
+
+
+def _as_json(validated: Any | None) -> Mapping[str, Any] | None:
+    try:
+        fields: Mapping[str, Any] | None = validated and validated.to_json_dict()
+    except Exception:  # a figure that JSON cannot say, such as a complex number
+        _log.debug("a result broke", exc_info=True)
+        return None
+    return fields
+
+
+def _raised(info: Mapping[str, Any]) -> bool:
+    """``exception_info`` is one record, or one for each metric that raised."""
+    if "raised_exception" in info:
+        return bool(info["raised_exception"])
+    return any(part.get("raised_exception") for part in info.values())

@@ -1,0 +1,154 @@
+"""Great Expectations' own report of the results, from its own renderer, made fit to be shown anywhere.
+
+Its templates write the names of columns as they are, and load style sheets and scripts from five other places. So
+names and categories lose whatever is no letter, digit or plain sign before it sees them, and of what it writes
+only tags that show text are kept.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from importlib.resources import files
+from typing import Any
+
+from great_expectations import __version__
+from great_expectations.core.expectation_validation_result import (
+    ExpectationSuiteValidationResult,
+    ExpectationValidationResult,
+)
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+from great_expectations.render.view import DefaultJinjaPageView
+
+from lifecycle.domain.exhibit import Page
+from lifecycle.gates.data_quality.great_expectations_run import quiet
+from lifecycle.gates.data_quality.result import Finding, Result
+
+_SIGNS = " _-.,:;+/%()"
+_OF_ONE_ROW = ("expect_column_min_to_be_between", "expect_column_max_to_be_between")
+_MOST_TEXT, _MOST_ITEMS = 200, 20
+_TAGS = frozenset(("div", "span", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "br"))
+_TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "strong", "b", "i", "small"}
+_LEFT_OUT = frozenset(("head", "style", "script", "nav", "footer", "button", "label", "form", "svg"))
+_LEFT_OUT_CLASSES = frozenset(("sticky", "modal", "ge-walkthrough-modal"))
+
+
+def page_of(results: Sequence[Result]) -> Page:
+    """The report as a page of its own. Holds counts, shares and what the suite says; no row values."""
+    shown = [_validated(result) for result in results if result.finding is not Finding.UNREADABLE]
+    met = sum(result.success for result in shown)
+    validated = ExpectationSuiteValidationResult(
+        success=met == len(results),
+        results=shown,
+        suite_name="data_quality",
+        statistics={
+            "evaluated_expectations": len(shown),
+            "successful_expectations": met,
+            "unsuccessful_expectations": len(shown) - met,
+            "success_percent": 100 * met / len(shown) if shown else None,
+        },
+        meta={"great_expectations_version": __version__},
+    )
+    with quiet():
+        document = ValidationResultsPageRenderer(run_info_at_end=True).render(validated)
+        body = _Kept.of(DefaultJinjaPageView().render(document))
+    style = files("lifecycle.gates.data_quality").joinpath("page.css").read_text(encoding="utf-8")
+    return Page("great_expectations.html", "Great Expectations' report", _FRAME.format(style=style, body=body))
+
+
+_FRAME = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Great Expectations' report</title>
+<style>{style}</style></head>
+<body>{body}</body></html>
+"""
+
+
+def _validated(result: Result) -> ExpectationValidationResult:
+    kind = result.expectation["type"]
+    raised = result.finding in (Finding.BROKE, Finding.UNJUDGED)
+    return ExpectationValidationResult(
+        success=result.finding in (Finding.MET, Finding.VACUOUS),
+        expectation_config=ExpectationConfiguration(type=kind, kwargs=_harmless(result.expectation["kwargs"])),
+        result=_without_values(kind, result.details),
+        meta={},
+        exception_info={
+            "raised_exception": raised,
+            "exception_message": str(result.finding) if raised else None,
+            "exception_traceback": "" if raised else None,
+        },
+    )
+
+
+def _without_values(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts, shares and figures; names of columns where the expectation is about those."""
+    if kind.startswith("expect_table_columns"):
+        return {key: _harmless(value) for key, value in details.items()}
+    if kind in _OF_ONE_ROW:
+        return {}
+    return {key: _plain(value) for key, value in details.items() if _is_figure(value)}
+
+
+def _is_figure(value: object) -> bool:
+    """A number, or numbers by name, such as quantiles. A list of its own would be one of values."""
+    if isinstance(value, Mapping):
+        return all(isinstance(each, list) and all(map(_is_figure, each)) for each in value.values())
+    return value is None or isinstance(value, float | int | bool)
+
+
+def _plain(figure: Any) -> Any:
+    """Python's own numbers: its templates know no other."""
+    if isinstance(figure, Mapping):
+        return {key: [_plain(each) for each in value] for key, value in figure.items()}
+    return figure.item() if hasattr(figure, "item") else figure
+
+
+def _harmless(value: Any) -> Any:
+    """The same structure, with nothing in its texts that HTML or a template could take for its own."""
+    if isinstance(value, str):
+        return "".join(c if c.isalnum() or c in _SIGNS else "_" for c in value[:_MOST_TEXT])
+    if isinstance(value, Mapping):
+        return {_harmless(str(key)): _harmless(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set):
+        items = [_harmless(each) for each in list(value)[:_MOST_ITEMS]]
+        return items if len(value) <= _MOST_ITEMS else [*items, f"and {len(value) - _MOST_ITEMS} more"]
+    return value
+
+
+class _Kept(HTMLParser):
+    """Text, and the tags that show it, with their classes."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._parts: list[str] = []
+        self._left_out: list[str] = []
+
+    @classmethod
+    def of(cls, page: str) -> str:
+        """What is kept of a page."""
+        parser = cls()
+        parser.feed(page)
+        parser.close()
+        lines = (line.strip() for line in "".join(parser._parts).splitlines())
+        return "\n".join(line for line in lines if line)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        classes = (dict(attrs).get("class") or "").split()
+        if self._left_out:
+            self._left_out += [tag] if tag == self._left_out[0] else []
+        elif tag in _LEFT_OUT or _LEFT_OUT_CLASSES & set(classes):
+            self._left_out.append(tag)
+        elif tag in _TAGS:
+            named = f' class="{html.escape(" ".join(classes))}"' if classes else ""
+            self._parts.append(f"<{tag}{named}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._left_out:
+            self._left_out = self._left_out[:-1] if tag == self._left_out[0] else self._left_out
+        elif tag in _TAGS and tag != "br":
+            self._parts.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        if not self._left_out:
+            self._parts.append(html.escape(data))

@@ -1,0 +1,83 @@
+"""A Great Expectations suite as plain JSON, as a person may have edited it. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lifecycle.errors import NotFound, UsageError
+
+Suite = dict[str, Any]
+Expectation = Mapping[str, Any]
+
+TABLE = "table"
+"""What an expectation is about when it names no column."""
+HOW_TO_RUN = {"batch_id", "result_format", "catch_exceptions", "include_config"}
+"""Arguments that Great Expectations leaves in a suite and that demand nothing."""
+_MOST_BYTES = 16 << 20
+_COLUMNS = ("column", "column_A", "column_B")
+
+
+def read_suite(path: Path) -> Suite:
+    """The suite in a file, as Great Expectations 1.x writes it.
+
+    Raises:
+        NotFound: no such file.
+        UsageError: it cannot be read, or is no suite.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError as exc:
+        raise NotFound(f"{path}: no such file") from exc
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or type(exc).__name__
+        raise UsageError(f"{path}: cannot be read ({reason})") from exc
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"{path}: larger than 16 MB, which no suite is")
+    try:
+        suite = json.loads(content, parse_constant=_no_number)
+    except (ValueError, RecursionError) as exc:
+        raise UsageError(f"{path}: not a JSON file") from exc
+    try:
+        expectations_of(suite)
+    except UsageError as exc:
+        raise UsageError(f"{path}: {exc}") from exc
+    return dict(suite)
+
+
+def expectations_of(suite: object) -> Sequence[object]:
+    """What a suite expects. Each one may still be anything that JSON can say.
+
+    Raises:
+        UsageError: it is no suite.
+    """
+    if not isinstance(suite, Mapping) or not isinstance(suite.get("expectations"), list):
+        raise UsageError("not a Great Expectations suite: it needs a list of 'expectations'")
+    expectations: list[object] = suite["expectations"]
+    return expectations
+
+
+def kwargs_of(expectation: object) -> Mapping[str, Any]:
+    """An expectation's arguments; none where it is not spelled as one."""
+    kwargs = expectation.get("kwargs") if isinstance(expectation, Mapping) else None
+    return kwargs if isinstance(kwargs, Mapping) else {}
+
+
+def columns_of(expectation: object) -> list[str]:
+    """The columns that it is about."""
+    kwargs = kwargs_of(expectation)
+    listed = kwargs.get("column_list")
+    named = [kwargs.get(key) for key in _COLUMNS] + (listed if isinstance(listed, list) else [])
+    return [name for name in named if isinstance(name, str)]
+
+
+def subject_of(expectation: object) -> str:
+    """Its column or columns in words, or :data:`TABLE`."""
+    return ", ".join(columns_of(expectation)) or TABLE
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(word)

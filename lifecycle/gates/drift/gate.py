@@ -1,0 +1,122 @@
+"""Whether the rows of today still look like those that the model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from lifecycle.domain.verdict import Figure, Outcome, Verdict
+from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.data.dataset import Dataset
+from lifecycle.gates.drift.options import DriftOptions
+from lifecycle.gates.subject import NotLoaded, Subject
+from lifecycle.gates.verdicts import failed, inconclusive, listing, no_current_data, too_few_rows
+from lifecycle.scoring.signature import NoSignature
+
+if TYPE_CHECKING:
+    from lifecycle.gates.drift.compare import Compared
+    from lifecycle.gates.drift.judge import Findings
+
+
+@dataclass(frozen=True, slots=True)
+class DriftGate:
+    """Compares the distribution of each input between the reference rows and the current ones, in all of them.
+
+    Numbers and datetimes by Wasserstein distance in standard deviations of the reference, text and
+    true/false by Jensen-Shannon distance: Evidently's own figures, computed without it, which is why they
+    can be had of ten million rows. A column has drifted when its distance is large, apart from what chance gives,
+    and significant among all columns. So more rows do not make trifles into drift, and few rows no accident.
+
+    The model's answers to a sample of either side are compared likewise, and the labels where both sides have
+    them. Columns that are empty on both sides don't count. Columns of the current data that the model doesn't
+    take are not looked at. A single column that cannot be judged keeps the gate from passing: leave it out.
+    """
+
+    Options: ClassVar[type[GateOptions]] = DriftOptions
+    name: ClassVar[str] = "drift"
+
+    options: DriftOptions
+
+    def evaluate(self, subject: Subject) -> Verdict:
+        """FAILED when too many columns drifted, or one, or the answers, or the labels, too far."""
+        reference, current = subject.reference, subject.current(self.options.current)
+        if reference is None:
+            return inconclusive(
+                self.name,
+                "no_reference",
+                "There are no reference rows. Call lifecycle.track(reference) in the training run.",
+            )
+        if current is None:
+            return no_current_data(self.name)
+        columns = self._columns(subject, reference)
+        return (
+            too_few_rows(self.name, reference, self.options.min_rows)
+            or too_few_rows(self.name, current, self.options.min_rows)
+            or self._lacking(columns, reference, current)
+            or self._judge(subject, columns, reference, current)
+        )
+
+    def _columns(self, subject: Subject, reference: Dataset) -> tuple[str, ...]:
+        names = self.options.columns or _inputs(subject, reference)
+        return tuple(name for name in dict.fromkeys(names) if name not in (self.options.leave_out or ()))
+
+    def _lacking(self, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict | None:
+        """The verdict where columns are missing, else None."""
+        unknown = [repr(c) for c in columns if c not in reference.columns]
+        if unknown:
+            message = f"The reference rows lack {listing(unknown)}, so there is nothing to compare with."
+            return inconclusive(self.name, "not_in_reference", message)
+        missing = [repr(c) for c in columns if c not in current.columns]
+        if missing:
+            message = f"{current.source} lacks {listing(missing)}, which the reference rows have."
+            return failed(self.name, "missing_columns", message, {"missing_columns": len(missing)})
+        return None
+
+    def _judge(self, subject: Subject, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict:
+        from lifecycle.gates.drift.compare import compare
+        from lifecycle.gates.drift.decide import decide
+        from lifecycle.gates.drift.judge import find
+        from lifecycle.gates.drift.outcomes import compare_labels, compare_predictions
+
+        options, asks = self.options, self.options.max_prediction_distance is not None
+        inputs = _shared(_inputs(subject, reference), reference, current) if asks else ()
+        compared = compare(columns, inputs, reference, current, options.sample_rows, options.seed)
+        labels = compare_labels(reference, current, options)
+        try:
+            rows = [sample[list(inputs)] for sample in compared.samples]
+            answers = compare_predictions(subject.candidate, rows[0], rows[1], options.seed) if asks else ()
+        except NotLoaded:
+            findings = find(compared.columns, labels, (), options)
+            if decide(findings, current.source, options).outcome is not Outcome.FAILED:
+                raise  # else the rows are out, whatever the model would say to them
+        else:
+            findings = find(compared.columns, labels, answers, options)
+        return self._told(findings, compared, reference, current)
+
+    def _told(self, findings: Findings, compared: Compared, reference: Dataset, current: Dataset) -> Verdict:
+        from lifecycle.gates.drift.decide import decide
+        from lifecycle.gates.drift.exhibits import evidently_page, pictures
+
+        page = evidently_page(findings, compared.samples, self.options)
+        verdict = decide(findings, current.source, self.options)
+        facts: dict[str, Figure] = {
+            "reference_rows": reference.count,
+            "current_rows": current.count,
+            "extra_columns": len(set(current.inputs) - set(reference.columns)),
+            "evidently_report": bool(page),
+        }
+        return replace(verdict, figures={**verdict.figures, **facts}, exhibits=(*pictures(findings), *page))
+
+
+def _inputs(subject: Subject, reference: Dataset) -> tuple[str, ...]:
+    """The columns that the model takes, as far as it says."""
+    try:
+        signature = subject.candidate.signature
+    except NoSignature:
+        return tuple(reference.inputs)
+    return tuple(reference.inputs) if signature.is_tensor else signature.names
+
+
+def _shared(names: Iterable[str], reference: Dataset, current: Dataset) -> tuple[str, ...]:
+    return tuple(name for name in names if name in reference.columns and name in current.columns)

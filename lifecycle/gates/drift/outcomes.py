@@ -1,0 +1,96 @@
+"""What the model answers, and what really happened: compared like columns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.gates.data.dataset import Dataset
+from lifecycle.gates.drift.columns import Column, Finding, measure
+from lifecycle.gates.drift.options import DriftOptions
+from lifecycle.gates.kinds import Kind, kind_of
+from lifecycle.gates.subject import Candidate, NotLoaded
+from lifecycle.scoring.contract import Predictions
+from lifecycle.scoring.frames import batch_from_frame
+from lifecycle.scoring.signature import InvalidInput, NoSignature
+
+_log = logging.getLogger(__name__)
+
+_MOST_CLASSES = 20
+_MOST_OUTPUTS = 20
+
+
+def compare_labels(reference: Dataset, current: Dataset, options: DriftOptions) -> tuple[Column, ...]:
+    """All labels. Nothing where ``min_rows`` of either side do not have one, because labels come late or never."""
+    label = reference.label
+    if options.max_target_distance is None or label is None or not (reference.has_labels and current.has_labels):
+        return ()
+    before, now = reference.column(label).dropna(), current.column(label).dropna()
+    enough = min(len(before), len(now)) >= options.min_rows
+    return (_compare(label, before, now, options.seed),) if enough else ()
+
+
+def compare_predictions(
+    candidate: Candidate, reference: pd.DataFrame, current: pd.DataFrame, seed: int
+) -> tuple[Column, ...]:
+    """What the candidate answers to either side, one column for each output or class.
+
+    Raises:
+        NotLoaded: the candidate may not be loaded.
+    """
+    try:
+        batches = [batch_from_frame(rows, candidate.signature) for rows in (reference, current)]
+        before, now = (dict(_outputs(candidate.scorer.predict(batch))) for batch in batches)
+    except NotLoaded:
+        raise
+    except (InvalidInput, NoSignature) as exc:
+        return (Column("prediction", problem=Finding.UNJUDGED, why=str(exc)),)
+    except Exception as exc:  # the model's own code
+        _log.debug("scoring broke", exc_info=True)
+        return (Column("prediction", problem=Finding.BROKE, why=type(exc).__name__),)
+    return tuple(_compare(name, before[name], now[name], seed) for name in _foremost(before))
+
+
+def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
+    """Each number or class that a row is answered with. Of two probabilities one says all."""
+    if not isinstance(predictions, np.ndarray):
+        for name, values in predictions.items():
+            yield from ((f"{name}: {part}", column) for part, column in _outputs(values))
+    elif predictions.ndim == 1:
+        yield "prediction", pd.Series(predictions)
+    else:
+        flat = predictions.reshape(len(predictions), -1)
+        if flat.shape[1] <= 2:
+            yield "prediction", pd.Series(flat[:, -1])
+        else:
+            yield from ((f"prediction {i}", pd.Series(flat[:, i])) for i in range(flat.shape[1]))
+
+
+def _foremost(outputs: Mapping[str, pd.Series[Any]]) -> list[str]:
+    """Of very many outputs those that are largest on average: the classes that occur."""
+    if len(outputs) <= _MOST_OUTPUTS:
+        return list(outputs)
+    return sorted(outputs, key=lambda name: -float(outputs[name].mean()))[:_MOST_OUTPUTS]
+
+
+def _compare(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> Column:
+    if _are_classes(reference) and _are_classes(current):
+        reference, current = _named(reference), _named(current)
+    return measure(name, reference, current, seed)
+
+
+def _are_classes(values: pd.Series[Any]) -> bool:
+    """Whether these numbers are codes: a few whole ones. Between codes there is no distance."""
+    if kind_of(values) is not Kind.NUMBER:
+        return False
+    different = values.dropna().unique()
+    return len(different) <= _MOST_CLASSES and all(float(value).is_integer() for value in different)
+
+
+def _named(values: pd.Series[Any]) -> pd.Series[Any]:
+    codes = values.astype("category")
+    return codes.cat.rename_categories([str(int(code)) for code in codes.cat.categories])

@@ -1,0 +1,40 @@
+"""Rows to ask a model about, where only its inputs matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.scoring.contract import Batch
+from lifecycle.scoring.signature import Signature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CHUNK_ROWS = 20_000
+
+
+def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
+    """The rows in order, some thousands at a time.
+
+    Raises:
+        InvalidInput: they do not fit the signature.
+    """
+    from lifecycle.scoring.frames import batch_from_frame
+
+    for start in range(0, len(frame), _CHUNK_ROWS):
+        yield batch_from_frame(frame.iloc[start : start + _CHUNK_ROWS], signature)
+
+
+def has_values(columns: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether there is anything in them but missing values."""
+    return any(_present(values).any() for values in columns.values())
+
+
+def _present(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind == "O":
+        return np.array([value is not None and value == value for value in values], dtype=bool)  # noqa: PLR0124
+    return np.asarray(values == values)  # noqa: PLR0124  # only NaN and NaT are not themselves

@@ -1,0 +1,169 @@
+"""Whether the model answers fast enough and is small enough, as measured in this run."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from lifecycle.domain.exhibit import Bar, Comparison
+from lifecycle.domain.verdict import Figure, Verdict
+from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.input_rows import batches_of, has_values
+from lifecycle.gates.latency_probe import Request
+from lifecycle.gates.subject import Candidate, Subject
+from lifecycle.gates.verdicts import broke, failed, inconclusive, passed
+from lifecycle.scoring.contract import Batch, row_count
+from lifecycle.scoring.golden import golden_batch
+from lifecycle.scoring.signature import InvalidInput, NoSignature
+
+_TIMES = ("p50_ms", "p99_ms", "batch_p50_ms", "batch_p99_ms")
+_SIZES = {"max_mib_disk": "mib_disk", "max_mib_memory": "mib_memory"}
+
+
+def _limit(description: str) -> Any:
+    return Field(default=None, gt=0, allow_inf_nan=False, description=description)
+
+
+class LatencyOptions(GateOptions):
+    """What is fast and small enough. At least one limit."""
+
+    p50_ms: float | None = _limit("Milliseconds that half of the calls with one row may take at most.")
+    p99_ms: float | None = _limit("Milliseconds that 99 % of the calls with one row may take at most.")
+    batch_p50_ms: float | None = _limit("As p50_ms, for calls with batch_rows rows.")
+    batch_p99_ms: float | None = _limit("As p99_ms, for calls with batch_rows rows.")
+    max_mib_disk: float | None = _limit("MiB of the snapshot's files, with the compiled form where there is one.")
+    max_mib_memory: float | None = _limit("MiB that a process grows by that loads the model and scores batches.")
+    batch_rows: int = Field(default=1000, ge=1, description="Rows of a batch.")
+    repeats: int = Field(
+        default=100, ge=100, description="Measured calls in each of three rounds, at least; fewer have no 99 %."
+    )
+    warmup: int = Field(default=20, ge=1, description="Calls before the first round.")
+
+    @model_validator(mode="after")
+    def _demands_something(self) -> Self:
+        if not self.limits:
+            raise ValueError(f"nothing is demanded: give one of {', '.join([*_TIMES, *_SIZES])}")
+        return self
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """The limits that are demanded, by option."""
+        return {name: limit for name in (*_TIMES, *_SIZES) if (limit := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyGate:
+    """Times and weighs, in a process of its own, the scorer that would serve: the compiled one, else pyfunc.
+
+    It scores the reference rows, one at a time and in batches, or without them the input example. What a target
+    adds (decoding, network, queues) is not in it.
+    """
+
+    Options: ClassVar[type[GateOptions]] = LatencyOptions
+    name: ClassVar[str] = "latency"
+
+    options: LatencyOptions
+
+    def evaluate(self, subject: Subject) -> Verdict:
+        """INCONCLUSIVE without any rows; ERROR where the model does not get through the calls."""
+        try:
+            rows = self._rows(subject)
+        except InvalidInput as exc:
+            return inconclusive(self.name, "rows_do_not_fit", f"The rows do not fit the signature: {exc}.")
+        except NoSignature as exc:
+            return inconclusive(self.name, "no_signature", f"{str(exc).capitalize()}.")
+        if rows is None:
+            message = "There are no rows to score. Log the model with input_example=inputs.head(5)."
+            return inconclusive(self.name, "no_rows", message)
+        _ = subject.candidate.scorer  # which says no where loading is forbidden
+        with tempfile.TemporaryDirectory(prefix="lifecycle-latency-") as folder:
+            return self._measure(subject.candidate, rows, Path(folder))
+
+    def _rows(self, subject: Subject) -> Batch | None:
+        """As many as a batch has, over and over again where there are fewer; None without any that has values."""
+        reference, signature = subject.reference, subject.candidate.signature
+        batch = None
+        if reference is not None and reference.count:
+            batch = next(batches_of(reference.sample(self.options.batch_rows), signature))
+        if batch is None or not has_values(batch):
+            batch = golden_batch(subject.candidate.snapshot.path)
+        if batch is None or not row_count(batch):
+            return None
+        again = np.arange(self.options.batch_rows) % row_count(batch)
+        return {name: values[again] for name, values in batch.items()}
+
+    def _measure(self, candidate: Candidate, rows: Batch, folder: Path) -> Verdict:
+        compiled = _compiled(candidate, folder, rows)
+        request = Request(candidate.snapshot.path, compiled, rows, self.options.repeats, self.options.warmup)
+        (folder / "request.pickle").write_bytes(pickle.dumps(request))
+        probe = [sys.executable, "-P", "-m", "lifecycle.gates.latency_probe", str(folder)]
+        ended = subprocess.run(probe, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode
+        if ended:
+            why = f"signal {signal.Signals(-ended).name}" if ended < 0 else f"exit status {ended}"
+            return broke(self.name, "not_measured", f"The process that scores the rows ended with {why}.")
+        measured = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+        if "raised" in measured:
+            return broke(self.name, "not_measured", f"The model raises {measured['raised']} on the rows.")
+        measured["mib_disk"] = sum(map(_mib, [candidate.snapshot.path, *([compiled] if compiled else [])]))
+        return self._judge(measured, "compiled" if compiled else "pyfunc")
+
+    def _judge(self, measured: Mapping[str, float], scorer: str) -> Verdict:
+        limits = self.options.limits
+        figures: dict[str, Figure] = {
+            "scorer": scorer,
+            "batch_rows": self.options.batch_rows,
+            "repeats": self.options.repeats,
+            **{name: round(value, 4) for name, value in measured.items()},
+            **{name if name in _SIZES else f"max_{name}": limit for name, limit in limits.items()},
+        }
+        exceeded = [name for name, limit in limits.items() if measured[_SIZES.get(name, name)] > limit]
+        told = ", ".join(
+            f"{_SIZES.get(name, name)} is {measured[_SIZES.get(name, name)]:.4g} of {limit:g} allowed"
+            for name, limit in limits.items()
+            if name in exceeded or not exceeded
+        )
+        message = f"Measured with the {scorer} scorer: {told}."
+        if set(exceeded) & set(_TIMES):
+            verdict = failed(self.name, "too_slow", message, figures)
+        elif exceeded:
+            verdict = failed(self.name, "too_large", message, figures)
+        else:
+            verdict = passed(self.name, message, figures)
+        return replace(verdict, exhibits=tuple(self._exhibits(measured)))
+
+    def _exhibits(self, measured: Mapping[str, float]) -> Iterator[Comparison]:
+        limits = self.options.limits
+        for prefix, what in (("", "one row"), ("batch_", f"{self.options.batch_rows:,} rows")):
+            bars = [
+                Bar(label, value := measured[name], bad=value > limits.get(name, value))
+                for label, name in (
+                    ("half of the calls", f"{prefix}p50_ms"),
+                    ("99 % of the calls", f"{prefix}p99_ms"),
+                )
+            ]
+            yield Comparison(f"Milliseconds to score {what}", tuple(bars), limits.get(f"{prefix}p99_ms"))
+
+
+def _compiled(candidate: Candidate, folder: Path, rows: Batch) -> Path | None:
+    """What would serve: the compiled form where there is one that answers as the model does."""
+    from lifecycle.scoring.compile import NotCompilable, compile_snapshot
+
+    try:
+        return compile_snapshot(candidate.snapshot, folder / "compiled", rows)
+    except NotCompilable:
+        return None
+
+
+def _mib(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20

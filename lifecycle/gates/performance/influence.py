@@ -1,0 +1,100 @@
+"""By how much each row moves a metric: what the confidence intervals are made of.
+
+For a metric M of rows with weights w, these give dM/dw of each row at weights of 1. They add up to 0, and their
+squares to the variance of M over samples of as many rows (the infinitesimal jackknife; DeLong's for ROC AUC).
+Those of two models on the same rows are subtracted before squaring, which makes the comparison paired. One pass
+over the rows gives what a thousand bootstrap resamples approach, with no seed, and chances of any size.
+
+Sources: B. Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), ch. 6; E. DeLong et al.,
+Comparing the Areas under Two or More Correlated ROC Curves, Biometrics 44 (1988).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def of_mean(losses: Array) -> Array:
+    """Of the mean of one number a row."""
+    influence: Array = (losses - losses.mean()) / len(losses)
+    return influence
+
+
+def of_root_mean(squares: Array) -> Array:
+    """Of the square root of that mean."""
+    root = float(np.sqrt(squares.mean()))
+    return of_mean(squares) / (2 * root) if root else np.zeros(len(squares))
+
+
+def of_ratio(part: Array, whole: Array) -> Array:
+    """Of the sum of ``part`` divided by the sum of ``whole``; nothing where that is 0/0."""
+    total = float(whole.sum())
+    if not total:
+        return np.zeros(len(part))
+    influence: Array = (part - part.sum() / total * whole) / total
+    return influence
+
+
+def of_r2(truth: Array, given: Array) -> Array:
+    """Of the coefficient of determination."""
+    errors, spread = (truth - given) ** 2, (truth - truth.mean()) ** 2
+    total = spread.sum()
+    influence: Array = errors.sum() * spread / total**2 - errors / total
+    return influence
+
+
+def of_auc(positive: Array, scores: Array) -> Array:
+    """Of the area under the ROC curve; ties count half."""
+    group, positives, negatives = _by_score(positive, scores)
+    won = (np.cumsum(negatives) - negatives / 2) / negatives.sum()  # by a positive of this score
+    lost = 1 - (np.cumsum(positives) - positives / 2) / positives.sum()  # by a negative of it
+    area = (won * positives).sum() / positives.sum()
+    influence: Array = np.where(
+        positive, (won[group] - area) / positives.sum(), (lost[group] - area) / negatives.sum()
+    )
+    return influence
+
+
+def of_average_precision(positive: Array, scores: Array) -> Array:
+    """Of the mean of the precisions at each positive row's score."""
+    group, positives, negatives = _by_score(positive, scores)
+    above = np.cumsum(positives[::-1])[::-1]  # positives of this score or a higher one
+    rows = np.cumsum((positives + negatives)[::-1])[::-1]
+    precision, total = above / rows, positives.sum()
+    gain, cost = np.cumsum(positives / rows), np.cumsum(positives * precision / rows)
+    area = (positives * precision).sum() / total
+    influence: Array = (np.where(positive, (precision + gain)[group] - area, 0.0) - cost[group]) / total
+    return influence
+
+
+def of_weighted_mean(truth: Array, of_class: Callable[[int], tuple[float, Array]]) -> Array:
+    """Of the mean over the classes of a value for each, weighted by how many rows have it.
+
+    Args:
+        truth: Class indices.
+        of_class: The value for one class, and each row's influence on that.
+    """
+    weighted, values = np.zeros(len(truth)), np.zeros(int(truth.max()) + 1)
+    for index, share in shares(truth):
+        values[index], influence = of_class(index)
+        weighted += share * influence
+    return weighted + of_mean(values[truth])
+
+
+def shares(truth: Array) -> Iterator[tuple[int, float]]:
+    """The classes that occur, and the share of the rows that have each."""
+    counts = np.bincount(truth)
+    yield from ((int(index), float(counts[index] / len(truth))) for index in np.flatnonzero(counts))
+
+
+def _by_score(positive: Array, scores: Array) -> tuple[Array, Array, Array]:
+    """For each row the number of its score, ascending; and for each score how many rows of either kind have it."""
+    values, group = np.unique(scores, return_inverse=True)
+    positives = np.bincount(group, weights=positive, minlength=len(values))
+    return group, positives, np.bincount(group, minlength=len(values)) - positives

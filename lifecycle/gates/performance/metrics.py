@@ -1,0 +1,234 @@
+"""The metrics of the performance gate, by the names of ``mlflow.models.evaluate`` and by shorter ones.
+
+The values are scikit-learn's, and so the same as MLflow's: with two classes the last one in sorted order is the
+positive one, with more a metric is the mean over the classes, weighted by how many rows have each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.gates.performance import influence
+from lifecycle.gates.performance.answers import Answers, Unmeasurable, check, decisions, numbers, scores
+
+Array = NDArray[Any]
+_PROPORTION, _LOSS = (0.0, 1.0), (0.0, float("inf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        function: From ``sklearn.metrics`` (handed in: it takes a second to import).
+        prepare: Brings labels and predictions into the form that it needs.
+        influence: By how much each row moves it; None where a single row decides, so that there is no interval.
+        support: How many rows the value rests on.
+        higher_is_better: Which way is good.
+        bounds: The lowest and the highest value.
+    """
+
+    function: Callable[[Any, Answers], float]
+    prepare: Callable[[Array, Array], Answers]
+    influence: Callable[[Answers], Array] | None
+    support: Callable[[Answers], int] = len
+    higher_is_better: bool = True
+    bounds: tuple[float, float] = _PROPORTION
+
+    def answers(self, labels: Array, predictions: Array) -> Answers:
+        """Labels and predictions in the form that the metric needs.
+
+        Args:
+            labels: 1-D, without nulls.
+            predictions: 1-D classes, scores or numbers; or 2-D with one probability per class, in the order of
+                the sorted classes, as scikit-learn gives them.
+
+        Raises:
+            Unmeasurable: one class only, classes where scores are needed, a value that is not finite ...
+        """
+        return self.prepare(labels, check(labels, predictions))
+
+    def value(self, answers: Answers) -> float:
+        """Its value on these rows. Raises Unmeasurable where it has none."""
+        from sklearn import metrics as sk
+
+        try:
+            value = float(self.function(sk, answers))
+        except ValueError as exc:
+            message = "scikit-learn cannot compute it from such labels and predictions"
+            raise Unmeasurable("unmeasurable", message) from exc
+        if not np.isfinite(value):
+            raise Unmeasurable("metric_not_finite", "it is not a finite number on these rows")
+        return value
+
+
+def measure(name: str, labels: Array, predictions: Array) -> float:
+    """The value of a metric of :data:`METRICS`. Raises Unmeasurable as :meth:`Metric.answers`."""
+    metric = METRICS[name]
+    return metric.value(metric.answers(labels, predictions))
+
+
+def _minority(a: Answers) -> int:
+    """Rows that are not of the most frequent class: ranks need rows of another one to compare with."""
+    return len(a) - int(np.bincount(a.truth).max())
+
+
+def _auc(sk: Any, a: Answers) -> float:
+    if a.classes == 2:
+        return float(sk.roc_auc_score(a.truth, a.given))
+    # One class against the rest; scikit-learn's own loop takes no rows that lack a class.
+    return sum(
+        share * float(sk.roc_auc_score(a.truth == index, a.given[:, index]))
+        for index, share in influence.shares(a.truth)
+    )
+
+
+def _auc_influence(a: Answers) -> Array:
+    if a.classes == 2:
+        return influence.of_auc(a.truth == 1, a.given)
+    from sklearn.metrics import roc_auc_score
+
+    def of_class(index: int) -> tuple[float, Array]:
+        positive, given = a.truth == index, a.given[:, index]
+        return roc_auc_score(positive, given), influence.of_auc(positive, given)
+
+    return influence.of_weighted_mean(a.truth, of_class)
+
+
+def _average_precision(sk: Any, a: Answers) -> float:
+    if a.classes > 2:
+        raise Unmeasurable("two_classes_only", f"it is for two classes and the labels have {a.classes}")
+    return float(sk.average_precision_score(a.truth, a.given))
+
+
+def _losses(a: Answers) -> Array:
+    """Minus the logarithm of the probability that was given to the right class."""
+    tiny = np.finfo(a.given.dtype).eps
+    rows = np.arange(len(a))
+    right = a.given[rows, a.truth] if a.given.ndim == 2 else np.where(a.truth == 1, a.given, 1 - a.given)
+    losses: Array = -np.log(np.clip(right, tiny, 1 - tiny))
+    return losses
+
+
+def _brier(sk: Any, a: Answers) -> float:
+    return float(sk.brier_score_loss(a.truth, a.given, labels=range(a.classes)))
+
+
+def _squared_misses(a: Answers) -> Array:
+    wanted = a.truth if a.given.ndim == 1 else np.eye(a.classes)[a.truth]
+    squares: Array = (a.given - wanted) ** 2
+    return squares if squares.ndim == 1 else squares.sum(axis=1)
+
+
+def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]) -> Metric:
+    """Precision, recall and F1, which are sums over rows divided by sums over rows.
+
+    Args:
+        function: Its name in ``sklearn.metrics``.
+        parts: What each row adds to the two sums, from whether it is of a class and whether it was given it.
+    """
+
+    def of_class(a: Answers, index: int) -> tuple[Array, Array]:
+        part, whole = parts((a.truth == index).astype(float), (a.given == index).astype(float))
+        return part, whole
+
+    def value(sk: Any, a: Answers) -> float:
+        if a.classes == 2:
+            return float(getattr(sk, function)(a.truth == 1, a.given == 1, zero_division=0))
+        return float(getattr(sk, function)(a.truth, a.given, average="weighted", zero_division=0))
+
+    def ratio_and_influence(a: Answers, index: int) -> tuple[float, Array]:
+        part, whole = of_class(a, index)
+        return float(part.sum() / max(whole.sum(), 1.0)), influence.of_ratio(part, whole)
+
+    def of_rows(a: Answers) -> Array:
+        if a.classes == 2:
+            return influence.of_ratio(*of_class(a, 1))
+        return influence.of_weighted_mean(a.truth, lambda index: ratio_and_influence(a, index))
+
+    def support(a: Answers) -> int:
+        return int((of_class(a, 1)[1] > 0).sum()) if a.classes == 2 else len(a)
+
+    return Metric(value, decisions, of_rows, support)
+
+
+def _of_errors(function: str, losses: Callable[[Answers], Array] | None) -> Metric:
+    """A metric of numbers that is the mean of one loss a row."""
+    return Metric(
+        lambda sk, a: getattr(sk, function)(a.truth, a.given),
+        numbers,
+        None if losses is None else lambda a: influence.of_mean(losses(a)),
+        higher_is_better=False,
+        bounds=_LOSS,
+    )
+
+
+def _errors(a: Answers) -> Array:
+    errors: Array = np.abs(a.truth - a.given)
+    return errors
+
+
+_MLFLOW: dict[str, Metric] = {
+    "accuracy_score": Metric(
+        lambda sk, a: sk.accuracy_score(a.truth, a.given),
+        decisions,
+        lambda a: influence.of_mean((a.truth == a.given).astype(float)),
+    ),
+    "precision_score": _of_hits("precision_score", lambda is_, said: (is_ * said, said)),
+    "recall_score": _of_hits("recall_score", lambda is_, said: (is_ * said, is_)),
+    "f1_score": _of_hits("f1_score", lambda is_, said: (2 * is_ * said, is_ + said)),
+    "roc_auc": Metric(_auc, scores, _auc_influence, _minority),
+    "precision_recall_auc": Metric(
+        _average_precision, scores, lambda a: influence.of_average_precision(a.truth == 1, a.given), _minority
+    ),
+    "log_loss": Metric(
+        lambda sk, a: sk.log_loss(a.truth, a.given, labels=range(a.classes)),
+        scores,
+        lambda a: influence.of_mean(_losses(a)),
+        higher_is_better=False,
+        bounds=_LOSS,
+    ),
+    "mean_absolute_error": _of_errors("mean_absolute_error", _errors),
+    "mean_squared_error": _of_errors("mean_squared_error", lambda a: _errors(a) ** 2),
+    "mean_absolute_percentage_error": _of_errors(
+        "mean_absolute_percentage_error",
+        lambda a: _errors(a) / np.maximum(np.abs(a.truth), np.finfo(np.float64).eps),
+    ),
+    "root_mean_squared_error": replace(
+        _of_errors("root_mean_squared_error", None), influence=lambda a: influence.of_root_mean(_errors(a) ** 2)
+    ),
+    "max_error": _of_errors("max_error", None),
+    "r2_score": Metric(
+        lambda sk, a: sk.r2_score(a.truth, a.given),
+        numbers,
+        lambda a: influence.of_r2(a.truth, a.given),
+        lambda a: len(a) if np.ptp(a.truth) else 0,
+        bounds=(float("-inf"), 1.0),
+    ),
+}
+
+_SHORT = {
+    "accuracy": "accuracy_score",
+    "precision": "precision_score",
+    "recall": "recall_score",
+    "f1": "f1_score",
+    "mae": "mean_absolute_error",
+    "mse": "mean_squared_error",
+    "rmse": "root_mean_squared_error",
+    "mape": "mean_absolute_percentage_error",
+    "r2": "r2_score",
+}
+
+METRICS: dict[str, Metric] = {
+    **_MLFLOW,
+    "brier_score": Metric(
+        _brier, scores, lambda a: influence.of_mean(_squared_misses(a)), higher_is_better=False, bounds=(0.0, 2.0)
+    ),
+    **{short: _MLFLOW[name] for short, name in _SHORT.items()},
+}
+"""Every name that the option ``metric`` takes."""

@@ -1,0 +1,61 @@
+"""What ``lifecycle.check`` gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.gates.report.documents import documents
+from lifecycle.gates.report.headline import circumstances_of, title_of
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class GateReport:
+    """The verdicts of one gate run; cards with pictures in notebooks, lines elsewhere."""
+
+    evidence: Evidence
+
+    @property
+    def title(self) -> str:
+        """What was judged for which stage, and what came of it."""
+        return title_of(self.evidence)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each gate, in order."""
+        return self.evidence.verdicts
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of the verdicts."""
+        return self.evidence.outcome
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return self.outcome is Outcome.PASSED
+
+    def save(self, folder: str | Path) -> Path:
+        """Write what MLflow also keeps: the page and those beside it, Markdown, JUnit and JSON.
+
+        Returns:
+            The path of ``report.html``.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in documents(self.evidence).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return folder / "report.html"
+
+    def __repr__(self) -> str:
+        head = f"{self.title} ({', '.join(circumstances_of(self.evidence))})"
+        lines = (printable(f"{v.gate}: {v.outcome}. {v.message}") for v in self.verdicts)
+        return "\n  ".join([printable(head), *lines])
+
+    def _repr_html_(self) -> str:
+        from lifecycle.gates.report.html import render_notebook
+
+        return render_notebook(self.evidence)

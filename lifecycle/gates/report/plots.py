@@ -1,0 +1,206 @@
+"""Exhibits as pictures: reference against current, and values against a limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+from unicodedata import east_asian_width
+
+from lifecycle.domain.exhibit import Bar, Comparison, Distribution
+from lifecycle.domain.foreign_text import printable
+from lifecycle.gates.report.svg import BAD, CURRENT, GRID, GROUND, MUTED, REFERENCE, TEXT, drawing, svg_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_CATEGORIES, MAX_BINS, MAX_BARS = 14, 80, 24
+_LABEL_CHARS, _SMALL_LABEL_CHARS = 40, 20
+_SMALL_WIDTH, _WIDTH = 340, 860  # pixels; the small ones stand beside each other
+_CHAR, _WIDE_CHAR = 6.6, 11.5  # pixels of a character at most, on average; those of East Asia are square
+_SIZE = 11.0  # of text, in pixels
+
+
+class _Share(NamedTuple):
+    label: str
+    reference: float
+    current: float
+
+
+class _Margins(NamedTuple):
+    """Pixels around the axes."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+
+def draw_distribution(shown: Distribution) -> str:
+    """The spread of one column as an ``<svg>``: a histogram of bins, or a pair of bars for each category."""
+    described = f"Shares of the rows by {printable(shown.column, _LABEL_CHARS)}, reference and current"
+    shares = [
+        _Share(label, _share(then), _share(now))
+        for label, then, now in zip(shown.labels, shown.reference, shown.current, strict=False)
+    ]
+    if shown.ordered:
+        return _histogram(shares[:MAX_BINS], described)
+    return _pairs_of_bars(_first_and_rest(shares), described)
+
+
+def draw_comparison(shown: Comparison, most: int = MAX_BARS) -> str:
+    """Values as marks on one scale, with confidence intervals and the limit, as an ``<svg>``."""
+    bars = drawn_bars(shown, most)
+    limit = shown.limit if shown.limit is not None and math.isfinite(shown.limit) else None
+    labels = [printable(bar.label, _LABEL_CHARS) for bar in bars]
+    above = 24 if limit is not None else 6
+    with drawing(_WIDTH, 24 * len(bars) + above + 32) as figure:
+        notes = [printable(bar.note, _LABEL_CHARS) for bar in bars]
+        axes = _axes(figure, _Margins(_width_of(labels), _width_of(notes) + 80, above, 28))
+        axes.set(xlim=_scale(bars, limit), ylim=(max(len(bars), 1) - 0.5, -0.5))
+        axes.grid(axis="x", color=GRID)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.6g}")
+        axes.locator_params(axis="x", nbins=6)
+        axes.set_yticks(range(len(bars)), labels, color=TEXT)
+        if limit is not None:
+            _limit_line(axes, limit)
+        for row, bar in enumerate(bars):
+            _mark(axes, row, bar)
+        return svg_of(figure, printable(shown.title, 2 * _LABEL_CHARS))
+
+
+def drawn_bars(shown: Comparison, most: int = MAX_BARS) -> list[Bar]:
+    """Those that fit a picture: what the gate objects to first gets a place, all in their own order."""
+    finite = [bar for bar in shown.bars if math.isfinite(bar.value)]
+    by_need = sorted(range(len(finite)), key=lambda index: (not finite[index].bad, index))
+    return [finite[index] for index in sorted(by_need[:most])]
+
+
+def marks_of(bars: Iterable[Bar]) -> Iterator[tuple[str, str]]:
+    """What the marks among these mean, for a legend."""
+    bars = list(bars)
+    if any(bar.low is not None for bar in bars):
+        yield "━", "confidence interval"
+    if any(_is_champion(bar) for bar in bars):
+        yield "◇", "champion"
+    if any(bar.bad for bar in bars):
+        yield "✖", "what the gate objects to"
+
+
+def _histogram(shares: Sequence[_Share], described: str) -> str:
+    edges = range(len(shares) + 1)
+    with drawing(_SMALL_WIDTH, 170) as figure:
+        axes = _axes(figure, _Margins(40, 8, 10, 26))
+        axes.set(xlim=(0, max(len(shares), 1)), ylim=(0, _top(shares)))
+        _percentages(axes, "y")
+        axes.stairs([s.reference for s in shares], edges, fill=True, color=REFERENCE)
+        axes.stairs([s.current for s in shares], edges, color=CURRENT, linewidth=2, clip_on=False)
+        axes.set_xticks([])
+        for index, (x, side, chars) in _named_bins(len(shares)).items():
+            text = printable(shares[index].label, chars)
+            axes.text(x, -0.06 * _top(shares), text, ha=side, va="top", color=MUTED, size=_SIZE)
+        return svg_of(figure, described)
+
+
+def _named_bins(count: int) -> dict[int, tuple[float, str, int]]:
+    """The bins to name, by index: at which x, on which side of it, in how many characters."""
+    middle = count // 2
+    places = {0: (0.0, "left", 14), count - 1: (float(count), "right", 14), middle: (middle + 0.5, "center", 18)}
+    return places if count else {}
+
+
+def _pairs_of_bars(shares: Sequence[_Share], described: str) -> str:
+    labels = [printable(s.label, _SMALL_LABEL_CHARS) for s in shares]
+    rows = range(len(shares))
+    with drawing(_SMALL_WIDTH, 24 * len(shares) + 34) as figure:
+        axes = _axes(figure, _Margins(_width_of(labels), 16, 4, 26))
+        axes.set(xlim=(0, _top(shares)), ylim=(max(len(shares), 1) - 0.5, -0.5))
+        _percentages(axes, "x")
+        axes.barh([row - 0.19 for row in rows], [s.reference for s in shares], 0.34, color=REFERENCE)
+        axes.barh([row + 0.19 for row in rows], [s.current for s in shares], 0.34, color=CURRENT)
+        axes.set_yticks(rows, labels, color=TEXT)
+        return svg_of(figure, described)
+
+
+def _first_and_rest(shares: list[_Share]) -> list[_Share]:
+    """Many categories: the first of them, and the others taken together."""
+    if len(shares) <= MAX_CATEGORIES:
+        return shares
+    first, rest = shares[: MAX_CATEGORIES - 1], shares[MAX_CATEGORIES - 1 :]
+    together = _Share(f"{len(rest)} more", sum(s.reference for s in rest), sum(s.current for s in rest))
+    return [*first, together]
+
+
+def _axes(figure: Figure, around: _Margins) -> Axes:
+    """Axes without a frame, with texts of the page's colour."""
+    width, height = figure.get_size_inches() * figure.dpi
+    inside = (width - around.left - around.right) / width, (height - around.top - around.bottom) / height
+    axes = figure.add_axes((around.left / width, around.bottom / height, *inside), frameon=False)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=MUTED, labelsize=_SIZE, pad=6)
+    return axes
+
+
+def _percentages(axes: Axes, which: Literal["x", "y"]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(MaxNLocator(3))
+    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+    axes.grid(axis=which, color=GRID)
+
+
+def _limit_line(axes: Axes, limit: float) -> None:
+    axes.axvline(limit, color=TEXT, linewidth=1.5, linestyle=(0, (4, 3)))
+    axes.text(limit, -0.62, f"limit {limit:.6g}", ha="center", va="bottom", color=TEXT, size=_SIZE)
+
+
+def _mark(axes: Axes, row: int, bar: Bar) -> None:
+    """A dot with its interval; what the gate objects to is a cross, the champion a hollow diamond."""
+    champion = _is_champion(bar)
+    colour = BAD if bar.bad else MUTED if champion else CURRENT
+    if bar.low is not None and bar.high is not None and math.isfinite(bar.high - bar.low):
+        axes.plot([bar.low, bar.high], [row, row], color=colour, linewidth=2, solid_capstyle="round")
+    face = GROUND if champion and not bar.bad else colour
+    marker, size = ("X", 9) if bar.bad else ("D", 7) if champion else ("o", 8)
+    axes.plot([bar.value], [row], marker, markersize=size, markerfacecolor=face, markeredgecolor=colour)
+    _beside(axes, row, 12, _value(bar.value), TEXT)
+    _beside(axes, row, 80, printable(bar.note, _LABEL_CHARS), MUTED)
+
+
+def _beside(axes: Axes, row: int, pixels: int, text: str, colour: str) -> None:
+    """A text so far to the right of the axes."""
+    edge = axes.get_yaxis_transform()  # x in shares of the axes, y in rows
+    axes.annotate(text, (1, row), (pixels, 0), edge, "offset points", va="center", color=colour, size=_SIZE)
+
+
+def _is_champion(bar: Bar) -> bool:
+    return bar.label.lower().startswith("champion")
+
+
+def _value(number: float) -> str:
+    """Four digits, so that numbers below each other are as long."""
+    return f"{number:#.4g}".rstrip(".")
+
+
+def _scale(bars: Sequence[Bar], limit: float | None) -> tuple[float, float]:
+    """From the lowest to the highest of all that is drawn, and a bit more."""
+    ends = [end for bar in bars for end in (bar.value, bar.low, bar.high)] + [limit]
+    known = [end for end in ends if end is not None and math.isfinite(end)]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    space = 0.06 * (high - low) or 0.05 * abs(high) or 0.1
+    return low - (space if low else space / 4), high + space
+
+
+def _top(shares: Sequence[_Share]) -> float:
+    return 1.08 * max([0.01, *(s.reference for s in shares), *(s.current for s in shares)])
+
+
+def _share(value: float) -> float:
+    return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
+
+
+def _width_of(labels: Sequence[str]) -> float:
+    widths = (sum(_WIDE_CHAR if east_asian_width(c) in "WF" else _CHAR for c in label) for label in labels)
+    return max([25.0, *widths]) + 14

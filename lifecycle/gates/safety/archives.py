@@ -1,0 +1,182 @@
+"""What is packed in zip, gzip, zlib, bzip2 and xz files, one entry after the other, bounded.
+
+A zip file must be a zip file from its first byte to its last: readers find it by its end, whatever stands before.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import IO, BinaryIO, Protocol
+
+from lifecycle.gates.safety.content import CHUNK, MIB, Allowance, Content, TooLarge
+
+ZIP = b"PK\x03\x04"
+_XZ_MEMORY = 256 * MIB  # that a decompressor may take
+_MOST_DIRECTORY = 32 * MIB  # of a zip file: about 300,000 entries
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64 = struct.Struct("<4sLQL")
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+class BrokenArchive(Exception):
+    """It cannot be unpacked; says why."""
+
+
+class UnknownPacking(Exception):
+    """It is packed in a way that is not looked into; says how."""
+
+
+def is_hidden_zip(content: Content) -> bool:
+    """Whether zip readers would take it for a zip file although it does not start like one."""
+    content.file.seek(0)
+    return not content.head(4).startswith(ZIP) and zipfile.is_zipfile(content.file)
+
+
+def unzip(content: Content, allowance: Allowance) -> Iterator[Content]:
+    """What is in a zip file.
+
+    Raises:
+        BrokenArchive: cut off, checksums or names are wrong, or bytes of it belong to no entry.
+        UnknownPacking: encrypted, or compressed in an unusual way.
+        Bomb, TooLarge: see :class:`Allowance`.
+    """
+    _check_layout(content)
+    try:
+        with zipfile.ZipFile(content.file) as archive:
+            entries = [info for info in archive.infolist() if not info.is_dir()]
+            _check_names([info.filename for info in archive.infolist()])
+            for info in entries:
+                _check_packing(info)
+                with archive.open(info) as packed:
+                    yield allowance.unpack(content, info.filename, info.compress_size, _chunks(packed))
+    except _ZIP_ERRORS as exc:
+        raise BrokenArchive("is a zip file that cannot be unpacked") from exc
+
+
+def _check_layout(content: Content) -> None:
+    """Its directory ends where the file ends, and all before it belongs to entries."""
+    start = content.size - _END.size
+    signature, *_, size, offset, comment = _END.unpack(_at(content, start, _END.size))
+    if signature != b"PK\x05\x06" or comment:
+        raise BrokenArchive("is a zip file that is cut off, or that something follows")
+    if 0xFFFFFFFF in (size, offset) or _at(content, start - _LOCATOR_64.size, 4) == b"PK\x06\x07":
+        start = _LOCATOR_64.unpack(_at(content, start - _LOCATOR_64.size, _LOCATOR_64.size))[2]
+        signature, *_, size, offset = _END_64.unpack(_at(content, start, _END_64.size))
+        if signature != b"PK\x06\x06":
+            raise BrokenArchive("is a zip file whose end is not where it should be")
+    if size > _MOST_DIRECTORY:
+        raise TooLarge
+    if offset + size != start or not content.head(4).startswith(ZIP):
+        raise BrokenArchive("is a zip file with bytes that belong to no entry")
+
+
+def _at(content: Content, place: int, count: int) -> bytes:
+    content.file.seek(max(place, 0))
+    found = content.file.read(count)
+    if place < 0 or len(found) < count:
+        raise BrokenArchive("is a zip file that is cut off")
+    return found
+
+
+def _check_names(names: list[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise BrokenArchive(f"is a zip file that holds {twice[0]} twice")
+    for name in names:
+        if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
+            raise BrokenArchive(f"is a zip file with an entry outside of it, {name}")
+
+
+def _check_packing(info: zipfile.ZipInfo) -> None:
+    if info.flag_bits & 0x1:
+        raise UnknownPacking("is an encrypted zip file")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UnknownPacking("is a zip file with an unusual compression")
+
+
+def _chunks(packed: IO[bytes]) -> Iterator[bytes]:
+    while chunk := packed.read(CHUNK):
+        yield chunk
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, most: int, /) -> bytes:
+        """At most that many bytes; call it again with what :meth:`rest` gives."""
+        ...
+
+
+_COMPRESSIONS: tuple[tuple[bytes, str, Callable[[], _Decompressor]], ...] = (
+    (b"\x1f\x8b", "gzip", lambda: zlib.decompressobj(wbits=31)),
+    *((magic, "zlib", lambda: zlib.decompressobj(wbits=15)) for magic in (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")),
+    (b"BZh", "bzip2", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\x00", "xz", lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)),
+    (b"]\x00\x00", "lzma", lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)),
+)
+
+
+def decompress(content: Content, allowance: Allowance) -> Content | None:
+    """What is compressed in it; None when it does not start like anything compressed.
+
+    Raises:
+        BrokenArchive: cut off, or something follows.
+        Bomb, TooLarge: see :class:`Allowance`.
+    """
+    head = content.head(8)
+    for magic, name, decompressor in _COMPRESSIONS:
+        if head.startswith(magic) and _starts(content, decompressor()):
+            content.file.seek(0)
+            chunks = _decompressed(content.file, decompressor(), name)
+            return allowance.unpack(content, "", content.size, chunks)
+    return None
+
+
+_ERRORS = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
+
+
+def _starts(content: Content, decompressor: _Decompressor) -> bool:
+    """Whether it can be decompressed at all: a text may start with ``BZh`` or ``x^``."""
+    try:
+        decompressor.decompress(content.head(4096), 1)
+    except lzma.LZMAError as exc:
+        return "memory" in str(exc).lower()
+    except _ERRORS:
+        return False
+    return True
+
+
+def _decompressed(file: BinaryIO, decompressor: _Decompressor, name: str) -> Iterator[bytes]:
+    waiting = b""
+    try:
+        while not decompressor.eof:
+            waiting = waiting or file.read(CHUNK)
+            chunk = decompressor.decompress(waiting, CHUNK)
+            waiting = getattr(decompressor, "unconsumed_tail", b"")  # of zlib; the others keep it themselves
+            if not chunk and not waiting and not (waiting := file.read(CHUNK)) and not decompressor.eof:
+                raise BrokenArchive(f"is a {name} file that is cut off")
+            yield chunk
+    except _ERRORS as exc:
+        raise BrokenArchive(f"is a {name} file that cannot be unpacked") from exc
+    if decompressor.unused_data or waiting or file.read(1):
+        raise BrokenArchive(f"is a {name} file that something follows")

@@ -1,0 +1,82 @@
+"""Bytes to be judged, be they a file or what was unpacked from one, and how much may be unpacked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+MIB = 1 << 20
+CHUNK = MIB
+
+_IN_MEMORY = 16 * MIB  # of an unpacked file; more is kept on disk
+_ANY_RATIO = 16 * MIB  # up to here it may be compressed as well as it likes
+_MOST_RATIO = 100  # beyond; a fitted model compresses 2 to 10 times
+_MOST_ENTRIES = 100_000
+_MOST_DEPTH = 5
+
+
+class Bomb(Exception):
+    """Unpacks to far more than it is."""
+
+
+class TooLarge(Exception):
+    """More than the operator's limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes to be judged.
+
+    Attributes:
+        name: Path in the model; ``outer!inner`` for what was unpacked.
+        file: Opened for reading, at its start.
+        size: In bytes.
+        depth: How many archives it was in.
+    """
+
+    name: str
+    file: BinaryIO
+    size: int
+    depth: int = 0
+
+    def head(self, count: int) -> bytes:
+        """The first bytes."""
+        self.file.seek(0)
+        return self.file.read(count)
+
+
+class Allowance:
+    """How much may be unpacked from all archives of a model together."""
+
+    def __init__(self, most: int) -> None:
+        self.unpacked = 0
+        self._most = most
+        self._entries = 0
+
+    def unpack(self, outer: Content, name: str, packed: int, chunks: Iterable[bytes]) -> Content:
+        """Write what ``chunks`` give to a file without a name.
+
+        Args:
+            packed: Size before unpacking, in bytes.
+
+        Raises:
+            Bomb: too many archives in each other, too many entries, or compressed too well.
+            TooLarge: more than may be unpacked from all archives.
+        """
+        self._entries += 1
+        if outer.depth >= _MOST_DEPTH or self._entries > _MOST_ENTRIES:
+            raise Bomb
+        file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115  # its caller closes it
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
+            self.unpacked += len(chunk)
+            if size > max(_ANY_RATIO, _MOST_RATIO * packed):
+                raise Bomb
+            if self.unpacked > self._most:
+                raise TooLarge
+            file.write(chunk)
+        file.seek(0)
+        return Content(f"{outer.name}!{name}" if name else f"{outer.name}!", file, size, outer.depth + 1)

@@ -1,0 +1,93 @@
+"""What speaks against loading a model, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.verdict import Outcome
+
+REASONS: Mapping[str, tuple[Outcome, str]] = {
+    "not_allowed": (
+        Outcome.FAILED,
+        "Log the model as skops or ONNX without code of your own; or add names that you have reviewed and trust "
+        "to the gate's option 'allow'.",
+    ),
+    "code": (
+        Outcome.FAILED,
+        "Log the model without Python code; or set the gate's option 'allow_code' once you have read the code.",
+    ),
+    "loader_not_allowed": (
+        Outcome.FAILED,
+        "Log the model with one of MLflow's own flavors; or add the name to the gate's option 'allow'.",
+    ),
+    "outside": (Outcome.FAILED, "A model may only name files in its own folder. Log it again."),
+    "link": (Outcome.FAILED, "A model may hold nothing but plain files. Log it again."),
+    "hidden_content": (Outcome.FAILED, "A file must be one thing from its first byte to its last. Log it again."),
+    "bomb": (Outcome.FAILED, "Log the model again without such compression."),
+    "external_data": (Outcome.FAILED, "Keep external tensors in plain files beside the ONNX file, or inside it."),
+    "custom_operator": (Outcome.FAILED, "Export the model with ONNX's own operators only."),
+    "option_in_requirements": (
+        Outcome.FAILED,
+        "Only names with versions may stand there: no options, addresses or paths.",
+    ),
+    "unpinned": (
+        Outcome.FAILED,
+        "Pin each with ==, as MLflow does when it infers them; or set the gate's option 'allow_unpinned'.",
+    ),
+    "second_opinion": (Outcome.FAILED, "Look at what modelscan says about the model."),
+    "broken": (Outcome.FAILED, "The file may have been tampered with, or cut off. Log the model again."),
+    "unreadable": (Outcome.ERROR, "Look at the disk and the rights on the files."),
+    "too_large": (
+        Outcome.INCONCLUSIVE,
+        "Raise the gate's option 'max_mib' if the model is meant to be that large.",
+    ),
+    "unknown_format": (
+        Outcome.INCONCLUSIVE,
+        "Leave such files out of the model; or vouch for them with the gate's option 'accept_unknown'.",
+    ),
+    "missing_file": (Outcome.INCONCLUSIVE, "Log the model again."),
+    "no_mlmodel": (Outcome.INCONCLUSIVE, "Log the model with MLflow, whose MLmodel file says what loads it."),
+    "no_files": (Outcome.INCONCLUSIVE, "Log the model again."),
+}
+"""Each reason code with its outcome and what to do; the most important first among those of one outcome."""
+
+_SEVERITY = list(Outcome)
+_IMPORTANCE = list(REASONS)
+_NAME, _WHY = 120, 300  # characters: attackers choose the names
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that speaks against loading.
+
+    Attributes:
+        what: A key of :data:`REASONS`.
+        file: Path in the model, ``outer!inner`` for what is inside of an archive; empty for the whole model.
+        why: A phrase that goes on after the file's name.
+    """
+
+    what: str
+    file: str
+    why: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it makes of the verdict."""
+        return REASONS[self.what][0]
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return REASONS[self.what][1]
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """Sorts the most important finding first."""
+        return -_SEVERITY.index(self.outcome), _IMPORTANCE.index(self.what)
+
+    def __str__(self) -> str:
+        """One line for people, however odd the names are that the model uses."""
+        file, why = printable(self.file, _NAME), printable(self.why, _WHY)
+        return f"{file} {why}" if file else why

@@ -1,0 +1,106 @@
+"""The safety gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from lifecycle.domain.verdict import Figure, Verdict
+from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.safety.allowed import EXACT_NAME, AllowList, allow_list
+from lifecycle.gates.safety.content import MIB
+from lifecycle.gates.safety.findings import Finding
+from lifecycle.gates.safety.inspection import Inspection
+from lifecycle.gates.safety.scan import Scan
+from lifecycle.gates.safety.second_opinion import second_opinion
+from lifecycle.gates.subject import Subject
+from lifecycle.gates.verdicts import listing, passed
+
+
+def _exact(name: str) -> str:
+    if not EXACT_NAME.fullmatch(name):
+        message = f"{name!r} must be one exact name, such as 'my_package.transformers.Clip'; no patterns"
+        raise ValueError(message)
+    return name
+
+
+class SafetyOptions(GateOptions):
+    """The operator's word on what a model may bring. Nothing of it comes from the model."""
+
+    allow: tuple[Annotated[str, AfterValidator(_exact)], ...] = Field(
+        default=(), description="Names that a model may use beyond the list that ships with the gate."
+    )
+    allow_code: bool = Field(default=False, description="Whether a model may bring Python code of its own.")
+    allow_unpinned: bool = Field(
+        default=False, description="Whether a model's requirements may leave versions open."
+    )
+    accept_unknown: tuple[str, ...] = Field(
+        default=(),
+        description="Files of a kind that is not known, to be accepted as they are; patterns like docs/*.",
+    )
+    max_mib: int = Field(
+        default=2048,
+        ge=1,
+        description="Size in MiB to which archives are unpacked, all together, and ONNX is read.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyGate:
+    """Judges what loading the model would execute, from its files alone. It loads and imports nothing of it.
+
+    Runs before every gate that loads the model, and unless it passes, none of them does.
+    """
+
+    Options: ClassVar[type[GateOptions]] = SafetyOptions
+    name: ClassVar[str] = "safety"
+    before_loading: ClassVar[bool] = True
+
+    options: SafetyOptions
+
+    def evaluate(self, subject: Subject) -> Verdict:
+        """FAILED for anything that is not on the operator's list; INCONCLUSIVE for what cannot be told."""
+        folder = subject.candidate.snapshot.path
+        allowed = allow_list(self.options.allow)
+        scan = Scan(allowed, self.options.max_mib * MIB, allow_code=self.options.allow_code)
+        inspection = Inspection(
+            folder, scan, allow_code=self.options.allow_code, allow_unpinned=self.options.allow_unpinned
+        )
+        inspection.run(allowed)
+        findings = [found for found in inspection.findings if not self._is_accepted(found)]
+        figures = dict(inspection.figures()) | {"second_opinion": "not asked"}
+        if not findings:
+            opinion = second_opinion(folder, self.options.max_seconds / 2)
+            figures["second_opinion"] = opinion.by
+            findings = _disputed(opinion.issues, allowed)
+        return self._verdict(sorted(findings, key=lambda found: found.weight), figures)
+
+    def _is_accepted(self, found: Finding) -> bool:
+        file = found.file.partition("!")[0]
+        return found.what == "unknown_format" and any(
+            fnmatchcase(file, pattern) for pattern in self.options.accept_unknown
+        )
+
+    def _verdict(self, findings: Sequence[Finding], figures: dict[str, Figure]) -> Verdict:
+        figures["findings"] = len(findings)
+        if not findings:
+            message = (
+                f"Loading the model runs nothing but what is on the list: {figures['files']} files were judged."
+            )
+            return passed(self.name, message, figures)
+        worst = findings[0]
+        said = listing(list(dict.fromkeys(str(found) for found in findings)), separator="; ").rstrip(".")
+        return Verdict(self.name, worst.outcome, f"{self.name}.{worst.what}", f"{said}. {worst.advice}", figures)
+
+
+def _disputed(issues: Sequence[tuple[str, str]], allowed: AllowList) -> list[Finding]:
+    """What modelscan holds against the model, but for names that the operator allows."""
+    return [
+        Finding("second_opinion", file, f"is held unsafe by modelscan, for {name}")
+        for file, name in issues
+        if not allowed.may_call(name)
+    ]

@@ -1,0 +1,177 @@
+"""What the MLmodel file makes MLflow import, and which files it sends it to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from lifecycle.gates.safety.allowed import AllowList
+from lifecycle.gates.safety.findings import Finding
+
+MLMODEL = "MLmodel"
+
+LOADERS = frozenset(
+    {
+        "mlflow.catboost",
+        "mlflow.lightgbm",
+        "mlflow.onnx",
+        "mlflow.pyfunc.model",
+        "mlflow.sklearn",
+        "mlflow.statsmodels",
+        "mlflow.xgboost",
+    }
+)
+"""MLflow's loaders that run nothing but what the files judged here hold. Of the others some import what a file in
+the model says (``mlflow.pytorch``, ``mlflow.tensorflow``, ``mlflow.spark``) or run code by design."""
+
+_CODE_LOADERS = frozenset(
+    f"mlflow.pyfunc.loaders.{kind}" for kind in ("code_model", "chat_model", "chat_agent", "responses_agent")
+)
+
+_XGBOOST_CLASSES = frozenset(
+    {"xgboost.core.Booster"}
+    | {
+        f"xgboost.sklearn.XGB{kind}"
+        for kind in ("Classifier", "Regressor", "Ranker", "RFClassifier", "RFRegressor")
+    }
+)
+_PROVIDERS = frozenset({"CPUExecutionProvider", "CUDAExecutionProvider"})
+_OWN_KEYS = frozenset({"config", "metadata"})  # whose content is the model's own, and no loader's
+_CODE_KEYS = frozenset({"code", "model_code_path"})
+_PATH_KEYS = frozenset(
+    {
+        "artifact_path",
+        "conda",
+        "data",
+        "model_path",
+        "path",
+        "pickled_model",
+        "python_model",
+        "serving_input_path",
+        "virtualenv",
+    }
+)
+_METHOD = re.compile(r"[A-Za-z]\w*", re.ASCII)
+
+
+@dataclass(slots=True)
+class Told:
+    """What the MLmodel file says.
+
+    Attributes:
+        findings: What speaks against loading.
+        needed: Files that it sends MLflow to.
+        onnx: Those of them that are read as ONNX.
+        environments: Those of them that say what to install.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    needed: set[str] = field(default_factory=set)
+    onnx: set[str] = field(default_factory=set)
+    environments: set[str] = field(default_factory=set)
+
+
+def read_mlmodel(text: bytes, allowed: AllowList, *, allow_code: bool) -> Told:
+    """Judge an MLmodel file by its content."""
+    told = Told()
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        told.findings.append(Finding("broken", MLMODEL, "is no plain YAML"))
+        return told
+    flavors = document.get("flavors") if isinstance(document, dict) else None
+    if (
+        not isinstance(flavors, dict)
+        or not all(isinstance(conf, dict) for conf in flavors.values())
+        or not flavors
+    ):
+        told.findings.append(Finding("no_mlmodel", MLMODEL, "names no flavor to load the model with"))
+        return told
+    for why in _loaders(flavors, allowed, LOADERS | _CODE_LOADERS if allow_code else LOADERS):
+        told.findings.append(Finding("loader_not_allowed", MLMODEL, why))
+    example = document.get("saved_input_example_info")
+    for key, value in _entries({"flavors": flavors, "example": example}):
+        _look_at(key, value, told, allow_code=allow_code)
+    told.onnx = _onnx_files(flavors)
+    told.needed |= told.onnx
+    return told
+
+
+def _loaders(flavors: Mapping[Any, dict[Any, Any]], allowed: AllowList, known: frozenset[str]) -> Iterator[str]:
+    """Phrases for what it makes MLflow import that is on no list."""
+    python = flavors.get("python_function", {})
+    loaders = {f"mlflow.{flavor}" for flavor in flavors if flavor != "python_function"}
+    if python:
+        loaders.add(str(python.get("loader_module")))
+    for name in sorted(loaders - known):
+        if not allowed.may_call(name):
+            yield f"is loaded by {name}, which is not on the list"
+    model_class = str(flavors.get("xgboost", {}).get("model_class", "xgboost.core.Booster"))
+    if model_class not in _XGBOOST_CLASSES and not allowed.may_call(model_class):
+        yield f"creates {model_class}, which is not on the list"
+    if not _METHOD.fullmatch(str(python.get("predict_fn", "predict"))):
+        yield "asks for predictions by a method that is none"
+    yield from _onnx_settings(flavors.get("onnx", {}))
+
+
+def _onnx_settings(conf: Mapping[Any, Any]) -> Iterator[str]:
+    """Execution providers with options, and session settings, can load libraries from any path."""
+    providers = conf.get("providers") or []
+    listed = providers if isinstance(providers, list) else [providers]
+    if any(not isinstance(provider, str) or provider not in _PROVIDERS for provider in listed):
+        yield "asks ONNX Runtime for a provider other than CPU and CUDA as they are"
+    options = conf.get("onnx_session_options") or {}
+    if not isinstance(options, dict) or options.get("extra_session_config"):
+        yield "sets extra_session_config of ONNX Runtime"
+
+
+def _entries(root: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every key with its value, once for each dict: YAML's aliases could make a tree of them endless."""
+    waiting: list[Any] = [root]
+    seen: set[int] = set()
+    while waiting:
+        value = waiting.pop()
+        if not isinstance(value, dict | list) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            yield from ((str(key), inner) for key, inner in value.items())
+            waiting.extend(inner for key, inner in value.items() if key not in _OWN_KEYS)
+        else:
+            waiting.extend(value)
+
+
+def _look_at(key: str, value: Any, told: Told, *, allow_code: bool) -> None:
+    if key in _CODE_KEYS and value and not allow_code:
+        told.findings.append(Finding("code", MLMODEL, f"makes MLflow run Python code of the model, by '{key}'"))
+    if value is None or not (key in _PATH_KEYS | _CODE_KEYS or (key == "env" and isinstance(value, str))):
+        return
+    # MLflow looks for code by its last name in the model's folder, and records where it came from.
+    path = PurePosixPath(str(value)).name if key == "model_code_path" else str(value)
+    if not isinstance(value, str) or not is_inside(path):
+        told.findings.append(Finding("outside", MLMODEL, f"names a file outside of the model, by '{key}'"))
+    elif key in {"env", "conda", "virtualenv"}:
+        told.environments.add(path)
+    elif key != "code":
+        told.needed.add(path)
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path of a model stays in the model's folder, however it is read."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not (
+        path.startswith(("/", "~")) or ".." in parts or any(mark in path for mark in ("\\", "\0", ":", "%", "$"))
+    )
+
+
+def _onnx_files(flavors: Mapping[Any, dict[Any, Any]]) -> set[str]:
+    confs = [flavors.get("onnx", {})]
+    python = flavors.get("python_function", {})
+    if python.get("loader_module") == "mlflow.onnx":
+        confs.append(python)
+    return {str(conf["data"]) for conf in confs if conf.get("data")}

@@ -1,0 +1,110 @@
+"""What the model would have installed: names with one version each, and nothing else.
+
+MLflow hands these lines to pip. A line that is an option can send pip to another index, and one that is an address
+or a path can install anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import yaml
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from lifecycle.gates.safety.findings import Finding
+
+_REQUIREMENTS, _CONSTRAINTS = "requirements.txt", "constraints.txt"
+ENVIRONMENTS = frozenset({_REQUIREMENTS, _CONSTRAINTS, "conda.yaml", "python_env.yaml"})
+"""Files of a model that say what to install, whether MLmodel names them or not."""
+
+_BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel"})  # MLflow itself leaves these open
+_INCLUDES = frozenset({f"-r {_REQUIREMENTS}", f"-c {_CONSTRAINTS}"})  # written by MLflow; both are judged
+_CHANNELS = frozenset({"conda-forge", "defaults", "nodefaults"})
+_COMMENT = re.compile(r"(^|\s)#.*$")
+_HASH = re.compile(r"\s+--hash=sha(256|384|512):[0-9a-f]+(?=\s|$)")
+_CONDA = re.compile(r"([A-Za-z0-9_.-]+)\s*(==?\s*[A-Za-z0-9_.!+-]+)?([<>=!~]\S*)?")
+
+
+def judge_environment(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Finding]:
+    """Judge a file for pip, or by its name one in YAML for conda or MLflow."""
+    judge = _judge_yaml if file.endswith((".yaml", ".yml")) else _judge_requirements
+    yield from judge(file, text, allow_unpinned=allow_unpinned)
+
+
+def _judge_requirements(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Finding]:
+    try:
+        lines = text.decode("utf-8").replace("\\\n", " ").replace("\\\r\n", " ").splitlines()
+    except UnicodeDecodeError:
+        yield Finding("broken", file, "is no text")
+        return
+    yield from _judge_lines(file, lines, allow_unpinned=allow_unpinned)
+
+
+def _judge_yaml(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Finding]:
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        yield Finding("broken", file, "is no plain YAML")
+        return
+    if not isinstance(document, dict):
+        yield Finding("broken", file, "describes no environment")
+        return
+    if any(channel not in _CHANNELS for channel in _texts(document.get("channels"))):
+        yield Finding("option_in_requirements", file, "names a channel other than conda-forge and defaults")
+    conda = "channels" in document or "build_dependencies" not in document
+    pip_lines = list(_texts(document.get("build_dependencies")))
+    for entry in _list(document.get("dependencies")):
+        if isinstance(entry, dict):
+            pip_lines += [line for lines in entry.values() for line in _texts(lines)]
+        elif conda:
+            yield from _judge_conda(file, str(entry), allow_unpinned=allow_unpinned)
+        else:
+            pip_lines.append(str(entry))
+    yield from _judge_lines(file, pip_lines, allow_unpinned=allow_unpinned)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    return (str(entry) for entry in _list(value))
+
+
+def _judge_lines(file: str, lines: Iterable[str], *, allow_unpinned: bool) -> Iterator[Finding]:
+    for line in lines:
+        plain = _HASH.sub("", _COMMENT.sub("", line)).strip()
+        if not plain or plain in _INCLUDES:
+            continue
+        try:
+            requirement = Requirement(plain)
+        except InvalidRequirement:
+            yield Finding("option_in_requirements", file, f"has the line {_quoted(line)}")
+            continue
+        if requirement.url or "\n" in line:
+            yield Finding("option_in_requirements", file, f"has the line {_quoted(line)}")
+        elif not allow_unpinned and not _is_pinned(requirement):
+            yield Finding("unpinned", file, f"leaves the version of {requirement.name} open")
+
+
+def _is_pinned(requirement: Requirement) -> bool:
+    if canonicalize_name(requirement.name) in _BUILD_TOOLS:
+        return True
+    pins = [spec for spec in requirement.specifier if spec.operator in {"==", "==="}]
+    return any(not spec.version.endswith(".*") for spec in pins)
+
+
+def _judge_conda(file: str, entry: str, *, allow_unpinned: bool) -> Iterator[Finding]:
+    found = _CONDA.fullmatch(entry.strip())
+    if found is None:
+        yield Finding("option_in_requirements", file, f"has the entry {_quoted(entry)}")
+    elif not found[2] and found[1].lower() not in _BUILD_TOOLS and not allow_unpinned:
+        yield Finding("unpinned", file, f"leaves the version of {found[1]} open")
+
+
+def _quoted(line: str) -> str:
+    """Its beginning: an address may hold a password further on."""
+    return f"'{re.split(r'[@=/ ]', line.strip(), maxsplit=1)[0][:30]}…'"

@@ -1,0 +1,201 @@
+"""A real Chromium that writes down what a page tries: dialogs, requests, messages on its console."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.exhibit import Bar, Comparison, Distribution
+from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.processes.owner import owned_by_me
+from lifecycle.stack.server import start_server, stop_server
+
+PICTURES = Path(__file__).parents[2] / "test-artifacts" / "browser"
+NOW = datetime(2026, 11, 21, 10, 3, tzinfo=UTC)
+RUNS = "window.pwned=1;parent.pwned=1;top.pwned=1;alert('pwned')"
+HOSTILE = (
+    f"</script><script>{RUNS}</script>",
+    f'<img src=x onerror="{RUNS}">',
+    f'" onmouseover="{RUNS}" autofocus onfocus="{RUNS}" x="',
+    f"' onerror='{RUNS}' src='x",
+    f"javascript:{RUNS}",
+    f"[click](javascript:{RUNS}) ![x](https://evil.example/x.png)",
+    "<img src=https://evil.example/seen.png><link rel=stylesheet href=https://evil.example/x.css>",
+    "<iframe src=https://evil.example></iframe><base href=https://evil.example>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    f"</textarea></title></style><svg onload={RUNS}>",
+    f"]]><!--<script>{RUNS}</script>-->",
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, without anything that calls home."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    quiet = ["quic", "first-run", "background-networking", "component-update", "sync"]
+    switches = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=switches)
+        yield launched
+        launched.close()
+
+
+@dataclass
+class Seen:
+    """What a page has tried so far.
+
+    Attributes:
+        left: Requests that would have gone elsewhere than where the page came from. None of them went.
+    """
+
+    page: Page
+    left: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+
+    @property
+    def pwned(self) -> bool:
+        """Whether a script of somebody else has run in the page itself or spoken to the person in front of it."""
+        return bool(self.dialogs) or self.page.evaluate("window.pwned !== undefined")
+
+    def move_over_everything(self) -> None:
+        """Point at and focus all that there is: some scripts wait for that."""
+        self.page.evaluate(
+            """() => document.querySelectorAll('*').forEach(element => {
+                element.dispatchEvent(new MouseEvent('mouseover', {bubbles: true}));
+                if (element.focus) element.focus();
+            })"""
+        )
+
+    def picture(self, name: str) -> None:
+        """Keep a screenshot for people."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Seen]]:
+    """Open an address: ``visit(url, within=…, dark=False, width=1200)``, and let it ask for nothing elsewhere."""
+    contexts = []
+
+    def go(url: str, within: str | None = None, *, dark: bool = False, width: int = 1200) -> Seen:
+        context = browser.new_context(
+            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 900}
+        )
+        contexts.append(context)
+        page = context.new_page()
+        seen = Seen(page)
+
+        def decide(route: Route) -> None:
+            if route.request.url.startswith(within or url):
+                route.continue_()
+            else:
+                seen.left.append(route.request.url)
+                route.abort()
+
+        context.route("**/*", decide)
+        page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: seen.console.append(f"uncaught: {error}"))
+        page.goto(url, wait_until="load")
+        return seen
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def hostile_words() -> list[str]:
+    """Each of them runs a script or asks for a file, where it is taken for anything but words."""
+    return list(HOSTILE)
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Evidence:
+    """A gate run in which every word that somebody else can choose was chosen to do harm."""
+    verdicts = []
+    for number, words in enumerate(HOSTILE):
+        labels = (words, *HOSTILE[:3])
+        shares = (0.4, 0.3, 0.2, 0.1)
+        exhibits = (
+            Distribution(words, words, labels, shares, shares[::-1], moved=True),
+            Distribution(words, words, labels, shares, shares[::-1], ordered=True),
+            Comparison(words, (Bar(words, 0.5, 0.4, 0.6, words, bad=True), Bar(f"champion {words}", 0.4)), 0.3),
+        )
+        outcome = list(Outcome)[number % 4]
+        verdicts.append(
+            Verdict(words, outcome, words, f"Column {words} has drifted.", {words: words}, 1.0, exhibits)
+        )
+    name = HOSTILE[1]
+    return Evidence(
+        model=name,
+        version=1,
+        stage=HOSTILE[0],
+        digest="d" * 64,
+        policy_digest="b" * 64,
+        verdicts=tuple(verdicts),
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=7),
+        data={words: words for words in HOSTILE},
+        requested_by=HOSTILE[2],
+        attempt=3,
+    )
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A server, and what makes a process talk to it."""
+
+    url: str
+    home: Path
+    environment: dict[str, str]
+
+    def run(self, program: Path, *arguments: str) -> str:
+        """Run a program of ours against it; its output."""
+        done = subprocess.run(
+            [sys.executable, str(program), *arguments],
+            cwd=self.home,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A guarded MLflow server with its UI, and nothing in it."""
+    home = tmp_path_factory.mktemp("registry")
+    config = home / "lifecycle.yaml"
+    config.write_text((Path(__file__).with_name("lifecycle.yaml")).read_text())
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "LIFECYCLE_"))}
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in owned_by_me().items():
+            patch.setenv(variable, value)
+        server = start_server(home, config)
+    environment = ours | owned_by_me()
+    environment |= {
+        "LIFECYCLE_HOME": str(home),
+        "LIFECYCLE_CONFIG": str(config),
+        "MLFLOW_TRACKING_URI": server.url,
+    }
+    try:
+        yield Registry(server.url, home, environment)
+    finally:
+        stop_server(home)
