@@ -107,14 +107,14 @@ def _loaders(flavors: Mapping[Any, dict[Any, Any]], allowed: AllowList, known: f
     python = flavors.get("python_function", {})
     loaders = {f"mlflow.{flavor}" for flavor in flavors if flavor != "python_function"}
     if python:
-        loaders.add(str(python.get("loader_module")))
+        loaders.add(_name(python.get("loader_module")))
     for name in sorted(loaders - known):
         if not allowed.may_call(name):
             yield f"is loaded by {name}, which is not on the list"
-    model_class = str(flavors.get("xgboost", {}).get("model_class", "xgboost.core.Booster"))
+    model_class = _name(flavors.get("xgboost", {}).get("model_class", "xgboost.core.Booster"))
     if model_class not in _XGBOOST_CLASSES and not allowed.may_call(model_class):
         yield f"creates {model_class}, which is not on the list"
-    if not _METHOD.fullmatch(str(python.get("predict_fn", "predict"))):
+    if not _METHOD.fullmatch(_name(python.get("predict_fn", "predict"))):
         yield "asks for predictions by a method that is none"
     yield from _onnx_settings(flavors.get("onnx", {}))
 
@@ -152,13 +152,18 @@ def _look_at(key: str, value: Any, told: Told, *, allow_code: bool) -> None:
     if value is None or not (key in _PATH_KEYS | _CODE_KEYS or (key == "env" and isinstance(value, str))):
         return
     # MLflow looks for code by its last name in the model's folder, and records where it came from.
-    path = PurePosixPath(str(value)).name if key == "model_code_path" else str(value)
+    path = PurePosixPath(_name(value)).name if key == "model_code_path" else _name(value)
     if not isinstance(value, str) or not is_inside(path):
         told.findings.append(Finding("outside", MLMODEL, f"names a file outside of the model, by '{key}'"))
     elif key in {"env", "conda", "virtualenv"}:
         told.environments.add(path)
     elif key != "code":
         told.needed.add(path)
+
+
+def _name(value: Any) -> str:
+    """A text as it is. Nothing else becomes one: YAML's aliases could make it endless."""
+    return value if isinstance(value, str) else "something that is no name"
 
 
 def is_inside(path: str) -> bool:
@@ -174,4 +179,4 @@ def _onnx_files(flavors: Mapping[Any, dict[Any, Any]]) -> set[str]:
     python = flavors.get("python_function", {})
     if python.get("loader_module") == "mlflow.onnx":
         confs.append(python)
-    return {str(conf["data"]) for conf in confs if conf.get("data")}
+    return {_name(conf["data"]) for conf in confs if conf.get("data")}

@@ -60,9 +60,9 @@ def _judge_yaml(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Fin
         if isinstance(entry, dict):
             pip_lines += [line for lines in entry.values() for line in _texts(lines)]
         elif conda:
-            yield from _judge_conda(file, str(entry), allow_unpinned=allow_unpinned)
+            yield from _judge_conda(file, _text(entry), allow_unpinned=allow_unpinned)
         else:
-            pip_lines.append(str(entry))
+            pip_lines.append(_text(entry))
     yield from _judge_lines(file, pip_lines, allow_unpinned=allow_unpinned)
 
 
@@ -71,7 +71,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    return (str(entry) for entry in _list(value))
+    return (_text(entry) for entry in _list(value))
+
+
+def _text(entry: Any) -> str:
+    """A line; what is no text does not become one, for YAML's aliases could make it endless."""
+    return entry if isinstance(entry, str) else "/no text"
 
 
 def _judge_lines(file: str, lines: Iterable[str], *, allow_unpinned: bool) -> Iterator[Finding]:

@@ -248,6 +248,14 @@ def test_degenerate_input_has_a_clear_verdict(subject_of, what, sample_rows):
     assert "\n" not in verdict.message
 
 
+def test_columns_that_cannot_be_told_apart_are_an_error_in_one_line(subject_of):
+    twice = pd.DataFrame(np.ones((MANY, 2)), columns=["x", "x"])
+    gate = DataQualityGate(DataQualityGate.Options())
+    verdict = run_gate(gate, subject_of(current=twice, suite=expecting(BETWEEN)), Progress())
+    assert (verdict.outcome, verdict.reason) == (Outcome.ERROR, "data_quality.error")
+    assert "column 'x' occurs twice" in verdict.message
+
+
 @pytest.mark.slow
 def test_columns_that_nobody_expects_are_counted_and_do_no_harm(subject_of):
     current = ROWS.assign(y=1, z="a", late=True)

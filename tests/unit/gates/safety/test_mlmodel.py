@@ -181,6 +181,15 @@ def test_aliases_of_yaml_that_would_be_endless_are_followed_once(folder, verdict
     assert verdict_on(folder).reason == "safety.loader_not_allowed"
 
 
+@pytest.mark.parametrize("key", ["loader_module", "predict_fn", "model_path", "code", "env"])
+def test_aliases_of_yaml_are_no_text(key, folder, verdict_on):
+    laughs = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 30))
+    conf = {"loader_module": "mlflow.sklearn", key: "*l29"}
+    flavor = ", ".join(f"{name}: {value}" for name, value in conf.items())
+    folder.write("MLmodel", f"l0: &l0 [ha]\n{laughs}\nflavors:\n python_function: {{{flavor}}}\n")
+    assert verdict_on(folder, allow_code=True).outcome is Outcome.FAILED
+
+
 # Nothing to judge
 
 

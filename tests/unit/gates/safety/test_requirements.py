@@ -134,6 +134,13 @@ def test_every_file_that_says_what_to_install_is_judged(file, text, reason, fold
     assert verdict_on(folder).reason == f"safety.{reason}"
 
 
+@pytest.mark.parametrize("place", ["dependencies: [*l29]", "dependencies: [{pip: [*l29]}]", "channels: [*l29]"])
+def test_aliases_of_yaml_are_no_lines(place, folder, verdict_on):
+    laughs = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 30))
+    folder.write("conda.yaml", f"l0: &l0 [ha]\n{laughs}\n{place}\n")
+    assert verdict_on(folder).reason == "safety.option_in_requirements"
+
+
 def test_a_file_that_mlmodel_names_for_it_is_judged(folder, verdict_on):
     folder.mlmodel(python={"env": {"conda": "other.yaml"}})
     folder.write("other.yaml", CONDA.replace("mlflow==3.17.2", "-e ."))
