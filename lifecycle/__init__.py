@@ -18,12 +18,13 @@ each call imports what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lifecycle import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from lifecycle.display import DeploymentView, History, Moved

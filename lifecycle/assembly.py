@@ -249,6 +249,7 @@ def _settle_libraries() -> None:
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("DO_NOT_TRACK", "true"),
         ("GX_ANALYTICS_ENABLED", "false"),
+        ("ORT_DISABLE_TELEMETRY", "1"),
         ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lifecycle.cli.output import json_option, print_evidence, print_json, print_table
+from lifecycle.cli.suite import suite
 from lifecycle.durable import write_durably
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def _in_a_folder(_context: click.Context, _parameter: click.Parameter, file: Pat
 @click.group()
 def gate() -> None:
     """Check a version before it may move on."""
+
+
+gate.add_command(suite)
 
 
 @gate.command("run")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.signature import Signature
+from lifecycle.gates.subject import ModelRaised
+from lifecycle.scoring.contract import Batch, Predictions, Scorer
+from lifecycle.scoring.signature import InvalidInput, Signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,20 @@ def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
 
     for start in range(0, len(frame), _CHUNK_ROWS):
         yield batch_from_frame(frame.iloc[start : start + _CHUNK_ROWS], signature)
+
+
+def ask(scorer: Scorer, batch: Batch) -> Predictions:
+    """The model's answer.
+
+    Raises:
+        ModelRaised: the model raises on rows that fit its signature.
+    """
+    try:
+        return scorer.predict(batch)
+    except InvalidInput:
+        raise
+    except Exception as exc:  # the model's own code may raise anything
+        raise ModelRaised(f"the model raises {type(exc).__name__} on rows that fit its signature") from exc
 
 
 def has_values(columns: Mapping[str, NDArray[Any]]) -> bool:

@@ -16,7 +16,7 @@ from pydantic import Field
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions
 from lifecycle.gates.data.dataset import Dataset
-from lifecycle.gates.input_rows import batches_of, has_values
+from lifecycle.gates.input_rows import ask, batches_of, has_values
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, passed, percent, too_few_rows
 from lifecycle.scoring.contract import Batch, Predictions, Scorer, rows_of
@@ -81,8 +81,8 @@ class ParityGate:
 
     def _judge(self, candidate: Candidate, batches: Sequence[Batch], figures: dict[str, Figure]) -> Verdict:
         pyfunc = candidate.scorer  # before anything else is loaded: it says no where loading is forbidden
-        expected = [pyfunc.predict(batch) for batch in batches]
-        again = _all_differences(expected, [pyfunc.predict(batch) for batch in batches])
+        expected = [ask(pyfunc, batch) for batch in batches]
+        again = _all_differences(expected, [ask(pyfunc, batch) for batch in batches])
         if self._differing(again):
             message = (
                 f"Asked twice, the model itself answers {self._differing(again):,} of {len(again):,} rows "

@@ -16,8 +16,8 @@ from lifecycle.gates.contract import Gate
 from lifecycle.gates.discovery import load_gate
 from lifecycle.gates.job import GateJob, subject_of
 from lifecycle.gates.progress import GateResults, Progress
-from lifecycle.gates.subject import NotLoaded, Subject
-from lifecycle.gates.verdicts import broke, inconclusive
+from lifecycle.gates.subject import ModelRaised, NotLoaded, Subject
+from lifecycle.gates.verdicts import broke, failed, inconclusive
 from lifecycle.scoring.contract import Scorer
 
 _log = logging.getLogger(__name__)
@@ -90,6 +90,9 @@ def _evaluate(gate: Gate, subject: Subject) -> Verdict:
         return inconclusive(gate.name, "not_found", f"Something to judge on is missing: {exc}")
     except NotLoaded as exc:
         return inconclusive(gate.name, "not_loaded", f"{exc}.")
+    except ModelRaised as exc:
+        _log.debug("the model raises for gate %s", gate.name, exc_info=True)
+        return failed(gate.name, "model_raises", f"On the gate's rows {exc}. Those who ask it would get errors.")
     except LifecycleError as exc:
         return broke(gate.name, "error", f"The gate could not finish: {exc}")
     except Exception as exc:

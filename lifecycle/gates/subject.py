@@ -17,6 +17,10 @@ class NotLoaded(Exception):
     """The model may not be loaded."""
 
 
+class ModelRaised(Exception):
+    """The model's own code raised while it scored. The text says of which kind, and quotes nothing."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One version under judgement, or the champion that it is compared with."""

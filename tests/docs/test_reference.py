@@ -262,7 +262,7 @@ def test_every_environment_variable_that_the_code_reads():
     read = set()
     for text in SOURCES.values():
         read |= set(re.findall(r"\bLIFECYCLE_[A-Z_]+\b", text))
-        read |= set(re.findall(r'"((?:MLFLOW|GX)_[A-Z_]+|DO_NOT_TRACK)"', text))
+        read |= set(re.findall(r'"((?:MLFLOW|GX|ORT)_[A-Z_]+|DO_NOT_TRACK)"', text))
         read |= set(re.findall(r"\b(MLFLOW_[A-Z_]+)\.get\(\)", text))
     assert set(codes(REFERENCE, "environment variable")) == read - {LifecycleError.code}
 

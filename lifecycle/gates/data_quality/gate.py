@@ -113,8 +113,8 @@ class DataQualityGate:
         sampled = sum(result.sampled for result in results)
         given = min(self.options.sample_rows, current.count)
         note = f" {sampled} of them were judged on {given:,} rows drawn at random." if sampled else ""
-        if unmet := [unmet_words(r) for r in results if r.finding is Finding.UNMET]:
-            words = printable(listing(unmet, separator="; "))
+        if unmet := [printable(unmet_words(r), limit=300) for r in results if r.finding is Finding.UNMET]:
+            words = listing(unmet, separator="; ")
             message = f"{rows} does not meet {len(unmet)} of {count} expectations: {words}.{note}"
             return failed(self.name, "expectations_not_met", message)
         if unreadable := [r.note for r in results if r.finding is Finding.UNREADABLE]:

@@ -40,6 +40,7 @@ _DECIDES_NOTHING = {
     "expectation_context",
     "rendered_content",
 }
+_REF_ELSEWHERE = re.compile(r'"\$ref": "(?!#)')
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -50,14 +51,21 @@ class Unreadable(Exception):
 def readable(expectation: object) -> Expectation:
     """Only its type, arguments and severity: what a run left in it beside them is not a demand.
 
+    A suite is data, whoever wrote it: what would run as code or fetch something from elsewhere is not taken.
+
     Raises:
-        Unreadable: no type, arguments that are none, or parameters that only a run of its own could fill in.
+        Unreadable: no type, or arguments that are none or not taken.
     """
     if not isinstance(expectation, Mapping) or not isinstance(expectation.get("kwargs"), Mapping):
-        raise Unreadable("it needs 'type' and 'kwargs'")
+        raise Unreadable("one without 'type' and 'kwargs'")
     kwargs = {key: _bound(key, value) for key, value in expectation["kwargs"].items() if key not in HOW_TO_RUN}
-    if '"$PARAMETER"' in json.dumps(kwargs, default=str):
-        raise Unreadable("it has a parameter without a value")
+    text = json.dumps(kwargs, default=str)
+    if kwargs.get("row_condition") is not None:
+        raise _unreadable(expectation, "row_condition runs as code; give the rows by a query instead")
+    if '"$PARAMETER"' in text:
+        raise _unreadable(expectation, "a parameter without a value")
+    if _REF_ELSEWHERE.search(text):
+        raise _unreadable(expectation, "a schema that is elsewhere")
     return {k: v for k, v in expectation.items() if k not in _DECIDES_NOTHING} | {"kwargs": kwargs}
 
 
@@ -72,8 +80,11 @@ def loaded(expectation: Expectation, number: int = 0) -> Any:
             return ExpectationConfiguration(**expectation, meta={"number": number}).to_domain_obj()
     except Exception as exc:  # its own, pydantic's and Python's errors alike
         _log.debug("unreadable expectation", exc_info=True)
-        what = printable(repr(expectation.get("type")), limit=80)
-        raise Unreadable(f"{what} ({type(exc).__name__})") from exc
+        raise _unreadable(expectation, type(exc).__name__) from exc
+
+
+def _unreadable(expectation: Expectation, why: str) -> Unreadable:
+    return Unreadable(f"{printable(repr(expectation.get('type')), limit=80)} ({why})")
 
 
 def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Result]:

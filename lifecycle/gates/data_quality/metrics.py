@@ -58,8 +58,6 @@ class TableMetrics:
             NotExact: it has to be judged on a sample.
             MetricBroke: it cannot be had from these rows.
         """
-        if metric.metric_domain_kwargs.get("row_condition") is not None:
-            raise NotExact(metric.metric_name)
         known = self.known()
         if metric.metric_name in known:
             return known[metric.metric_name](metric.metric_value_kwargs)

@@ -14,7 +14,7 @@ from lifecycle.gates.performance.measured import Measured, measure_version
 from lifecycle.gates.performance.options import PerformanceOptions
 from lifecycle.gates.performance.scored_rows import LabelledRows, labelled_rows
 from lifecycle.gates.performance.sliced_rows import slice_rows
-from lifecycle.gates.subject import Subject
+from lifecycle.gates.subject import ModelRaised, Subject
 from lifecycle.gates.verdicts import inconclusive, too_few_rows
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 
@@ -23,8 +23,8 @@ from lifecycle.scoring.signature import InvalidInput, NoSignature
 class PerformanceGate:
     """Scores labelled rows with the snapshot's own scorer and compares a metric with its thresholds.
 
-    The rows are the current data where they have labels, else the reference rows, which the training run
-    held out and logged. The champion is scored on the same rows. scikit-learn's metrics are called
+    The rows are the current data where they have the label's column, else the reference rows, which the
+    training run held out and logged. The champion is scored on the same rows. scikit-learn's metrics are called
     directly: ``mlflow.models.evaluate`` computes the same numbers after many seconds of set-up, and
     scores through another path than the one that will serve.
     """
@@ -36,15 +36,16 @@ class PerformanceGate:
 
     def evaluate(self, subject: Subject) -> Verdict:
         """INCONCLUSIVE without enough labelled rows, or where the metric cannot be computed."""
-        size, seed = self.options.max_rows, self.options.seed
-        rows = labelled_rows(subject.current(self.options.current), size, seed)
-        rows = labelled_rows(subject.reference, size, seed) if rows is None else rows
+        current = subject.current(self.options.current)
+        # Rows that have the label's column are meant to be measured on, even where it turns out to be empty.
+        chosen = current if current is not None and current.has_labels else subject.reference
+        rows = labelled_rows(chosen, self.options.max_rows, self.options.seed)
         if rows is None:
             return inconclusive(
                 self.name,
                 "no_labels",
-                "There are no labelled rows. Log some with lifecycle.track(reference, label=...), "
-                "or give current data that has the label column.",
+                f"There are no labelled rows{f' in {chosen.source}' if chosen else ''}. Log some with "
+                "lifecycle.track(reference, label=...), or give current data that has labels.",
             )
         labelled = dataset_from_frame(rows.frame, None, f"The labelled part of {rows.source}")
         return too_few_rows(self.name, labelled, self.options.min_rows) or self._judge(subject, rows)
@@ -72,7 +73,7 @@ class PerformanceGate:
             return None, self._no_champion()
         try:
             return measure_version(options.measured, champion, rows), None
-        except (InvalidInput, Unmeasurable, NoSignature) as exc:
+        except (InvalidInput, Unmeasurable, NoSignature, ModelRaised) as exc:
             message = (
                 f"Version {champion.version.version}, the champion, cannot be measured on {rows.source}: {exc}. "
                 "Give rows that both versions can score, or leave the comparison out."

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lifecycle.gates.data.dataset import Dataset
+from lifecycle.gates.input_rows import ask
 from lifecycle.gates.performance.answers import Unmeasurable
 from lifecycle.gates.subject import Candidate
 from lifecycle.scoring.contract import Predictions
@@ -80,7 +81,7 @@ def predictions_of(candidate: Candidate, frame: pd.DataFrame) -> Array:
     answers = []
     for start in range(0, len(frame), _CHUNK_ROWS):
         batch = batch_from_frame(frame.iloc[start : start + _CHUNK_ROWS], candidate.signature)
-        answers.append(_one_array(candidate.scorer.predict(batch)))
+        answers.append(_one_array(ask(candidate.scorer, batch)))
     return np.concatenate(answers)
 
 

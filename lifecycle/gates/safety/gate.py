@@ -31,15 +31,15 @@ def _exact(name: str) -> str:
 class SafetyOptions(GateOptions):
     """The operator's word on what a model may bring. Nothing of it comes from the model."""
 
-    allow: tuple[Annotated[str, AfterValidator(_exact)], ...] = Field(
-        default=(), description="Names that a model may use beyond the list that ships with the gate."
+    allow: tuple[Annotated[str, AfterValidator(_exact)], ...] | None = Field(
+        default=None, description="Names that a model may use beyond the list that ships with the gate."
     )
     allow_code: bool = Field(default=False, description="Whether a model may bring Python code of its own.")
     allow_unpinned: bool = Field(
         default=False, description="Whether a model's requirements may leave versions open."
     )
-    accept_unknown: tuple[str, ...] = Field(
-        default=(),
+    accept_unknown: tuple[str, ...] | None = Field(
+        default=None,
         description="Files of a kind that is not known, to be accepted as they are; patterns like docs/*.",
     )
     max_mib: int = Field(
@@ -65,7 +65,7 @@ class SafetyGate:
     def evaluate(self, subject: Subject) -> Verdict:
         """FAILED for anything that is not on the operator's list; INCONCLUSIVE for what cannot be told."""
         folder = subject.candidate.snapshot.path
-        allowed = allow_list(self.options.allow)
+        allowed = allow_list(self.options.allow or ())
         scan = Scan(allowed, self.options.max_mib * MIB, allow_code=self.options.allow_code)
         inspection = Inspection(
             folder, scan, allow_code=self.options.allow_code, allow_unpinned=self.options.allow_unpinned
@@ -82,7 +82,7 @@ class SafetyGate:
     def _is_accepted(self, found: Finding) -> bool:
         file = found.file.partition("!")[0]
         return found.what == "unknown_format" and any(
-            fnmatchcase(file, pattern) for pattern in self.options.accept_unknown
+            fnmatchcase(file, pattern) for pattern in self.options.accept_unknown or ()
         )
 
     def _verdict(self, findings: Sequence[Finding], figures: dict[str, Figure]) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,12 +39,15 @@ class Inspection:
         if not self._sizes:
             self._find("no_files", "", "The model has no files that could be looked at.")
             return
-        text = self._description(MLMODEL)
-        told = read_mlmodel(text, allowed, allow_code=self._allow_code) if text is not None else Told()
-        self.findings += told.findings
-        self._look_at_needed(told)
+        if MLMODEL not in self._sizes:
+            self._find("no_mlmodel", MLMODEL, "is missing")
+        environments = self._named(ENVIRONMENTS)
+        # One deeper down is read where MLmodel names a folder instead of a file.
+        for file in sorted(self._named({MLMODEL})):
+            told = self._look_at_mlmodel(file, allowed)
+            environments |= told.environments & self._sizes.keys()
         self._look_at_tensors()
-        for file in sorted((ENVIRONMENTS | told.environments) & self._sizes.keys()):
+        for file in sorted(environments):
             text = self._description(file)
             if text is not None:
                 self.findings += judge_environment(file, text, allow_unpinned=self._allow_unpinned)
@@ -57,6 +60,10 @@ class Inspection:
             "unpacked_mib": round(self._scan.allowance.unpacked / MIB, 3),
             "names": len(self._scan.names),
         }
+
+    def _named(self, names: Set[str]) -> set[str]:
+        """Files of these names, in whatever folder."""
+        return {file for file in self._sizes if file.rpartition("/")[2] in names}
 
     def _find(self, what: str, file: str, why: str) -> None:
         self.findings.append(Finding(what, file, why))
@@ -82,10 +89,7 @@ class Inspection:
             self._find("unreadable", file, f"cannot be read: {_said(exc)}")
 
     def _description(self, file: str) -> bytes | None:
-        """A file's text; None with a finding when there is none."""
-        if file not in self._sizes:
-            self._find("no_mlmodel", file, "is missing")
-            return None
+        """A file's text; None with a finding when it cannot be had."""
         if self._sizes[file] > _LONGEST_DESCRIPTION:
             self._find("too_large", file, "is larger than such a file ever is")
             return None
@@ -95,6 +99,15 @@ class Inspection:
         except (OSError, _NotPlainError):
             self._find("unreadable", file, "cannot be read any more")
             return None
+
+    def _look_at_mlmodel(self, file: str, allowed: AllowList) -> Told:
+        text = self._description(file)
+        if text is None:
+            return Told(file)
+        told = read_mlmodel(file, text, allowed, allow_code=self._allow_code)
+        self.findings += told.findings
+        self._look_at_needed(told)
+        return told
 
     def _look_at_needed(self, told: Told) -> None:
         """The files that MLflow loads are there, and what it takes for ONNX is ONNX."""

@@ -61,28 +61,34 @@ _METHOD = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 @dataclass(slots=True)
 class Told:
-    """What the MLmodel file says.
+    """What an MLmodel file says.
 
     Attributes:
+        file: Its own path in the model.
         findings: What speaks against loading.
         needed: Files that it sends MLflow to.
         onnx: Those of them that are read as ONNX.
         environments: Those of them that say what to install.
     """
 
+    file: str
     findings: list[Finding] = field(default_factory=list)
     needed: set[str] = field(default_factory=set)
     onnx: set[str] = field(default_factory=set)
     environments: set[str] = field(default_factory=set)
 
+    def path(self, name: str) -> str:
+        """From the model's folder, of what the file names."""
+        return (PurePosixPath(self.file).parent / name).as_posix()
 
-def read_mlmodel(text: bytes, allowed: AllowList, *, allow_code: bool) -> Told:
-    """Judge an MLmodel file by its content."""
-    told = Told()
+
+def read_mlmodel(file: str, text: bytes, allowed: AllowList, *, allow_code: bool) -> Told:
+    """Judge an MLmodel file by its content. Paths in it start from its own folder."""
+    told = Told(file)
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        told.findings.append(Finding("broken", MLMODEL, "is no plain YAML"))
+        told.findings.append(Finding("broken", file, "is no plain YAML"))
         return told
     flavors = document.get("flavors") if isinstance(document, dict) else None
     if (
@@ -90,14 +96,14 @@ def read_mlmodel(text: bytes, allowed: AllowList, *, allow_code: bool) -> Told:
         or not all(isinstance(conf, dict) for conf in flavors.values())
         or not flavors
     ):
-        told.findings.append(Finding("no_mlmodel", MLMODEL, "names no flavor to load the model with"))
+        told.findings.append(Finding("no_mlmodel", file, "names no flavor to load the model with"))
         return told
     for why in _loaders(flavors, allowed, LOADERS | _CODE_LOADERS if allow_code else LOADERS):
-        told.findings.append(Finding("loader_not_allowed", MLMODEL, why))
+        told.findings.append(Finding("loader_not_allowed", file, why))
     example = document.get("saved_input_example_info")
     for key, value in _entries({"flavors": flavors, "example": example}):
         _look_at(key, value, told, allow_code=allow_code)
-    told.onnx = _onnx_files(flavors)
+    told.onnx = {told.path(name) for name in _onnx_files(flavors)}
     told.needed |= told.onnx
     return told
 
@@ -148,17 +154,17 @@ def _entries(root: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _look_at(key: str, value: Any, told: Told, *, allow_code: bool) -> None:
     if key in _CODE_KEYS and value and not allow_code:
-        told.findings.append(Finding("code", MLMODEL, f"makes MLflow run Python code of the model, by '{key}'"))
+        told.findings.append(Finding("code", told.file, f"makes MLflow run Python code of the model, by '{key}'"))
     if value is None or not (key in _PATH_KEYS | _CODE_KEYS or (key == "env" and isinstance(value, str))):
         return
     # MLflow looks for code by its last name in the model's folder, and records where it came from.
     path = PurePosixPath(_name(value)).name if key == "model_code_path" else _name(value)
     if not isinstance(value, str) or not is_inside(path):
-        told.findings.append(Finding("outside", MLMODEL, f"names a file outside of the model, by '{key}'"))
+        told.findings.append(Finding("outside", told.file, f"names a file outside of the model, by '{key}'"))
     elif key in {"env", "conda", "virtualenv"}:
-        told.environments.add(path)
+        told.environments.add(told.path(path))
     elif key != "code":
-        told.needed.add(path)
+        told.needed.add(told.path(path))
 
 
 def _name(value: Any) -> str:

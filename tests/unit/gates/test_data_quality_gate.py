@@ -257,6 +257,43 @@ def test_columns_that_cannot_be_told_apart_are_an_error_in_one_line(subject_of):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sample_rows", [1000, 100_000])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"row_condition": "@pd.io.common.os.system('touch {}') == 0", "condition_parser": "pandas"},
+        {"row_condition": "x == @pd.io.common.os.system('touch {}')", "condition_parser": "great_expectations"},
+        {
+            "row_condition": {
+                "type": "pass_through",
+                "pass_through_filter": "@pd.io.common.os.system('touch {}') == 0",
+            }
+        },
+    ],
+)
+def test_a_suite_cannot_run_code(subject_of, tmp_path, kwargs, sample_rows):
+    trace = tmp_path / "ran"
+    kwargs = json.loads(json.dumps(kwargs).replace("{}", str(trace)))
+    suite = expecting(("column_max_to_be_between", {"column": "x", "max_value": 10**6, **kwargs}))
+    verdict = judge(subject_of(current=LARGE, suite=suite), sample_rows=sample_rows)
+    assert (verdict.outcome, verdict.reason) == (Outcome.ERROR, "data_quality.bad_suite")
+    assert "row_condition" in verdict.message
+    assert not trace.exists()
+
+
+@pytest.mark.slow
+def test_a_suite_cannot_reach_out(subject_of, calls_home):
+    schemas = [
+        {"$ref": "#/definitions/a", "definitions": {"a": {"type": "number"}}},
+        {"$ref": "http://127.0.0.1:9/s"},
+    ]
+    for schema, outcome in zip(schemas, ("PASSED", "ERROR"), strict=True):
+        suite = expecting(("column_values_to_match_json_schema", {"column": "x", "json_schema": schema}))
+        assert judge(subject_of(current=pd.DataFrame({"x": ["1"] * 200}), suite=suite)).outcome == outcome
+    assert calls_home == []
+
+
+@pytest.mark.slow
 def test_columns_that_nobody_expects_are_counted_and_do_no_harm(subject_of):
     current = ROWS.assign(y=1, z="a", late=True)
     verdict = judge(subject_of(current=current, suite=SUITE))
@@ -362,7 +399,6 @@ def test_what_only_a_sample_can_answer_says_so_with_its_seed(subject_of):
     [
         ("compound_columns_to_be_unique", {"column_list": ["x", "text"]}),
         ("column_sum_to_be_between", {"column": "text", "min_value": 0}),
-        ("table_row_count_to_equal", {"value": 5000, "row_condition": 'text=="a"', "condition_parser": "pandas"}),
     ],
 )
 def test_what_a_sample_cannot_answer_is_inconclusive_and_says_what_would_do(subject_of, expectation):

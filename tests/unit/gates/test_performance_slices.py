@@ -112,6 +112,7 @@ def test_numbers_are_sliced_by_the_error_too(subject, landed):
     assert judge(worse, **options).reason == "performance.slice_above_max"
 
 
+@pytest.mark.slow
 def test_chance_blames_no_slice_of_a_twin():
     """At most 5 % of such runs may be refused: of 25 more than 4 would be with a probability of 0.7 %."""
     rng = np.random.default_rng(0)

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -40,10 +41,10 @@ def test_a_wrong_option_stops_everything_before_the_first_gate(candidate_of, sub
 def test_a_gate_that_breaks_is_an_error_without_the_exceptions_text_and_the_next_one_runs(
     candidate_of, subject_of, july, caplog
 ):
-    def raises(_):
+    def raises():
         raise RuntimeError("could not convert 'hush'")
 
-    subject = subject_of(candidate_of(raises), july.rename(columns={"hour": "x"}))
+    subject = subject_of(replace(candidate_of(), load_scorer=raises), july.rename(columns={"hour": "x"}))
     specs = [GateSpec("performance", {"metric": "f1", "min": 0.5}), GateSpec("data_quality")]
     with caplog.at_level(logging.DEBUG, logger="lifecycle"):
         broken, after = run_gates(specs, subject)
@@ -52,6 +53,17 @@ def test_a_gate_that_breaks_is_an_error_without_the_exceptions_text_and_the_next
     assert "hush" not in broken.message
     assert "hush" in caplog.text
     assert after.reason == "data_quality.no_current_data"
+
+
+def test_a_model_that_raises_on_its_rows_fails_without_the_exceptions_text(candidate_of, subject_of, july):
+    def raises(_):
+        raise ValueError("could not convert 'hush'")
+
+    subject = subject_of(candidate_of(raises), july.rename(columns={"hour": "x"}))
+    (verdict,) = run_gates([GateSpec("performance", {"metric": "f1", "min": 0.5})], subject)
+    assert (verdict.outcome, verdict.reason) == (Outcome.FAILED, "performance.model_raises")
+    assert "ValueError" in verdict.message
+    assert "hush" not in verdict.message
 
 
 def test_a_file_that_is_not_there_is_inconclusive_and_a_broken_one_an_error(tmp_path):

@@ -58,6 +58,8 @@ def _on_flowers(name):
         },
         "GridSearchCV": {"estimator": tree, "param_grid": {"max_depth": [1, 2]}, "cv": 2},
         "MLPClassifier": {"max_iter": 20},
+        "HistGradientBoostingClassifier": {"max_iter": 5},
+        "HistGradientBoostingRegressor": {"max_iter": 5},
         "LogisticRegression": {"max_iter": 500},
     }
     ensembles = {"RandomForest", "ExtraTrees", "GradientBoosting", "IsolationForest"}

@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+import yaml
 
 from lifecycle.domain.verdict import Outcome
 
@@ -166,7 +167,7 @@ def test_a_folder_may_be_named(folder, verdict_on):
         "flavors: []",
         "- a\n",
         "hello",
-        "[" * 2000,
+        "[" * 1100,
     ],
 )
 def test_an_mlmodel_file_that_says_nothing_does_not_pass(text, folder, verdict_on):
@@ -181,13 +182,70 @@ def test_aliases_of_yaml_that_would_be_endless_are_followed_once(folder, verdict
     assert verdict_on(folder).reason == "safety.loader_not_allowed"
 
 
-@pytest.mark.parametrize("key", ["loader_module", "predict_fn", "model_path", "code", "env"])
+@pytest.mark.parametrize("key", ["loader_module", "predict_fn", "model_path", "code"])
 def test_aliases_of_yaml_are_no_text(key, folder, verdict_on):
     laughs = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 30))
     conf = {"loader_module": "mlflow.sklearn", key: "*l29"}
     flavor = ", ".join(f"{name}: {value}" for name, value in conf.items())
     folder.write("MLmodel", f"l0: &l0 [ha]\n{laughs}\nflavors:\n python_function: {{{flavor}}}\n")
     assert verdict_on(folder, allow_code=True).outcome is Outcome.FAILED
+
+
+NESTED = {
+    "loader_not_allowed": {"flavors": {"xgboost": {"model_class": "os.getcwd", "data": "m.json"}}},
+    "outside": {
+        "flavors": {"python_function": {"loader_module": "mlflow.sklearn", "model_path": "../../evil.pkl"}}
+    },
+    "code": {"flavors": {"python_function": {"loader_module": "mlflow.sklearn", "code": "code"}}},
+    "missing_file": {
+        "flavors": {"python_function": {"loader_module": "mlflow.sklearn", "model_path": "model.pkl"}}
+    },
+}
+
+
+@pytest.mark.parametrize("reason", NESTED)
+def test_an_mlmodel_file_further_down_is_judged_too(reason, folder, verdict_on):
+    """Where MLmodel names a folder, MLflow's loaders go on with the MLmodel file in there."""
+    folder.mlmodel(python={"model_path": "sub"})
+    folder.write("sub/m.json", "{}")
+    folder.write("sub/MLmodel", yaml.safe_dump(NESTED[reason]))
+    assert verdict_on(folder).reason == f"safety.{reason}"
+
+
+def test_a_sound_one_further_down_passes(folder, verdict_on):
+    folder.mlmodel(python={"model_path": "sub"})
+    folder.write("sub/MLmodel", yaml.safe_dump(NESTED["missing_file"]))
+    folder.write("sub/model.pkl", pickle.dumps([1]))
+    verdict = verdict_on(folder)
+    assert verdict.outcome is Outcome.PASSED, verdict.message
+
+
+NATIVE = {
+    "xgboost": ("model.ubj", b"{L\x00\x00\x00\x00\x00\x00\x00\x07learner{}}"),
+    "lightgbm": ("model.lgb", b"tree\nversion=v4\nnum_class=1\nTree=0\nend of trees\n"),
+    "catboost": ("model.cb", b"CBM1\x08\x00\x00\x00" + bytes(100)),
+}
+
+
+@pytest.mark.parametrize("flavor", NATIVE)
+def test_the_boosters_own_formats_pass(flavor, folder, verdict_on):
+    name, content = NATIVE[flavor]
+    folder.mlmodel(
+        flavor=flavor, python={"model_path": None, "data": name}, conf={"pickled_model": None, "data": name}
+    )
+    folder.write(name, content)
+    verdict = verdict_on(folder)
+    assert verdict.outcome is Outcome.PASSED, verdict.message
+
+
+@pytest.mark.parametrize("flavor", NATIVE)
+def test_what_only_starts_like_one_does_not_pass(flavor, folder, verdict_on, evil, canary):
+    name, content = NATIVE[flavor]
+    folder.write(name, content[:4] + b"\x00" * 64 + evil)
+    verdict_on(folder)
+    assert not canary.exists()
+    folder.write(name, evil + content)
+    assert verdict_on(folder).outcome is Outcome.FAILED
 
 
 # Nothing to judge

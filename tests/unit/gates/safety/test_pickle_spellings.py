@@ -51,7 +51,7 @@ def spellings(canary):
         "the memo, replaced": v4 + replaced + call(b"h\x01" + text(b"system") + b"\x93", shell) + b".",
         "a dotted name": v4 + call(text(b"os") + text(b"system.__call__") + b"\x93", shell) + b".",
         "a dotted name in a listed module": v4
-        + call(text(b"sklearn.datasets._base") + text(b"os.system") + b"\x93", shell)
+        + call(text(b"numpy.ma.core") + text(b"builtins.eval") + b"\x93", code)
         + b".",
         "DUP": call(SYSTEM + b"2", shell) + b".",
         "marks in between": b"(1((0" + harm + b".",
