@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import GateSpec
-from lifecycle.errors import NotFound, UsageError
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.contract import Scorer
 
@@ -49,7 +47,7 @@ def subject_of(job: GateJob, load_scorer: Callable[[Path], Scorer]) -> Subject:
         job.stage,
         load_reference=lambda: _reference(job),
         load_current=lambda source: _rows(job.current if job.current is not None else source, job, subject),
-        load_suite=lambda: _read_suite(tracked.suite) if tracked else None,
+        load_suite=lambda: _suite(tracked) if tracked else None,
         load_champion=lambda: _candidate(job.champion, load_scorer) if job.champion else None,
     )
     return subject
@@ -85,15 +83,7 @@ def _reference(job: GateJob) -> Dataset | None:
     return replace(read_dataset(str(job.tracked.reference), label), source="the reference rows")
 
 
-def _read_suite(path: Path) -> dict[str, Any]:
-    try:
-        suite = json.loads(path.read_bytes())
-    except FileNotFoundError as exc:
-        raise NotFound(f"{path}: no such file") from exc
-    except OSError as exc:
-        raise UsageError(f"{path}: cannot be read ({exc.strerror})") from exc
-    except ValueError as exc:
-        raise UsageError(f"{path}: not a JSON file") from exc
-    if not isinstance(suite, dict):
-        raise UsageError(f"{path}: not a Great Expectations suite")
-    return suite
+def _suite(tracked: TrackedData) -> dict[str, Any]:
+    from lifecycle.gates.data_quality.suite import read_suite
+
+    return read_suite(tracked.suite)

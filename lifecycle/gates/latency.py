@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from lifecycle.domain.exhibit import Bar, Comparison
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.input_rows import batches_of, has_values
+from lifecycle.gates.input_rows import ask, batches_of, has_values
 from lifecycle.gates.latency_probe import Request
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import broke, failed, inconclusive, passed
@@ -86,7 +86,8 @@ class LatencyGate:
         if rows is None:
             message = "There are no rows to score. Log the model with input_example=inputs.head(5)."
             return inconclusive(self.name, "no_rows", message)
-        _ = subject.candidate.scorer  # which says no where loading is forbidden
+        # Says no where loading is forbidden, and fails the gate where the model does not answer these rows.
+        ask(subject.candidate.scorer, {name: values[:1] for name, values in rows.items()})
         with tempfile.TemporaryDirectory(prefix="lifecycle-latency-") as folder:
             return self._measure(subject.candidate, rows, Path(folder))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,8 @@ GATES = {
     "parity": {},
     "latency": {"p99_ms": 60_000, "repeats": 100},
 }
+OF_THE_REFERENCE = ("parity", "latency")
+"""Gates that look at no current rows: asked only about degenerate reference rows."""
 
 Change = Callable[[pd.DataFrame], "pd.DataFrame | None"]
 
@@ -91,68 +93,196 @@ def no_inputs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 INPUTS = {
-    "no data on either side": both(gone, ""),
-    "no current data": Input("", current=gone),
-    "no rows": both(first(0), ""),
-    "no current rows": Input("", current=first(0)),
-    "one current row": Input("", current=first(1)),
-    "two current rows": Input("", current=first(2)),
-    "a row less than any gate wants": Input("", current=first(99)),
-    "a row less than drift wants": Input("", current=first(499)),
-    "no columns": Input("", current=lambda rows: rows[[]]),
-    "only the label": Input("", current=no_inputs),
-    "only an unknown column": Input("", current=lambda rows: pd.DataFrame({"x": np.arange(len(rows))})),
-    "nothing but nulls": Input("", current=nulls),
-    "nothing but nulls on either side": both(nulls, ""),
-    "a number of nulls only": Input("", current=set_column("distance", None)),
-    "a number of nulls only on either side": both(set_column("distance", None), ""),
-    "a text of nulls only": Input("", current=set_column("carrier", None)),
-    "half of a number null": Input("", current=sparse(0.5, "distance")),
-    "half of a text null": Input("", current=sparse(0.5, "carrier")),
-    "a missing column": Input("", current=without("distance")),
-    "two missing columns": Input("", current=without("distance", "carrier")),
-    "a constant number": Input("", current=set_column("distance", 500.0)),
-    "a constant text": Input("", current=set_column("carrier", "UA")),
-    "one row again and again": Input("", current=lambda rows: pd.concat([rows.head(1)] * len(rows))),
-    "an infinite number": Input("", current=set_column("distance", float("inf"))),
-    "one infinity": Input("", current=lambda rows: rows.assign(distance=[float("inf"), *rows.distance[1:]])),
-    "numbers beyond reason": Input("", current=every(1e300)),
-    "whole numbers beyond 64 bits": Input("", current=set_column("distance", 2**70)),
-    "the largest unsigned numbers": Input("", current=set_column("distance", np.uint64(2**64 - 1))),
-    "a number as text": Input("", current=set_column("distance", lambda c: c.astype(str))),
-    "a number and text mixed": Input("", current=mixed("distance")),
-    "a number as true and false": Input("", current=set_column("distance", lambda c: c > c.median())),
-    "a text as numbers": Input("", current=set_column("carrier", lambda c: c.factorize()[0])),
-    "a number as times": Input("", current=set_column("distance", lambda c: pd.to_datetime(c, unit="s"))),
-    "a number as times of a zone": Input(
-        "", current=set_column("distance", lambda c: pd.to_datetime(c, unit="s", utc=True))
+    "no data on either side": both(
+        gone,
+        "INCONCLUSIVE no_current_data | INCONCLUSIVE no_reference | INCONCLUSIVE no_labels | INCONCLUSIVE no_rows | PASSED passed",
     ),
-    "lists": Input("", current=set_column("carrier", ["UA"])),
-    "bytes": Input("", current=set_column("carrier", b"UA")),
+    "no current data": Input(
+        "INCONCLUSIVE no_current_data | INCONCLUSIVE no_current_data | PASSED passed", current=gone
+    ),
+    "no rows": both(
+        first(0),
+        "INCONCLUSIVE no_suite | INCONCLUSIVE too_few_rows | INCONCLUSIVE no_labels | INCONCLUSIVE too_few_rows | PASSED passed",
+    ),
+    "no current rows": Input(
+        "INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows | INCONCLUSIVE no_labels", current=first(0)
+    ),
+    "one current row": Input(
+        "INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows", current=first(1)
+    ),
+    "two current rows": Input(
+        "INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows", current=first(2)
+    ),
+    "a row less than any gate wants": Input(
+        "INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows", current=first(99)
+    ),
+    "a row less than drift wants": Input(
+        "PASSED passed | INCONCLUSIVE too_few_rows | PASSED passed", current=first(499)
+    ),
+    "no columns": Input(
+        "FAILED missing_columns | FAILED missing_columns | PASSED passed", current=lambda rows: rows[[]]
+    ),
+    "only the label": Input(
+        "FAILED missing_columns | FAILED missing_columns | INCONCLUSIVE rows_do_not_fit", current=no_inputs
+    ),
+    "only an unknown column": Input(
+        "FAILED missing_columns | FAILED missing_columns | PASSED passed",
+        current=lambda rows: pd.DataFrame({"x": np.arange(len(rows))}),
+    ),
+    "nothing but nulls": Input(
+        "FAILED expectations_not_met | FAILED share_exceeded | INCONCLUSIVE no_labels", current=nulls
+    ),
+    "nothing but nulls on either side": both(
+        nulls,
+        "INCONCLUSIVE no_values | INCONCLUSIVE no_values | INCONCLUSIVE no_labels | INCONCLUSIVE no_values | PASSED passed",
+    ),
+    "a number of nulls only": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed",
+        current=set_column("distance", None),
+    ),
+    "a number of nulls only on either side": both(
+        set_column("distance", None),
+        "PASSED passed | PASSED passed | PASSED passed | PASSED passed | PASSED passed",
+    ),
+    "a text of nulls only": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | FAILED model_raises",
+        current=set_column("carrier", None),
+    ),
+    "half of a number null": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed", current=sparse(0.5, "distance")
+    ),
+    "half of a text null": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed", current=sparse(0.5, "carrier")
+    ),
+    "a missing column": Input(
+        "FAILED missing_columns | FAILED missing_columns | INCONCLUSIVE rows_do_not_fit",
+        current=without("distance"),
+    ),
+    "two missing columns": Input(
+        "FAILED missing_columns | FAILED missing_columns | INCONCLUSIVE rows_do_not_fit",
+        current=without("distance", "carrier"),
+    ),
+    "a constant number": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed",
+        current=set_column("distance", 500.0),
+    ),
+    "a constant text": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed", current=set_column("carrier", "UA")
+    ),
+    "one row again and again": Input(
+        "FAILED expectations_not_met | FAILED share_exceeded | INCONCLUSIVE one_class",
+        current=lambda rows: pd.concat([rows.head(1)] * len(rows)),
+    ),
+    "an infinite number": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | FAILED model_raises",
+        current=set_column("distance", float("inf")),
+    ),
+    "one infinity": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | FAILED model_raises",
+        current=lambda rows: rows.assign(distance=[float("inf"), *rows.distance[1:]]),
+    ),
+    "numbers beyond reason": Input(
+        "FAILED expectations_not_met | FAILED predictions_drifted | FAILED below_min", current=every(1e300)
+    ),
+    "whole numbers beyond 64 bits": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | FAILED below_min",
+        current=set_column("distance", 2**70),
+    ),
+    "the largest unsigned numbers": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | FAILED below_min",
+        current=set_column("distance", np.uint64(2**64 - 1)),
+    ),
+    "a number as text": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=set_column("distance", lambda c: c.astype(str)),
+    ),
+    "a number and text mixed": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=mixed("distance"),
+    ),
+    "a number as true and false": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=set_column("distance", lambda c: c > c.median()),
+    ),
+    "a text as numbers": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=set_column("carrier", lambda c: c.factorize()[0]),
+    ),
+    "a number as times": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=set_column("distance", lambda c: pd.to_datetime(c, unit="s")),
+    ),
+    "a number as times of a zone": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=set_column("distance", lambda c: pd.to_datetime(c, unit="s", utc=True)),
+    ),
+    "lists": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=set_column("carrier", ["UA"]),
+    ),
+    "bytes": Input(
+        "FAILED expectations_not_met | FAILED type_changed | INCONCLUSIVE rows_do_not_fit",
+        current=set_column("carrier", b"UA"),
+    ),
     "a category for every row": Input(
-        "", current=set_column("carrier", lambda c: [f"c{i}" for i in range(len(c))])
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed",
+        current=set_column("carrier", lambda c: [f"c{i}" for i in range(len(c))]),
     ),
     "a new category in half of the rows": Input(
-        "", current=set_column("carrier", lambda c: [v if i % 2 else "??" for i, v in enumerate(c)])
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed",
+        current=set_column("carrier", lambda c: [v if i % 2 else "??" for i, v in enumerate(c)]),
     ),
-    "empty texts": Input("", current=set_column("carrier", "")),
-    "labels of one class": Input("", current=set_column(LABEL, True)),
-    "labels of one class on either side": both(set_column(LABEL, True), ""),
-    "no labels": Input("", current=without(LABEL)),
-    "no labels on either side": both(without(LABEL), ""),
-    "null labels": Input("", current=set_column(LABEL, None)),
+    "empty texts": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed", current=set_column("carrier", "")
+    ),
+    "labels of one class": Input(
+        "PASSED passed | FAILED target_drifted | INCONCLUSIVE one_class", current=set_column(LABEL, True)
+    ),
+    "labels of one class on either side": both(
+        set_column(LABEL, True),
+        "PASSED passed | PASSED passed | INCONCLUSIVE one_class | PASSED passed | PASSED passed",
+    ),
+    "no labels": Input("PASSED passed | PASSED passed | PASSED passed", current=without(LABEL)),
+    "no labels on either side": both(
+        without(LABEL), "PASSED passed | PASSED passed | INCONCLUSIVE no_labels | PASSED passed | PASSED passed"
+    ),
+    "null labels": Input(
+        "PASSED passed | PASSED passed | INCONCLUSIVE no_labels", current=set_column(LABEL, None)
+    ),
     "labels of a third class": Input(
-        "", current=set_column(LABEL, lambda c: ["yes", "no", "maybe"] * (len(c) // 3))
+        "PASSED passed | FAILED type_changed | INCONCLUSIVE classes_differ",
+        current=set_column(LABEL, lambda c: ["yes", "no", "maybe"] * (len(c) // 3)),
     ),
-    "no reference": Input("", reference=gone),
-    "an empty reference": Input("", reference=first(0)),
-    "one reference row": Input("", reference=first(1)),
-    "a reference without a column": Input("", reference=without("distance")),
-    "a constant reference column": Input("", reference=set_column("distance", 500.0)),
-    "an infinite reference": Input("", reference=set_column("distance", float("inf"))),
-    "a reference of nulls only": Input("", reference=nulls),
+    "no reference": Input(
+        "INCONCLUSIVE no_suite | INCONCLUSIVE no_reference | PASSED passed | PASSED passed | PASSED passed",
+        reference=gone,
+    ),
+    "an empty reference": Input(
+        "INCONCLUSIVE no_suite | INCONCLUSIVE too_few_rows | PASSED passed | INCONCLUSIVE too_few_rows | PASSED passed",
+        reference=first(0),
+    ),
+    "one reference row": Input(
+        "FAILED expectations_not_met | INCONCLUSIVE too_few_rows | PASSED passed | INCONCLUSIVE too_few_rows | PASSED passed",
+        reference=first(1),
+    ),
+    "a reference without a column": Input(
+        "PASSED passed | INCONCLUSIVE not_in_reference | PASSED passed | INCONCLUSIVE rows_do_not_fit | INCONCLUSIVE rows_do_not_fit",
+        reference=without("distance"),
+    ),
+    "a constant reference column": Input(
+        "FAILED expectations_not_met | FAILED column_exceeded | PASSED passed | PASSED passed | PASSED passed",
+        reference=set_column("distance", 500.0),
+    ),
+    "an infinite reference": Input(
+        "PASSED passed | FAILED column_exceeded | PASSED passed | FAILED model_raises | FAILED model_raises",
+        reference=set_column("distance", float("inf")),
+    ),
+    "a reference of nulls only": Input(
+        "INCONCLUSIVE no_values | FAILED share_exceeded | PASSED passed | INCONCLUSIVE no_values | PASSED passed",
+        reference=nulls,
+    ),
 }
-"""Outcome and reason of data_quality, drift, performance, parity and latency, in this order."""
+"""Outcome and reason of each of GATES, in this order."""
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +301,12 @@ def sides(flights):
     return rows[:ROWS].reset_index(drop=True), rows[ROWS:].reset_index(drop=True)
 
 
-def judged(candidate: Candidate, reference: pd.DataFrame | None, current: pd.DataFrame | None) -> dict[str, str]:
+def judged(
+    candidate: Candidate,
+    reference: pd.DataFrame | None,
+    current: pd.DataFrame | None,
+    gates: Iterable[str] = GATES,
+) -> dict[str, str]:
     """Outcome and reason of each gate."""
 
     def load(frame: pd.DataFrame | None, name: str):
@@ -190,9 +325,22 @@ def judged(candidate: Candidate, reference: pd.DataFrame | None, current: pd.Dat
         load_suite=lambda: suite,
         load_champion=lambda: None,
     )
-    verdicts = run_gates([GateSpec(name, options) for name, options in GATES.items()], subject)
+    verdicts = run_gates([GateSpec(name, GATES[name]) for name in gates], subject)
     return {v.gate: f"{v.outcome} {v.reason.partition('.')[2]}" for v in verdicts}
 
 
 def test_data_that_is_not_degenerate_passes_every_gate(candidate, sides):
     assert set(judged(candidate, *sides).values()) == {"PASSED passed"}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_each_gate_says_what_the_table_says(candidate, sides, name):
+    reference, current = sides
+    change = INPUTS[name]
+    changed = change.reference(reference)
+    asked = [gate for gate in GATES if gate not in OF_THE_REFERENCE or changed is not reference]
+    assert " | ".join(judged(candidate, changed, change.current(current), asked).values()) == change.says
+
+
+def test_the_table_is_large_enough():
+    assert len(INPUTS) >= 40

@@ -12,8 +12,8 @@ import yaml
 from lifecycle.domain.model_version import ModelVersion
 from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.data_quality import DataQualityGate
-from lifecycle.gates.drift import DriftGate
 from lifecycle.gates.data_quality.expectations import derive_suite
+from lifecycle.gates.drift import DriftGate
 from lifecycle.gates.performance import PerformanceGate
 from lifecycle.gates.signature import SignatureGate
 from lifecycle.gates.stub import StubGate

@@ -20,8 +20,8 @@ def exhibits_of(results: Sequence[Result]) -> tuple[Exhibit, ...]:
     exhibits: list[Exhibit] = [
         comparison
         for title, chosen in (
-            ("Share of rows that are null", [r for r in results if r.expectation.get("type") == _NULLS]),
-            ("Share of values that are unexpected", [r for r in results if r.expectation.get("type") != _NULLS]),
+            ("Rows that are null, in %", [r for r in results if r.expectation.get("type") == _NULLS]),
+            ("Values that are unexpected, in %", [r for r in results if r.expectation.get("type") != _NULLS]),
         )
         if (comparison := _comparison(title, chosen)) is not None
     ]
@@ -45,7 +45,7 @@ def _bar(result: Result) -> Bar:
     what = result.expectation["type"].removeprefix("expect_column_values_").replace("_", " ")
     name = result.subject if result.expectation["type"] == _NULLS else f"{result.subject}: {what}"
     note = f"{percent(_allowed(result))} may be"
-    return Bar(name, _share(result) or 0.0, note=note, bad=result.finding is Finding.UNMET)
+    return Bar(name, round(100 * (_share(result) or 0.0), 3), note=note, bad=result.finding is Finding.UNMET)
 
 
 def _share(result: Result) -> float | None:

@@ -115,7 +115,7 @@ class DataQualityGate:
         note = f" {sampled} of them were judged on {given:,} rows drawn at random." if sampled else ""
         if unmet := [printable(unmet_words(r), limit=300) for r in results if r.finding is Finding.UNMET]:
             words = listing(unmet, separator="; ")
-            message = f"{rows} does not meet {len(unmet)} of {count} expectations: {words}.{note}"
+            message = f"{len(unmet)} of {count} expectations are not met by {rows}: {words}.{note}"
             return failed(self.name, "expectations_not_met", message)
         if unreadable := [r.note for r in results if r.finding is Finding.UNREADABLE]:
             message = (
@@ -124,7 +124,7 @@ class DataQualityGate:
             return broke(self.name, "bad_suite", message)
         if broken := _subjects(results, Finding.BROKE):
             return broke(self.name, "expectation_broke", f"Great Expectations broke on: {broken}.")
-        if vacuous := _subjects(results, Finding.VACUOUS):
+        if vacuous := _subjects(results, Finding.VACUOUS) or _nowhere(results, current):
             return inconclusive(self.name, "no_values", f"There is no value to judge in: {vacuous}.")
         if unjudged := _subjects(results, Finding.UNJUDGED):
             message = (
@@ -148,6 +148,15 @@ class DataQualityGate:
             "sampled_expectations": sampled,
             **draw,
         }
+
+
+def _nowhere(results: Sequence[Result], current: Dataset) -> str:
+    """``any column`` where no value was looked at: that columns are there says nothing of the data."""
+    asked = [r.expectation for r in results if r.expectation["type"] != "expect_column_to_exist"]
+    if any(expectation["type"] == "expect_column_values_to_be_null" for expectation in asked):
+        return ""
+    columns = dict.fromkeys(column for e in asked for column in columns_of(e) if column in current.columns)
+    return "" if any(current.column(c).notna().any() for c in columns) else "any column"
 
 
 def _digest(suite: Suite) -> str:

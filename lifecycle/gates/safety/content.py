@@ -53,6 +53,7 @@ class Allowance:
     def __init__(self, most: int) -> None:
         self.unpacked = 0
         self._most = most
+        self._packed = 0  # of what archives in the model's folder hold
         self._entries = 0
 
     def unpack(self, outer: Content, name: str, packed: int, chunks: Iterable[bytes]) -> Content:
@@ -69,14 +70,19 @@ class Allowance:
         if outer.depth >= _MOST_DEPTH or self._entries > _MOST_ENTRIES:
             raise Bomb
         file = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115  # its caller closes it
+        self._packed += packed if outer.depth == 0 else 0
         size = 0
         for chunk in chunks:
             size += len(chunk)
             self.unpacked += len(chunk)
-            if size > max(_ANY_RATIO, _MOST_RATIO * packed):
+            if _is_too_well_packed(size, packed) or _is_too_well_packed(self.unpacked, self._packed):
                 raise Bomb
             if self.unpacked > self._most:
                 raise TooLarge
             file.write(chunk)
         file.seek(0)
         return Content(f"{outer.name}!{name}" if name else f"{outer.name}!", file, size, outer.depth + 1)
+
+
+def _is_too_well_packed(size: int, packed: int) -> bool:
+    return size > max(_ANY_RATIO, _MOST_RATIO * packed)

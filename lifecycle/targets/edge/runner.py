@@ -35,9 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-os.environ.setdefault(
-    "ORT_DISABLE_TELEMETRY", "1"
-)  # it is read at the import: else an id goes below the home folder
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or the import leaves an id below the home folder
 import onnxruntime
 
 if TYPE_CHECKING:

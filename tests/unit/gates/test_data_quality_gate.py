@@ -88,7 +88,7 @@ def test_a_suite_as_great_expectations_writes_it_is_understood(subject_of, suite
     )
     written = {**suite.to_json_dict(), "id": "5a0c0c0e-0000-4000-8000-000000000000"}
     verdict = judge(subject_of(current=ROWS), suite=suite_file(written))
-    assert verdict.message == "today's rows does not meet 1 of 2 expectations: x: the largest value is above 50."
+    assert verdict.message == "1 of 2 expectations are not met by today's rows: x: the largest value is above 50."
 
 
 @pytest.mark.parametrize(
@@ -296,8 +296,16 @@ def test_a_suite_cannot_reach_out(subject_of, calls_home):
 @pytest.mark.slow
 def test_columns_that_nobody_expects_are_counted_and_do_no_harm(subject_of):
     current = ROWS.assign(y=1, z="a", late=True)
-    verdict = judge(subject_of(current=current, suite=SUITE))
+    suite = expecting(("column_max_to_be_between", {"column": "x", "max_value": 1e9}))
+    verdict = judge(subject_of(current=current, suite=suite))
     assert (verdict.outcome, verdict.figures["extra_columns"]) == (Outcome.PASSED, 2)
+
+
+@pytest.mark.slow
+def test_a_suite_that_asks_after_no_value_judges_nothing(subject_of):
+    suite = expecting(("column_to_exist", {"column": "x"}), ("table_row_count_to_be_between", {"min_value": 1}))
+    verdict = judge(subject_of(current=ROWS, suite=suite))
+    assert (verdict.outcome, verdict.reason) == (Outcome.INCONCLUSIVE, "data_quality.no_values")
 
 
 @pytest.mark.slow
@@ -483,10 +491,10 @@ def test_shares_are_shown_worst_first_beside_what_may_be(subject_of, july, sprin
     )
     nulls, unexpected = exhibits(judge(subject_of(current=broken, suite=spring_suite)), Comparison)
     assert [(bar.label, round(bar.value, 2), bar.note) for bar in nulls.bars if bar.bad] == [
-        ("hour", 0.25, "2.0 % may be")
+        ("hour", 25.0, "2.0 % may be")
     ]
     assert [(bar.label, round(bar.value, 2)) for bar in unexpected.bars if bar.bad] == [
-        ("carrier: to be in set", 0.2)
+        ("carrier: to be in set", 20.0)
     ]
     assert (nulls.bars[0].bad, unexpected.bars[0].bad) == (True, True)
 
