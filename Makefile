@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED := false
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format unit clean
+.PHONY: help setup browser demo test check lint format unit clean
 
 help:     ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -42,7 +42,14 @@ check: $(READY)  ## ruff, mypy --strict, import contracts
 unit: $(READY)  ## the quick tests
 	$(BIN)/pytest -m "not slow"
 
-test: check  ## every check and test
+# Bare machines such as a CI job's container run as root; anywhere else installing packages is not ours to do.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests ..." \
+	       && apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null 2>&1; } \
+	  || echo "No Chromium here: the browser tests will be skipped."
+
+test: check browser  ## every check and test
 	$(BIN)/pytest
 
 lint: check

@@ -95,12 +95,12 @@ def no_inputs(rows: pd.DataFrame) -> pd.DataFrame:
 INPUTS = {
     "no data on either side": both(
         gone,
-        "INCONCLUSIVE no_current_data | INCONCLUSIVE no_reference | INCONCLUSIVE no_labels | INCONCLUSIVE no_rows | PASSED",
+        "INCONCLUSIVE no_current_data | INCONCLUSIVE no_reference | INCONCLUSIVE no_labels | INCONCLUSIVE no_rows | PASSED",  # noqa: E501
     ),
     "no current data": Input("INCONCLUSIVE no_current_data | INCONCLUSIVE no_current_data | PASSED", current=gone),
     "no rows": both(
         first(0),
-        "INCONCLUSIVE no_suite | INCONCLUSIVE too_few_rows | INCONCLUSIVE no_labels | INCONCLUSIVE too_few_rows | PASSED",
+        "INCONCLUSIVE no_suite | INCONCLUSIVE too_few_rows | INCONCLUSIVE no_labels | INCONCLUSIVE too_few_rows | PASSED",  # noqa: E501
     ),
     "no current rows": Input(
         "INCONCLUSIVE too_few_rows | INCONCLUSIVE too_few_rows | INCONCLUSIVE no_labels", current=first(0)
@@ -128,7 +128,7 @@ INPUTS = {
     ),
     "nothing but nulls on either side": both(
         nulls,
-        "INCONCLUSIVE no_values | INCONCLUSIVE no_values | INCONCLUSIVE no_labels | INCONCLUSIVE no_values | PASSED",
+        "INCONCLUSIVE no_values | INCONCLUSIVE no_values | INCONCLUSIVE no_labels | INCONCLUSIVE no_values | PASSED",  # noqa: E501
     ),
     "a number of nulls only": Input(
         "FAILED expectations_not_met | FAILED column_exceeded | PASSED",
@@ -256,7 +256,7 @@ INPUTS = {
         reference=first(1),
     ),
     "a reference without a column": Input(
-        "PASSED | INCONCLUSIVE not_in_reference | PASSED | INCONCLUSIVE rows_do_not_fit | INCONCLUSIVE rows_do_not_fit",
+        "PASSED | INCONCLUSIVE not_in_reference | PASSED | INCONCLUSIVE rows_do_not_fit | INCONCLUSIVE rows_do_not_fit",  # noqa: E501
         reference=without("distance"),
     ),
     "a constant reference column": Input(
