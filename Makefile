@@ -50,7 +50,7 @@ browser:
 	  || echo "No Chromium here: the browser tests will be skipped."
 
 test: check browser  ## every check and test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: check
 

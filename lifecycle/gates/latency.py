@@ -87,7 +87,7 @@ class LatencyGate:
             message = "There are no rows to score. Log the model with input_example=inputs.head(5)."
             return inconclusive(self.name, "no_rows", message)
         # Says no where loading is forbidden, and fails the gate where the model does not answer these rows.
-        ask(subject.candidate.scorer, {name: values[:1] for name, values in rows.items()})
+        ask(subject.candidate.scorer, rows)
         with tempfile.TemporaryDirectory(prefix="lifecycle-latency-") as folder:
             return self._measure(subject.candidate, rows, Path(folder))
 

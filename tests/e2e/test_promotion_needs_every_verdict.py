@@ -107,8 +107,8 @@ def refused(promoter, stage):
     return str(caught.value)
 
 
-def test_the_story_demands_six_verdicts():
-    assert len(DEMANDS) == 6
+def test_the_story_demands_ten_verdicts():
+    assert len(DEMANDS) == 10
 
 
 @pytest.mark.parametrize(("stage", "gate"), DEMANDS)
