@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def outputs(home):
     """The outputs of a notebook in which somebody trains on January and checks against July."""
     (home / "lifecycle.yaml").write_text(Path(__file__).with_name("lifecycle.yaml").read_text())
     with pytest.MonkeyPatch.context() as patch:
+        for variable in [name for name in os.environ if name.startswith(("MLFLOW_", "LIFECYCLE_"))]:
+            patch.delenv(variable)  # of tests before, which MLflow keeps its experiment and run in
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
         patch.setenv("LIFECYCLE_HOME", str(home / "home"))
         patch.setenv("LIFECYCLE_CONFIG", str(home / "lifecycle.yaml"))
