@@ -8,6 +8,7 @@
     │   └── OptionError            2   an unknown or malformed -C option
     ├── PromotionRefused           1   the gates, or the order of stages, say no
     ├── NotPromoted                1   a deployment asked for a version that its stage does not hold
+    ├── NotTrusted                 1   no trusted key has signed it, or nobody has signed in
     ├── Inconclusive               3   a check could not judge
     ├── CheckBroke                 4   a check itself broke
     ├── NotFound                   5   no such model, version, stage, deployment, target
@@ -63,6 +64,12 @@ class NotPromoted(LifecycleError):
     """A deployment was asked to serve a version that is not in the stage it belongs to."""
 
     code = "NOT_PROMOTED"
+
+
+class NotTrusted(LifecycleError):
+    """What was handed in is signed by no key that may, or comes from somebody whom nobody has authenticated."""
+
+    code = "NOT_TRUSTED"
 
 
 class Inconclusive(LifecycleError):

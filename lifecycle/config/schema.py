@@ -19,7 +19,7 @@ _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 
 def _stage_name(name: str) -> str:
     """The name is part of the guard's tags: ``lifecycle.<stage>``, beside ``lifecycle.history`` and others."""
-    if not _STAGE_NAME.fullmatch(name) or name in ("history", "promotion") or name.startswith("evidence"):
+    if not _STAGE_NAME.fullmatch(name) or name in ("history", "promotion"):
         raise ValueError(f"{name!r} is not a usable stage name: use a-z, 0-9, '_' and '-', such as 'production'")
     return name
 

@@ -25,6 +25,15 @@ class Action(StrEnum):
     ROLLED_BACK = "ROLLED_BACK"
     DEMOTED = "DEMOTED"
     REFUSED = "REFUSED"
+    APPROVED = "APPROVED"
+    OVERRIDDEN = "OVERRIDDEN"
+    """Promoted without gates, by a key that may, for a limited time."""
+    ADOPTED = "ADOPTED"
+    """Was in the stage when the guard came. Moved nothing, and proves nothing."""
+
+
+MOVES = frozenset({Action.PROMOTED, Action.ROLLED_BACK, Action.OVERRIDDEN})
+"""Actions that put a version into a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class LedgerEntry:
         evidence_id: On what evidence.
         detail: Why it was refused, or empty.
         key: Idempotency key: the same request sent twice is one entry.
+        until: UTC; when an override ends.
         previous_hash, hash: The chain.
     """
 
@@ -61,6 +71,7 @@ class LedgerEntry:
     evidence_id: str | None = None
     detail: str = ""
     key: str = ""
+    until: datetime | None = None
     previous_hash: str = GENESIS
     hash: str = ""
 
@@ -72,7 +83,11 @@ class LedgerEntry:
     @property
     def moved(self) -> bool:
         """Whether this entry put ``version`` into ``stage``."""
-        return self.action in (Action.PROMOTED, Action.ROLLED_BACK)
+        return self.action in MOVES
+
+    def stands(self, now: datetime) -> bool:
+        """Whether what the entry moved may be served: an override ends."""
+        return self.moved and (self.until is None or now < self.until)
 
     @property
     def who(self) -> str:
@@ -89,7 +104,11 @@ class LedgerEntry:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        return asdict(self) | {"at": to_timestamp(self.at), "action": str(self.action)}
+        return asdict(self) | {
+            "at": to_timestamp(self.at),
+            "action": str(self.action),
+            "until": to_timestamp(self.until) if self.until else None,
+        }
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> LedgerEntry:
@@ -99,7 +118,15 @@ class LedgerEntry:
             ValueError: the fields are not such an entry.
         """
         try:
-            return cls(**fields | {"at": from_timestamp(fields["at"]), "action": Action(fields["action"])})
+            until = fields["until"]
+            return cls(
+                **fields
+                | {
+                    "at": from_timestamp(fields["at"]),
+                    "action": Action(fields["action"]),
+                    "until": from_timestamp(until) if until else None,
+                }
+            )
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not a ledger entry: {exc}") from exc
 

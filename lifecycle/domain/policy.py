@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from lifecycle.domain.canonical import sha256_of
@@ -12,6 +13,14 @@ from lifecycle.errors import NotFound, unknown
 
 PLACES = ("current", "suite")
 """Gates' options that say where something lies."""
+
+
+class OnMissing(StrEnum):
+    """What the guard does about a promotion that no evidence speaks for."""
+
+    REFUSE = "refuse"
+    ENQUEUE = "enqueue"
+    """Refuse, and queue a gate run for ``lifecycle worker``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,11 @@ class StagePolicy:
         gates: Every one of these must have PASSED.
         max_age: How long evidence is worth something.
         max_attempts: Gate runs that a version has; evidence of later ones does not count. None: any number.
+        approvals: People who have to approve a version, its author not counted.
+        approvers: Who may approve; empty for everybody who signs in.
+        on_missing: What a promotion without evidence leads to, besides the refusal.
+        auto_promote: Whether a gate run that was queued so completes the promotion when it PASSED.
+        inherited: Whether the model has no policy of its own and the defaults apply.
     """
 
     name: str
@@ -43,13 +57,19 @@ class StagePolicy:
     after: str | None = None
     max_age: timedelta = timedelta(days=7)
     max_attempts: int | None = None
+    approvals: int = 0
+    approvers: frozenset[str] = frozenset()
+    on_missing: OnMissing = OnMissing.REFUSE
+    auto_promote: bool = False
+    inherited: bool = False
 
     @property
     def digest(self) -> str:
         """sha256 of the demands: evidence gathered under other demands does not count.
 
         Where data lies is not a demand (it is another file each week, another folder on each machine), so the
-        options :data:`PLACES` are left out; evidence holds the data's own fingerprint.
+        options :data:`PLACES` are left out; evidence holds the data's own fingerprint. Approvals are counted
+        when a version moves, and ask nothing of its gates.
         """
         return sha256_of(
             {
@@ -71,6 +91,8 @@ class ModelPolicy:
     stages: tuple[StagePolicy, ...]
     reference: str | None = None
     """Where the rows to compare with are, instead of with the training run."""
+    environment: str | None = None
+    """The stage that the model itself stands for: a version that is copied into it is promoted to that stage."""
 
     def stage(self, name: str) -> StagePolicy:
         """The stage called ``name``, by the policy's word or MLflow's, in any letter case.

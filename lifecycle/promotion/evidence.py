@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.orm import Session
 
 from lifecycle.domain.evidence import Evidence
+from lifecycle.errors import NotTrusted
 from lifecycle.promotion.tables import EVIDENCE
+from lifecycle.signing.jws import opened
+from lifecycle.signing.trust import Permission, TrustStore
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """What lies there for a version and stage.
+
+    Attributes:
+        trusted: Evidence with a signature that holds today, newest last.
+        distrusted: How many others there are: their key was revoked, or somebody has written into the table.
+    """
+
+    trusted: tuple[Evidence, ...]
+    distrusted: int
 
 
 class ModelEvidence:
     """Record and read."""
 
-    def __init__(self, session: Session, model_uid: str) -> None:
+    def __init__(self, session: Session, model_uid: str, trust: TrustStore) -> None:
         self._session = session
         self._model_uid = model_uid
+        self._trust = trust
 
-    def record(self, evidence: Evidence, received_from: str) -> None:
-        """Keep evidence for good. The same evidence again changes nothing."""
-        known = (e.evidence_id for e in self.of(evidence.version, evidence.stage))
-        if evidence.evidence_id in known:
+    def record(self, evidence: Evidence, signed: str, received_from: str) -> None:
+        """Keep evidence for good, as it was signed. The same evidence again changes nothing."""
+        known = select(EVIDENCE.c.id).where(*self._about(evidence.version, evidence.stage))
+        if self._session.execute(known.where(EVIDENCE.c.evidence_id == evidence.evidence_id)).first():
             return
         self._session.execute(
             insert(EVIDENCE).values(
@@ -27,20 +46,28 @@ class ModelEvidence:
                 version=evidence.version,
                 stage=evidence.stage,
                 evidence_id=evidence.evidence_id,
-                record=evidence.to_json(),
+                signed=signed,
                 received_from=received_from,
             )
         )
 
-    def of(self, version: int, stage: str) -> tuple[Evidence, ...]:
-        """All evidence for a version and policy stage, newest last."""
-        rows = self._session.execute(
-            select(EVIDENCE.c.record)
-            .where(
-                EVIDENCE.c.model_uid == self._model_uid,
-                EVIDENCE.c.version == version,
-                EVIDENCE.c.stage == stage,
-            )
-            .order_by(EVIDENCE.c.id)
+    def of(self, version: int, stage: str) -> OnRecord:
+        """All evidence for a version and policy stage. Signatures are verified again: keys get revoked."""
+        query = select(EVIDENCE.c.signed).where(*self._about(version, stage)).order_by(EVIDENCE.c.id)
+        texts = self._session.execute(query).scalars().all()
+        trusted = [evidence for text in texts if (evidence := self._verified(text, version, stage))]
+        return OnRecord(tuple(trusted), len(texts) - len(trusted))
+
+    def _verified(self, text: str, version: int, stage: str) -> Evidence | None:
+        try:
+            evidence = Evidence.from_json(opened(text, Permission.EVIDENCE, self._trust)[0])
+        except (NotTrusted, ValueError):
+            return None
+        return evidence if (evidence.version, evidence.stage) == (version, stage) else None
+
+    def _about(self, version: int, stage: str) -> tuple[ColumnElement[bool], ...]:
+        return (
+            EVIDENCE.c.model_uid == self._model_uid,
+            EVIDENCE.c.version == version,
+            EVIDENCE.c.stage == stage,
         )
-        return tuple(Evidence.from_json(text) for text in rows.scalars())

@@ -5,68 +5,34 @@ Knows SQLAlchemy sessions and nothing of MLflow: a registry store lends it a :cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
-from sqlalchemy.orm import Session
-
-from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.domain.policy import ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import PromotionRequest, attempt_of
-from lifecycle.errors import PromotionRefused
+from lifecycle.domain.decision import attempt_of
+from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
+from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.verdict import Outcome
+from lifecycle.errors import NotFound, NotTrusted
+from lifecycle.promotion.authors import author_of
 from lifecycle.promotion.evidence import ModelEvidence
 from lifecycle.promotion.ledger import ModelLedger
-from lifecycle.promotion.wire import read_evidence, read_request
-from lifecycle.registry.ruling import Standing, demotion, rule
-from lifecycle.registry.tags import HISTORY, evidence_key, history_value, summary, summary_key
-
-
-class LockedModel(Protocol):
-    """A registered model inside one transaction that nobody else can write this model in.
-
-    Every method raises the store's own error for a version that does not exist.
-    """
-
-    @property
-    def name(self) -> str:
-        """As the database spells it."""
-        ...
-
-    @property
-    def uid(self) -> str:
-        """See :func:`lifecycle.promotion.tables.model_uid`."""
-        ...
-
-    @property
-    def session(self) -> Session:
-        """The open transaction."""
-        ...
-
-    def stage_of(self, version: int) -> str:
-        """MLflow's stage of a version."""
-        ...
-
-    def holders(self, stage: str) -> Sequence[int]:
-        """Versions in MLflow's stage, ascending."""
-        ...
-
-    def place(self, version: int, stage: str) -> None:
-        """Put a version into a stage and archive every other version there."""
-        ...
-
-    def aliases(self) -> Sequence[str]:
-        """Every alias of the model."""
-        ...
-
-    def point(self, alias: str, version: int | None) -> None:
-        """Point an alias to a version, or remove it."""
-        ...
-
-    def show(self, version: int, key: str, value: str) -> None:
-        """Set a tag of a version, for people."""
-        ...
+from lifecycle.promotion.locked import LockedModel, align_aliases, holder_of
+from lifecycle.promotion.queue import GateQueue
+from lifecycle.promotion.wire import read_evidence, read_override, read_request
+from lifecycle.registry.ruling import Ruling, approval, demotion, rule
+from lifecycle.registry.tags import (
+    HISTORY,
+    MAX_REFUSALS,
+    QUEUED,
+    evidence_key,
+    history_value,
+    queue_key,
+    summary,
+    summary_key,
+)
+from lifecycle.signing.trust import TrustStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +41,36 @@ class Guard:
 
     Attributes:
         policies: What each stage demands.
+        trust: Whose signatures count.
         clock: UTC now, on the side that decides.
     """
 
     policies: PolicyBook
+    trust: TrustStore
     clock: Callable[[], datetime]
 
-    def take_request(self, model: LockedModel, version: int, text: str, actor: str) -> LedgerEntry:
-        """Answer a promotion request that came as a tag.
+    def read_request(self, model: str, version: int, text: str) -> PromotionRequest:
+        """A promotion request that came as a tag: in the open, or signed where it goes without gates.
 
         Raises:
-            UsageError, NotFound: it is no request for this version, or names no stage.
-            Conflict: see :func:`lifecycle.registry.ruling.rule`.
+            UsageError: it is no request for this version.
+            NotTrusted: no key that may override has signed it.
         """
-        return self.promote(model, read_request(text, model.name, version), actor)
+        if not text.startswith("{"):
+            request, key = read_override(text, model, version, self.trust)
+            return replace(request, requested_by=f"key {key.name}")
+        request = read_request(text, model, version)
+        if request.kind is Kind.OVERRIDE:
+            raise NotTrusted("an override needs the signature of a key that may override. See: lifecycle keys")
+        return request
 
-    def promote(self, model: LockedModel, request: PromotionRequest, actor: str) -> LedgerEntry:
+    def promote(
+        self, model: LockedModel, request: PromotionRequest, actor: str, digest: str | None
+    ) -> LedgerEntry:
         """Move a version, or record why not. The caller commits either way, then tells who asked.
+
+        Args:
+            digest: Of the version's files as they are now; None where there is no evidence to compare it with.
 
         Returns:
             The ledger entry that says what happened; a REFUSED one moved nothing.
@@ -99,121 +78,139 @@ class Guard:
         Raises:
             Conflict: nothing happened and nothing was recorded.
         """
-        policy = self._policy(model).stage(request.stage)
+        policy = self.policies.of(model.name).stage(request.stage)
         model.stage_of(request.version)
-        ledger = ModelLedger(model.session, model.uid)
-        standing = Standing(
-            evidence=ModelEvidence(model.session, model.uid).of(request.version, policy.name),
-            ledger=ledger.entries(),
-            holder=_holder(model, policy),
-        )
-        ruling = rule(request, policy, standing, actor, self.clock())
+        ledger = self._ledger(model)
+        standing = self._standing(model, policy, request.version, digest)
+        ruling = rule(request, policy, standing, actor, self.clock(), ledger.with_key(request.key))
         if ruling.places:
-            model.place(request.version, policy.stage)
-            self._align_aliases(model)
-        if ruling.is_new:
-            self._append(model, ledger, ruling.entry)
-        return ruling.entry
+            self.place(model, request.version, policy)
+        if not ruling.is_new:
+            return ruling.entry
+        return self.append(model, self._queued(model, ruling, request, policy, actor))
 
     def left(self, model: LockedModel, version: int, stage: str, actor: str) -> None:
         """Record that a version has left MLflow's ``stage``, and take the stage's alias with it."""
-        policy = self._policy(model).guarding_stage(stage)
+        policies = self.policies.of(model.name)
+        policy = policies.guarding_stage(stage)
         if policy is None or model.stage_of(version) == stage:
             return
-        self._align_aliases(model)
-        ledger = ModelLedger(model.session, model.uid)
-        now = self.clock()
-        self._append(model, ledger, demotion(model.name, version, policy, ledger.entries(), actor, now))
+        align_aliases(model, policies)
+        standing = self._standing(model, policy, version, None)
+        self.append(model, demotion(model.name, version, policy, standing, actor, self.clock()))
 
-    def take_evidence(self, model: LockedModel, version: int, stage: str, text: str, actor: str) -> None:
-        """Record evidence that came as a tag, and show it.
+    def approve(self, model: LockedModel, version: int, stage: str, reason: str, actor: str) -> LedgerEntry:
+        """Record somebody's approval.
 
         Raises:
+            NotTrusted, PromotionRefused: see :func:`lifecycle.registry.ruling.approval`.
+        """
+        policy = self.policies.of(model.name).stage(stage)
+        model.stage_of(version)
+        standing = self._standing(model, policy, version, None)
+        return self.append(model, approval(model.name, version, policy, standing, actor, reason, self.clock()))
+
+    def take_evidence(
+        self, model: LockedModel, version: int, stage: str, text: str, actor: str, digest: str
+    ) -> None:
+        """Record evidence that came as a tag, show it, and complete the promotion that waited for it.
+
+        Args:
+            digest: Of the version's files as the registry reads them.
+
+        Raises:
+            NotTrusted: no key that may has signed it, or it speaks of other files.
             UsageError, NotFound: it is no evidence for this version and stage, or there is no such stage.
         """
-        policy = self._policy(model).stage(stage)
+        policy = self.policies.of(model.name).stage(stage)
         model.stage_of(version)
-        evidence = read_evidence(text, model.name, version, policy.name)
-        recorded = ModelEvidence(model.session, model.uid)
-        recorded.record(evidence, actor)
-        attempt = attempt_of(evidence, recorded.of(version, policy.name))
+        evidence = read_evidence(text, model.name, version, policy.name, self.trust)
+        if evidence.digest != digest:
+            raise NotTrusted(
+                f"this evidence speaks of other files than version {version} of {model.name} has here "
+                f"(sha256 {evidence.digest[:12]}… and not {digest[:12]}…)"
+            )
+        recorded = ModelEvidence(model.session, model.uid, self.trust)
+        recorded.record(evidence, text, actor)
+        attempt = attempt_of(evidence, recorded.of(version, policy.name).trusted)
         model.show(version, evidence_key(policy.name), text)
         model.show(version, summary_key(policy.name), summary(replace(evidence, attempt=attempt)))
+        self._complete(model, version, policy, evidence.outcome, digest)
 
-    def check_version_free(self, model: LockedModel, version: int) -> None:
-        """Refuse to delete a version that holds a guarded stage. Raises PromotionRefused."""
-        for stage, holder in _held(model, self._policy(model)):
-            if holder == version:
-                raise PromotionRefused(
-                    _archive_first(f"Version {version} of {model.name}", "deleted", stage, holder)
-                )
+    def claim(self, model: LockedModel, version: int, stage: str, worker: str) -> bool:
+        """Give a queued gate run to a worker. See :meth:`lifecycle.promotion.queue.GateQueue.claim`."""
+        policy = self.policies.of(model.name).stage(stage)
+        claimed = GateQueue(model.session, model.uid).claim(version, policy.name, worker, self.clock())
+        if claimed:
+            model.show(version, queue_key(policy.name), f"RUNNING by {worker}")
+        else:
+            model.hide(version, queue_key(policy.name))
+        return claimed
 
-    def check_model_free(self, model: LockedModel) -> None:
-        """Refuse to delete a model with a version in a guarded stage. Raises PromotionRefused."""
-        for stage, holder in _held(model, self._policy(model)):
-            raise PromotionRefused(_archive_first(model.name, "deleted", stage, holder))
+    def place(self, model: LockedModel, version: int, policy: StagePolicy) -> None:
+        """Put a version into a stage, and every alias where its stage is."""
+        model.place(version, policy.stage)
+        align_aliases(model, self.policies.of(model.name))
 
-    def check_rename(self, model: LockedModel, new_name: str) -> None:
-        """Refuse a new name that escapes the old policy, or carries something unchecked into the new one.
+    def append(self, model: LockedModel, entry: LedgerEntry) -> LedgerEntry:
+        """Write a ledger entry and show the version's history."""
+        ledger = self._ledger(model)
+        sealed = ledger.append(entry)
+        shown = ledger.of_version(entry.version, MAX_REFUSALS)
+        model.show(entry.version, HISTORY, history_value(shown, entry.version))
+        return sealed
 
-        Raises:
-            PromotionRefused: a version holds a stage, or bears an alias, that is guarded under either name.
-        """
-        new_policy = self.policies.of(new_name)
-        for policy in (self._policy(model), new_policy):
-            for stage, holder in _held(model, policy):
-                raise PromotionRefused(_archive_first(model.name, "renamed", stage, holder))
-        for alias in model.aliases():
-            if new_policy.guarding_alias(alias):
-                raise PromotionRefused(
-                    f"{model.name} may not be renamed: alias {alias} is guarded under the name {new_name}. "
-                    f"Delete the alias first"
-                )
+    def has_evidence(self, model: LockedModel, version: int, stage: str) -> bool:
+        """Whether there is any evidence that the version's files have to be compared with."""
+        return bool(ModelEvidence(model.session, model.uid, self.trust).of(version, stage).trusted)
 
-    def check_alias_free(self, model: LockedModel, alias: str) -> None:
-        """Refuse to take the alias of a stage away from the version that holds the stage.
+    def _queued(
+        self, model: LockedModel, ruling: Ruling, request: PromotionRequest, policy: StagePolicy, actor: str
+    ) -> LedgerEntry:
+        """The entry; where the policy says so, a refusal for want of a gate run queues one."""
+        if not (ruling.unjudged and policy.on_missing is OnMissing.ENQUEUE):
+            return ruling.entry
+        GateQueue(model.session, model.uid).add(request, policy.name, actor, self.clock())
+        model.show(request.version, queue_key(policy.name), QUEUED)
+        then = "and promotes it if they pass" if policy.auto_promote else "then ask again"
+        queued = f"{ruling.entry.detail}, or wait: its gates are queued, a lifecycle worker runs them, {then}"
+        return replace(ruling.entry, detail=queued)
 
-        Raises:
-            PromotionRefused: some version holds the stage.
-        """
-        policy = self._policy(model).guarding_alias(alias)
-        if policy is None or policy.alias != alias:
+    def _complete(
+        self, model: LockedModel, version: int, policy: StagePolicy, outcome: Outcome, digest: str
+    ) -> None:
+        """Close the queued gate run whose evidence this is, and promote where the policy says so."""
+        queued = GateQueue(model.session, model.uid).finish(version, policy.name, self.clock())
+        if queued is None:
             return
-        holder = _holder(model, policy)
-        if holder is not None:
-            raise PromotionRefused(
-                f"alias {alias} of {model.name} moves together with {policy.stage}, which version {holder} "
-                f"holds; it may not be deleted. Move version {holder} to Archived instead"
-            )
+        model.hide(version, queue_key(policy.name))
+        if policy.auto_promote and outcome is Outcome.PASSED:
+            request = replace(queued.request, kind=Kind.PROMOTE, expected=None, key="")
+            self.promote(model, request, queued.actor, digest)
 
-    def _policy(self, model: LockedModel) -> ModelPolicy:
-        return self.policies.of(model.name)
+    def _standing(
+        self, model: LockedModel, policy: StagePolicy, version: int, digest: str | None
+    ) -> Standing:
+        record = ModelEvidence(model.session, model.uid, self.trust).of(version, policy.name)
+        return Standing(
+            evidence=record.trusted,
+            ledger=self._ledger(model).decisive(),
+            holder=holder_of(model, policy),
+            digest=digest,
+            author=author_of(model.session, model.uid, version),
+            distrusted=record.distrusted > 0,
+        )
 
-    def _align_aliases(self, model: LockedModel) -> None:
-        """Each guarded stage's alias points to the version in the stage, or to none."""
-        for policy in self._policy(model).stages:
-            if policy.alias:
-                model.point(policy.alias, _holder(model, policy))
-
-    def _append(self, model: LockedModel, ledger: ModelLedger, entry: LedgerEntry) -> None:
-        ledger.append(entry)
-        model.show(entry.version, HISTORY, history_value(ledger.entries(), entry.version))
-
-
-def _holder(model: LockedModel, policy: StagePolicy) -> int | None:
-    """The version in the stage; the newest where a time before the guard left several."""
-    return max(model.holders(policy.stage), default=None)
+    def _ledger(self, model: LockedModel) -> ModelLedger:
+        return ModelLedger(model.session, model.uid, model.name)
 
 
-def _held(model: LockedModel, policy: ModelPolicy) -> Iterator[tuple[str, int]]:
-    """MLflow's guarded stages and the versions in them."""
-    for stage in policy.stages:
-        for version in model.holders(stage.stage):
-            yield stage.stage, version
+def refused(entry: LedgerEntry) -> bool:
+    """Whether an entry says no."""
+    return entry.action is Action.REFUSED
 
 
-def _archive_first(subject: str, what: str, stage: str, holder: int) -> str:
-    return (
-        f"{subject} may not be {what}: version {holder} is in {stage}, which is guarded. "
-        f"Move version {holder} to Archived first"
-    )
+def check_claimed(claimed: bool, version: int, stage: str) -> None:
+    """Tell a worker that a gate run was given up, after that was committed. Raises NotFound."""
+    if not claimed:
+        raise NotFound(f"the gate run of version {version} for {stage} took several workers down: given up")

@@ -4,34 +4,68 @@ from __future__ import annotations
 
 import json
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, delete, insert, select
 from sqlalchemy.orm import Session
 
 from lifecycle.domain.canonical import canonical_json
-from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.promotion.tables import LEDGER
+from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.promotion.tables import HEADS, LEDGER
+from lifecycle.registry.ruling import chained
 
 
 class ModelLedger:
     """Append and read. Whoever appends holds the model's lock; the primary key catches who does not."""
 
-    def __init__(self, session: Session, model_uid: str) -> None:
+    def __init__(self, session: Session, model_uid: str, model: str) -> None:
         self._session = session
         self._model_uid = model_uid
+        self._model = model
 
     def entries(self) -> tuple[LedgerEntry, ...]:
-        """Oldest first."""
-        rows = self._session.execute(
-            select(LEDGER.c.entry).where(LEDGER.c.model_uid == self._model_uid).order_by(LEDGER.c.sequence)
-        )
-        return tuple(LedgerEntry.from_dict(json.loads(text)) for text in rows.scalars())
+        """All of it, oldest first. Anybody can make it long by being refused."""
+        return self._read(self._entries())
 
-    def append(self, entry: LedgerEntry) -> None:
-        """Write a sealed entry."""
+    def decisive(self) -> tuple[LedgerEntry, ...]:
+        """All that a decision looks at, oldest first: everything but the refusals."""
+        return self._read(self._entries().where(LEDGER.c.action != str(Action.REFUSED)))
+
+    def of_version(self, version: int, refusals: int) -> tuple[LedgerEntry, ...]:
+        """A version's entries, oldest first, the newest ``refusals`` of those included."""
+        own = self._entries().where(LEDGER.c.version == version)
+        refused = own.where(LEDGER.c.action == str(Action.REFUSED)).order_by(None)
+        newest = self._read(refused.order_by(LEDGER.c.sequence.desc()).limit(refusals))
+        others = self._read(own.where(LEDGER.c.action != str(Action.REFUSED)))
+        return tuple(sorted([*newest, *others], key=lambda entry: entry.sequence))
+
+    def with_key(self, key: str) -> LedgerEntry | None:
+        """The entry of the request with that idempotency key."""
+        found = self._read(self._entries().where(LEDGER.c.request_key == key)) if key else ()
+        return found[0] if found else None
+
+    def append(self, entry: LedgerEntry) -> LedgerEntry:
+        """Seal an entry behind the last one and write it, and the head that says how long the ledger is."""
+        last = self._read(self._entries().order_by(None).order_by(LEDGER.c.sequence.desc()).limit(1))
+        sealed = chained(entry, last[0] if last else None)
         self._session.execute(
             insert(LEDGER).values(
                 model_uid=self._model_uid,
-                sequence=entry.sequence,
-                entry=canonical_json(entry.as_dict()),
+                sequence=sealed.sequence,
+                action=str(sealed.action),
+                version=sealed.version,
+                request_key=sealed.key or None,
+                entry=canonical_json(sealed.as_dict()),
             )
         )
+        self._session.execute(delete(HEADS).where(HEADS.c.model_uid == self._model_uid))
+        self._session.execute(
+            insert(HEADS).values(
+                model_uid=self._model_uid, model=self._model, sequence=sealed.sequence, hash=sealed.hash
+            )
+        )
+        return sealed
+
+    def _entries(self) -> Select[tuple[str]]:
+        return select(LEDGER.c.entry).where(LEDGER.c.model_uid == self._model_uid).order_by(LEDGER.c.sequence)
+
+    def _read(self, query: Select[tuple[str]]) -> tuple[LedgerEntry, ...]:
+        return tuple(LedgerEntry.from_dict(json.loads(text)) for text in self._session.execute(query).scalars())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import (
     Column,
+    DateTime,
     Engine,
+    Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -13,40 +15,83 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lifecycle.domain.canonical import sha256_of
 
-_METADATA = MetaData()
+METADATA = MetaData()
 
 EVIDENCE = Table(
     "lifecycle_evidence",
-    _METADATA,
+    METADATA,
     Column("id", Integer, primary_key=True, comment="Order of arrival."),
     Column("model_uid", String(64), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("stage", String(250), nullable=False, comment="The policy's word."),
+    Column("stage", String(50), nullable=False, comment="The policy's word."),
     Column("evidence_id", String(16), nullable=False),
-    Column("record", Text, nullable=False, comment="Evidence.to_json()."),
+    Column("signed", Text, nullable=False, comment="Compact JWS; verified on the way in and at each use."),
     Column("received_from", String(256), nullable=False, comment="As the server authenticated them."),
     UniqueConstraint("model_uid", "version", "stage", "evidence_id", name="lifecycle_evidence_once"),
 )
 
 LEDGER = Table(
     "lifecycle_ledger",
-    _METADATA,
+    METADATA,
     Column("model_uid", String(64), nullable=False),
     Column("sequence", Integer, nullable=False, autoincrement=False),
+    Column("action", String(16), nullable=False, comment="As in entry, to find it by."),
+    Column("version", Integer, nullable=False, comment="As in entry, to find it by."),
+    Column("request_key", String(128), nullable=True, comment="As in entry, to find it by."),
     Column("entry", Text, nullable=False, comment="LedgerEntry.as_dict() as canonical JSON."),
     PrimaryKeyConstraint("model_uid", "sequence", name="lifecycle_ledger_pk"),
+    Index("lifecycle_ledger_action", "model_uid", "action"),
+    Index("lifecycle_ledger_version", "model_uid", "version"),
+    UniqueConstraint("model_uid", "request_key", name="lifecycle_ledger_request_once"),
+)
+
+HEADS = Table(
+    "lifecycle_heads",
+    METADATA,
+    Column("model_uid", String(64), primary_key=True),
+    Column("model", String(256), nullable=False, comment="Its name when the entry was written."),
+    Column("sequence", Integer, nullable=False, comment="Of the newest entry: an entry that is cut off is missed."),
+    Column("hash", String(64), nullable=False),
+)
+
+AUTHORS = Table(
+    "lifecycle_authors",
+    METADATA,
+    Column("model_uid", String(64), nullable=False),
+    Column("version", Integer, nullable=False, autoincrement=False),
+    Column("author", String(256), nullable=False, comment="Who registered it, as the server authenticated them."),
+    PrimaryKeyConstraint("model_uid", "version", name="lifecycle_authors_pk"),
+)
+
+QUEUE = Table(
+    "lifecycle_queue",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("model_uid", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("stage", String(50), nullable=False, comment="The policy's word."),
+    Column("actor", String(256), nullable=False, comment="Whose refused promotion queued it."),
+    Column("request", Text, nullable=False, comment="PromotionRequest.to_json()."),
+    Column("queued_at", DateTime, nullable=False, comment="UTC."),
+    Column("worker", String(128), nullable=True, comment="Who runs the gates, until leased_until (UTC)."),
+    Column("leased_until", DateTime, nullable=True),
+    Column("starts", Integer, nullable=False, default=0, comment="How often a worker has begun."),
+    Column("finished_at", DateTime, nullable=True, comment="UTC; when its evidence came in, or it was given up."),
+    Index("lifecycle_queue_version", "model_uid", "version", "stage"),
 )
 
 
 def create_tables(engine: Engine) -> None:
     """Create what is missing. Several server workers may do so at once."""
     with engine.begin() as connection:
-        for table in _METADATA.sorted_tables:
+        for table in METADATA.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def model_uid(workspace: str, name: str, creation_time_ms: int) -> str:

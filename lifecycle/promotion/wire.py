@@ -7,26 +7,30 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion import Kind, PromotionRequest
 from lifecycle.errors import UsageError
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
+from lifecycle.signing.jws import opened
+from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
 _Record = TypeVar("_Record", Evidence, PromotionRequest)
 
 _MAX_REQUEST_CHARS = 8_000
-_MAX_TEXT_CHARS = {"reason": 1_000, "requested_by": 256, "key": 128, "stage": 250}
+_MAX_TEXT_CHARS = {"reason": 1_000, "requested_by": 256, "key": 128, "stage": 50, "digest": 64}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def read_evidence(text: str, model: str, version: int, stage: str) -> Evidence:
-    """Evidence for exactly this version and stage.
+def read_evidence(text: str, model: str, version: int, stage: str, trust: TrustStore) -> Evidence:
+    """Evidence for exactly this version and stage, from the text that a trusted key signed.
 
     Raises:
-        UsageError: anything else.
+        NotTrusted: no key that may has signed it.
+        UsageError: it is signed, and says something else.
     """
     if len(text) > MAX_EVIDENCE_CHARS:
         raise UsageError(f"evidence of {len(text)} characters; {MAX_EVIDENCE_CHARS} are allowed")
-    evidence = _read(Evidence.from_json, text, "evidence")
+    payload, _ = opened(text, Permission.EVIDENCE, trust)
+    evidence = _read(Evidence.from_json, payload, "evidence")
     if (evidence.model, evidence.version, evidence.stage) != (model, version, stage):
         raise UsageError(f"this evidence does not speak of version {version} of {model} for {stage}")
     digests = (evidence.digest, evidence.policy_digest)
@@ -53,9 +57,25 @@ def read_request(text: str, model: str, version: int) -> PromotionRequest:
         value = getattr(request, name)
         if not isinstance(value, str) or len(value) > limit:
             raise UsageError(f"{name} of a promotion request is text of at most {limit} characters")
+    if request.digest and not _DIGEST.fullmatch(request.digest):
+        raise UsageError("digest of a promotion request is a sha256 digest in hex")
     if not isinstance(request.expected, int | None):
         raise UsageError("expected of a promotion request is a version, 0 for none, or null")
     return request
+
+
+def read_override(text: str, model: str, version: int, trust: TrustStore) -> tuple[PromotionRequest, TrustedKey]:
+    """A promotion without gates, and the key that vouches for it.
+
+    Raises:
+        NotTrusted: no key that may has signed it.
+        UsageError: it is signed, and says something else.
+    """
+    payload, key = opened(text, Permission.OVERRIDE, trust)
+    request = read_request(payload, model, version)
+    if request.kind is not Kind.OVERRIDE:
+        raise UsageError("what is signed is not an override")
+    return request, key
 
 
 def _read(parse: Callable[[str], _Record], text: str, what: str) -> _Record:

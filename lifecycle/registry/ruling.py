@@ -5,33 +5,21 @@ Pure: whoever calls it has locked the model, and writes what it says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.approval import check_may_approve
+from lifecycle.domain.decision import Decision, decide, last_move
 from lifecycle.domain.ledger import GENESIS, Action, LedgerEntry
 from lifecycle.domain.policy import StagePolicy
-from lifecycle.domain.promotion import Decision, Kind, PromotionRequest, decide
-from lifecycle.errors import Conflict
+from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.errors import Conflict, PromotionRefused
 
-UNAUTHENTICATED = "unauthenticated"
-"""The actor where nobody checks who is asking."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is on record about a model.
-
-    Attributes:
-        evidence: For the version and stage in question, newest last.
-        ledger: The model's whole ledger, oldest first.
-        holder: The version in the stage now.
-    """
-
-    evidence: Sequence[Evidence]
-    ledger: Sequence[LedgerEntry]
-    holder: int | None
+_MOVE = {
+    Kind.PROMOTE: Action.PROMOTED,
+    Kind.ROLLBACK: Action.ROLLED_BACK,
+    Kind.OVERRIDE: Action.OVERRIDDEN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,52 +27,110 @@ class Ruling:
     """The outcome of a request.
 
     Attributes:
-        entry: The ledger entry that says so, sealed.
+        entry: The ledger entry that says so, not yet sealed where it is new.
         is_new: Whether the entry is still to be appended; a repeated request has its entry already.
         places: Whether the version belongs in the stage now, and the stage's alias on the version.
+        unjudged: Whether it was refused for want of a gate run alone.
     """
 
     entry: LedgerEntry
     is_new: bool
     places: bool
+    unjudged: bool = False
 
 
-def rule(request: PromotionRequest, policy: StagePolicy, standing: Standing, actor: str, now: datetime) -> Ruling:
+def rule(
+    request: PromotionRequest,
+    policy: StagePolicy,
+    standing: Standing,
+    actor: str,
+    now: datetime,
+    earlier: LedgerEntry | None,
+) -> Ruling:
     """Decide about a request.
+
+    Args:
+        earlier: The entry that bears the request's key, if one does.
 
     Raises:
         Conflict: the stage no longer holds what the caller expected, or the key belongs to another request.
     """
-    earlier = _entry_with_key(request, policy, standing.ledger)
     if earlier is not None:
+        _check_same(request, policy, earlier)
         return Ruling(earlier, is_new=False, places=False)
     _check_expected(request, policy, standing.holder)
-    decision = decide(request, policy, standing.evidence, standing.ledger, now)
-    held = _newest_move(standing.ledger, policy.name, request.version)
-    if decision.allowed and standing.holder == request.version and held and held.digest == decision.digest:
-        return Ruling(held, is_new=False, places=True)
+    decision = decide(request, policy, standing, now)
+    last = last_move(standing.ledger, policy.name)
+    if decision.allowed and last and _is_so_already(request, standing, decision, last):
+        return Ruling(last, is_new=False, places=True)
     entry = _entry(request, policy, decision, standing, actor, now)
-    return Ruling(entry, is_new=True, places=decision.allowed)
+    return Ruling(entry, is_new=True, places=decision.allowed, unjudged=decision.unjudged)
+
+
+def approval(
+    model: str, version: int, policy: StagePolicy, standing: Standing, actor: str, reason: str, now: datetime
+) -> LedgerEntry:
+    """The entry for somebody's approval, which speaks of the files that the newest evidence speaks of.
+
+    Raises:
+        NotTrusted: nobody has authenticated who is asking.
+        PromotionRefused: it would not count, or there is nothing to approve yet.
+    """
+    check_may_approve(model, version, policy, actor, standing.author)
+    if not standing.evidence:
+        raise PromotionRefused(
+            f"there is nothing to approve yet: no gate has been run on version {version} of {model} for "
+            f"{policy.name}. Run: lifecycle gate run models:/{model}/{version} --stage {policy.name}"
+        )
+    newest = standing.evidence[-1]
+    return LedgerEntry(
+        sequence=0,
+        at=now,
+        action=Action.APPROVED,
+        model=model,
+        stage=policy.name,
+        version=version,
+        previous=standing.holder,
+        digest=newest.digest,
+        actor=actor,
+        reason=reason,
+        evidence_id=newest.evidence_id,
+    )
 
 
 def demotion(
-    model: str, version: int, policy: StagePolicy, ledger: Sequence[LedgerEntry], actor: str, now: datetime
+    model: str, version: int, policy: StagePolicy, standing: Standing, actor: str, now: datetime
 ) -> LedgerEntry:
-    """The sealed entry for a version that leaves a stage without another taking its place."""
-    held = _newest_move(ledger, policy.name, version)
-    return _chained(
-        LedgerEntry(
-            sequence=0,
-            at=now,
-            action=Action.DEMOTED,
-            model=model,
-            stage=policy.name,
-            version=version,
-            previous=version,
-            digest=held.digest if held else "",
-            actor=actor,
-        ),
-        ledger,
+    """The entry for a version that leaves a stage without another taking its place."""
+    held = last_move(standing.ledger, policy.name)
+    return LedgerEntry(
+        sequence=0,
+        at=now,
+        action=Action.DEMOTED,
+        model=model,
+        stage=policy.name,
+        version=version,
+        previous=version,
+        digest=held.digest if held and held.version == version else "",
+        actor=actor,
+    )
+
+
+def chained(entry: LedgerEntry, last: LedgerEntry | None) -> LedgerEntry:
+    """The entry, numbered and sealed behind the last one of the model's ledger."""
+    numbered = replace(entry, sequence=last.sequence + 1 if last else 1)
+    return numbered.sealed(last.hash if last else GENESIS)
+
+
+def _is_so_already(
+    request: PromotionRequest, standing: Standing, decision: Decision, last: LedgerEntry
+) -> bool:
+    """An override is not so already: evidence confirms it, and another one makes it last longer."""
+    return (
+        standing.holder == request.version
+        and (last.version, last.digest) == (request.version, decision.digest)
+        and last.action is not Action.OVERRIDDEN
+        and request.kind is not Kind.OVERRIDE
     )
 
 
@@ -96,43 +142,30 @@ def _entry(
     actor: str,
     now: datetime,
 ) -> LedgerEntry:
-    move = Action.ROLLED_BACK if request.kind is Kind.ROLLBACK else Action.PROMOTED
-    return _chained(
-        LedgerEntry(
-            sequence=0,
-            at=now,
-            action=move if decision.allowed else Action.REFUSED,
-            model=request.model,
-            stage=policy.name,
-            version=request.version,
-            previous=standing.holder,
-            digest=decision.digest,
-            actor=actor,
-            requested_by=request.requested_by,
-            reason=request.reason,
-            evidence_id=decision.evidence_id,
-            detail=decision.detail,
-            key=request.key,
-        ),
-        standing.ledger,
+    return LedgerEntry(
+        sequence=0,
+        at=now,
+        action=_MOVE[request.kind] if decision.allowed else Action.REFUSED,
+        model=request.model,
+        stage=policy.name,
+        version=request.version,
+        previous=standing.holder,
+        digest=decision.digest,
+        actor=actor,
+        requested_by=request.requested_by,
+        reason=request.reason,
+        evidence_id=decision.evidence_id,
+        detail=decision.detail,
+        key=request.key,
+        until=request.until if request.kind is Kind.OVERRIDE else None,
     )
 
 
-def _chained(entry: LedgerEntry, ledger: Sequence[LedgerEntry]) -> LedgerEntry:
-    last = ledger[-1] if ledger else None
-    numbered = replace(entry, sequence=last.sequence + 1 if last else 1)
-    return numbered.sealed(last.hash if last else GENESIS)
-
-
-def _entry_with_key(
-    request: PromotionRequest, policy: StagePolicy, ledger: Sequence[LedgerEntry]
-) -> LedgerEntry | None:
-    earlier = next((e for e in ledger if request.key and e.key == request.key), None)
-    if earlier and (earlier.stage, earlier.version) != (policy.name, request.version):
+def _check_same(request: PromotionRequest, policy: StagePolicy, earlier: LedgerEntry) -> None:
+    if (earlier.stage, earlier.version) != (policy.name, request.version):
         raise Conflict(
             f"the key {request.key!r} was used before, to move version {earlier.version} to {earlier.stage}"
         )
-    return earlier
 
 
 def _check_expected(request: PromotionRequest, policy: StagePolicy, holder: int | None) -> None:
@@ -144,8 +177,3 @@ def _check_expected(request: PromotionRequest, policy: StagePolicy, holder: int 
         f"{holds} {policy.stage} of {request.model} now, where {expected} was expected: "
         f"somebody else was first. Run: lifecycle history {request.model}"
     )
-
-
-def _newest_move(ledger: Sequence[LedgerEntry], stage: str, version: int) -> LedgerEntry | None:
-    moves = [e for e in ledger if e.moved and (e.stage, e.version) == (stage, version)]
-    return moves[-1] if moves else None

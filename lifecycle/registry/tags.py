@@ -8,19 +8,22 @@ for show; on a plain one they are all there is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.errors import IntegrityError
+from lifecycle.signing.jws import payload_of
 
 RESERVED_PREFIX = "lifecycle."
 PROMOTION = "lifecycle.promotion"
-"""Carries a PromotionRequest; never stored."""
+"""Carries a PromotionRequest, in an override's case signed; never stored."""
 HISTORY = "lifecycle.history"
 """The version's part of the ledger."""
 _EVIDENCE = "lifecycle.evidence."
+_APPROVE = "lifecycle.approve."
+_CLAIM = "lifecycle.claim."
 
 GUARD_SAYS = "is written by the lifecycle guard alone"
 """Part of the guard's answer to any other reserved tag; tells a client that there is a guard."""
@@ -28,7 +31,8 @@ GUARD_SAYS = "is written by the lifecycle guard alone"
 MAX_EVIDENCE_CHARS = 60_000
 """MLflow allows 100,000 in a tag, but MySQL's TEXT holds 65,535 bytes. The same goes for the history."""
 _MAX_HISTORY_CHARS = 60_000
-_MAX_REFUSALS = 20
+MAX_REFUSALS = 20
+"""Of a version that are shown."""
 
 
 def is_reserved(key: str) -> bool:
@@ -43,19 +47,55 @@ def evidence_key(stage: str) -> str:
 
 def stage_of_evidence_key(key: str) -> str | None:
     """The inverse of :func:`evidence_key`; None for any other tag."""
-    return key.removeprefix(_EVIDENCE) if key.startswith(_EVIDENCE) else None
+    return _rest(key, _EVIDENCE)
 
 
-def evidence_in(tags: Mapping[str, str]) -> list[Evidence]:
+def approve_key(stage: str) -> str:
+    """The tag that approves a version for a policy stage; its value is the reason. Never stored."""
+    return _APPROVE + stage
+
+
+def stage_of_approve_key(key: str) -> str | None:
+    """The inverse of :func:`approve_key`; None for any other tag."""
+    return _rest(key, _APPROVE)
+
+
+def claim_key(stage: str) -> str:
+    """The tag by which a worker claims a queued gate run; its value is the worker's name. Never stored."""
+    return _CLAIM + stage
+
+
+def stage_of_claim_key(key: str) -> str | None:
+    """The inverse of :func:`claim_key`; None for any other tag."""
+    return _rest(key, _CLAIM)
+
+
+def queue_key(stage: str) -> str:
+    """The tag that shows a queued gate run of a policy stage: :data:`QUEUED`, or the worker that runs it."""
+    return f"lifecycle.queue.{stage}"
+
+
+QUEUED = "QUEUED"
+
+
+def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of) -> list[Evidence]:
     """The newest evidence of each policy stage, from a version's tags.
+
+    Args:
+        read: The payload of a signed text; by default unverified, to look at.
 
     Raises:
         IntegrityError: somebody wrote something else there.
+        NotTrusted: what ``read`` raises.
     """
     try:
-        return [Evidence.from_json(text) for key, text in sorted(tags.items()) if key.startswith(_EVIDENCE)]
+        return [Evidence.from_json(read(text)) for key, text in sorted(tags.items()) if key.startswith(_EVIDENCE)]
     except ValueError as exc:
         raise IntegrityError(f"a tag {_EVIDENCE}… does not hold evidence: {exc}") from exc
+
+
+def _rest(key: str, prefix: str) -> str | None:
+    return key.removeprefix(prefix) if key.startswith(prefix) else None
 
 
 def summary_key(stage: str) -> str:
@@ -72,7 +112,7 @@ def summary(evidence: Evidence) -> str:
 def history_value(ledger: Iterable[LedgerEntry], version: int) -> str:
     """The history tag of a version: its newest refusals and moves in order, as many as fit."""
     own = [entry for entry in ledger if entry.version == version]
-    refusals = [entry for entry in own if entry.action is Action.REFUSED][-_MAX_REFUSALS:]
+    refusals = [entry for entry in own if entry.action is Action.REFUSED][-MAX_REFUSALS:]
     moves = [entry for entry in own if entry.action is not Action.REFUSED]
     room, shown = _MAX_HISTORY_CHARS, []
     for entry in reversed(refusals + moves):  # anybody can cause refusals, so moves come first
