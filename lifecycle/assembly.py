@@ -17,7 +17,6 @@ from lifecycle.config.load import Config, load_config
 from lifecycle.domain.deployment import Deployment
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot
-from lifecycle.domain.policy import PolicyBook
 from lifecycle.errors import LifecycleError, NotFound
 
 if TYPE_CHECKING:
@@ -27,9 +26,11 @@ if TYPE_CHECKING:
     from lifecycle.controller.reconcile import Reconciler
     from lifecycle.gates.progress import Progress
     from lifecycle.promotion.check import Checker
+    from lifecycle.promotion.guard import Guard
     from lifecycle.promotion.promoter import Promoter
     from lifecycle.registry.contract import ModelRegistry
     from lifecycle.registry.location import Location
+    from lifecycle.registry.seal import Seal
     from lifecycle.scoring.contract import Batch, Predictions
     from lifecycle.targets.contract import Target
 
@@ -47,9 +48,19 @@ def load_settings(explicit: Path | None = None) -> Config:
     return config
 
 
-def load_policies() -> PolicyBook:
-    """What the guard inside the registry goes by."""
-    return load_settings().policies
+def make_guard() -> Guard:
+    """The guard inside a registry, by the configuration of this process.
+
+    Raises:
+        ConfigError: the configuration, or the file of trusted keys, is wrong. There is no guard without a policy.
+    """
+    from lifecycle.promotion.guard import Guard
+    from lifecycle.signing.own import trust_store
+
+    settings = load_settings()
+    trust = trust_store(settings.home, os.environ)
+    trust.keys()
+    return Guard(settings.policies, trust, _now)
 
 
 @dataclass(frozen=True)
@@ -73,11 +84,11 @@ class Lifecycle:
         from lifecycle.registry.snapshot import SnapshotStore
 
         return MlflowRegistry(
-            tracking_uri=self.location.tracking_uri,
-            registry_uri=self.location.registry_uri,
+            location=self.location,
             snapshots=SnapshotStore(self.config.home / "snapshots"),
             policies=self.config.policies,
             clock=_now,
+            seal=self._seal(),
         )
 
     def checker(self, progress: Progress | None = None) -> Checker:
@@ -94,7 +105,7 @@ class Lifecycle:
         """Promotes and rolls back."""
         from lifecycle.promotion.promoter import Promoter
 
-        return Promoter(self.registry, self.config.policies, _prove_loadable, _user())
+        return Promoter(self.registry, self.config.policies, _prove_loadable, _user(), _now)
 
     @cached_property
     def deployer(self) -> Deployer:
@@ -170,6 +181,14 @@ class Lifecycle:
         from lifecycle.targets.discovery import known_targets
 
         return [target for target in map(self.target, known_targets()) if target.follows]
+
+    def _seal(self) -> Seal:
+        from lifecycle.registry.seal import Seal
+        from lifecycle.signing.own import own_key, trust_store
+
+        home = self.config.home
+        trust = trust_store(home, os.environ)
+        return Seal(lambda: own_key(home, os.environ, trust, _now()), trust)
 
     def _release(self, ref: ModelRef, stage: str, current: str | None) -> None:
         from lifecycle.promotion.release import release

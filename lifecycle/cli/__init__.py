@@ -14,7 +14,7 @@ import click
 from lifecycle.cli.demo import demo
 from lifecycle.cli.deployments import deployments
 from lifecycle.cli.gate import gate
-from lifecycle.cli.promotion import history, promote, rollback
+from lifecycle.cli.promotion import approve, history, promote, rollback
 from lifecycle.cli.stack import down, follow, status, up
 from lifecycle.errors import LifecycleError
 
@@ -50,7 +50,7 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
         logging.basicConfig(level=logging.DEBUG)
 
 
-for command in (gate, promote, rollback, history, deployments, status, up, down, follow, demo):
+for command in (gate, approve, promote, rollback, history, deployments, status, up, down, follow, demo):
     cli.add_command(command)
 
 

@@ -1,9 +1,10 @@
-"""``lifecycle promote|rollback|history``."""
+"""``lifecycle promote|approve|rollback|history``."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,21 +17,62 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model_uri")
 @click.option("--stage", required=True, help="Where to: a stage of the policy, such as production.")
-@click.option("--reason", default="", help="Why; it goes into the history.")
+@click.option("--reason", default="", help="Why; it goes into the history. An override needs one.")
+@click.option("--override", is_flag=True, help="Break the glass: without gates, with a key that may. Loud.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True, max=168),
+    default=24,
+    show_default=True,
+    help="How long an override holds; by then gates have to confirm it.",
+)
 @json_option
 @click.pass_obj
-def promote(config: Path | None, model_uri: str, stage: str, reason: str, as_json: bool) -> None:
+def promote(config: Path | None, model_uri: str, stage: str, reason: str, as_json: bool, **glass: Any) -> None:
     """Promote a version to a stage, on the evidence that its gates left.
 
-    Example: lifecycle promote models:/flights-delay/1 --stage production --reason "July looks good"
-    """
+    \b
+    Examples:
+      lifecycle promote models:/flights-delay/1 --stage production --reason "July looks good"
+      lifecycle promote models:/flights-delay/2 --stage production --override --hours 4 --reason "INC-4711"
+    """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
     from lifecycle.domain.model_ref import ModelRef
 
     ref = ModelRef.parse(model_uri)
+    if glass["override"] and not reason.strip():
+        raise click.UsageError("an override needs a --reason")
     with console(stderr=True).status("Promoting …"):
-        entry = assemble(config).promoter.promote(ref, stage, reason)
+        promoter = assemble(config).promoter
+        if glass["override"]:
+            entry = promoter.override(ref, stage, reason, timedelta(hours=glass["hours"]))
+        else:
+            entry = promoter.promote(ref, stage, reason)
     _print_moved(entry, as_json)
+
+
+@click.command()
+@click.argument("model_uri")
+@click.option("--stage", required=True, help="The stage that you approve it for, such as production.")
+@click.option("--reason", required=True, help="Why; it goes into the history.")
+@json_option
+@click.pass_obj
+def approve(config: Path | None, model_uri: str, stage: str, reason: str, as_json: bool) -> None:
+    """Approve a version for a stage, as the user that you sign in to MLflow as.
+
+    It counts for the files that its gates have judged, and not if you registered the version yourself.
+
+    Example: lifecycle approve models:/flights-delay/1 --stage production --reason "read the report"
+    """
+    from lifecycle.assembly import assemble
+    from lifecycle.domain.model_ref import ModelRef
+
+    registry = assemble(config).registry
+    entry = registry.approve(registry.get(ModelRef.parse(model_uri)), stage, reason)
+    if as_json:
+        print_json(entry.as_dict())
+    else:
+        click.echo(f"{entry.actor} approved version {entry.version} of {entry.model} for {entry.stage}.")
 
 
 @click.command()
@@ -82,3 +124,5 @@ def _print_moved(entry: LedgerEntry, as_json: bool) -> None:
         return
     instead = f" in place of version {entry.previous}" if entry.previous else ""
     click.echo(f"Version {entry.version} of {entry.model} is now in {entry.stage}{instead}.")
+    if entry.until is not None:
+        click.echo(f"WITHOUT ITS GATES, until {entry.until:%Y-%m-%d %H:%M} UTC. Before that, run: lifecycle gate run")

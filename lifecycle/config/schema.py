@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from lifecycle.domain.policy import PLACES, GateSpec, ModelPolicy, PolicyBook, StagePolicy
+from lifecycle.domain.policy import PLACES, GateSpec, ModelPolicy, OnMissing, PolicyBook, StagePolicy
 
 MlflowStage = Literal["Staging", "Production"]
 
@@ -78,6 +79,45 @@ class Stage(Strict):
     max_attempts: int | None = Field(
         default=None, ge=1, description="Gate runs that a version has; by default any number."
     )
+    approvals: int = Field(
+        default=0, ge=0, description="People who have to approve, the version's author not counted."
+    )
+    approvers: tuple[str, ...] = Field(
+        default=(), description="Who may approve, as they sign in; by default everybody who does."
+    )
+    on_missing: OnMissing = Field(
+        default=OnMissing.REFUSE,
+        description="What a promotion without evidence leads to: 'refuse', or 'enqueue' for a gate run besides.",
+    )
+    auto_promote: bool = Field(
+        default=False, description="Whether a gate run that was queued so completes the promotion when it PASSED."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Stage:
+        if self.approvers and not self.approvals:
+            raise ValueError("approvers are listed, and approvals says that nobody has to approve")
+        if self.approvers and self.approvals > len(set(self.approvers)):
+            raise ValueError(f"{self.approvals} approvals are demanded of {len(set(self.approvers))} approvers")
+        if self.auto_promote and self.on_missing is not OnMissing.ENQUEUE:
+            raise ValueError("auto_promote completes queued gate runs; it needs on_missing: enqueue")
+        return self
+
+    def as_policy(self, name: str, folder: Path) -> StagePolicy:
+        """The domain's own form; relative paths start from ``folder``."""
+        return StagePolicy(
+            name=name,
+            stage=self.stage,
+            gates=tuple(gate.as_spec(folder) for gate in self.gates),
+            alias=self.alias,
+            after=self.after,
+            max_age=timedelta(days=self.max_age_days),
+            max_attempts=self.max_attempts,
+            approvals=self.approvals,
+            approvers=frozenset(self.approvers),
+            on_missing=self.on_missing,
+            auto_promote=self.auto_promote,
+        )
 
 
 class Stages(Strict):
@@ -114,18 +154,7 @@ class Stages(Strict):
     def as_policy(self, folder: Path) -> ModelPolicy:
         """The domain's own form; relative paths start from ``folder``."""
         return ModelPolicy(
-            tuple(
-                StagePolicy(
-                    name=name,
-                    stage=stage.stage,
-                    gates=tuple(gate.as_spec(folder) for gate in stage.gates),
-                    alias=stage.alias,
-                    after=stage.after,
-                    max_age=timedelta(days=stage.max_age_days),
-                    max_attempts=stage.max_attempts,
-                )
-                for name, stage in self.stages.items()
-            ),
+            tuple(stage.as_policy(name, folder) for name, stage in self.stages.items()),
             reference=None if self.reference == "run" else _located(self.reference, folder),
         )
 
@@ -151,15 +180,49 @@ BUILT_IN = Stages.model_validate(
 """What holds for a model that no file speaks of."""
 
 
+class Model(Stages):
+    """A registered model: its stages, or the one stage that it stands for itself."""
+
+    stages: dict[StageName, Stage] = Field(default_factory=dict, description="By the name that --stage takes.")
+    environment: StageName | None = Field(
+        default=None,
+        description="Instead of stages: the stage that the model itself stands for. A version that is copied into "
+        "it is promoted to that stage.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Model:
+        if bool(self.stages) == bool(self.environment):
+            raise ValueError("a model has either stages or an environment: 'environment: production'")
+        return self
+
+
 class LifecycleFile(Strict):
     """A whole ``lifecycle.yaml``."""
 
-    models: dict[str, Stages] = Field(default_factory=dict, description="By registered model.")
+    models: dict[str, Model] = Field(default_factory=dict, description="By registered model.")
     defaults: Stages = Field(default=BUILT_IN, description="For models with no entry of their own.")
 
     def as_policies(self, folder: Path) -> PolicyBook:
         """The domain's own form; relative paths start from ``folder``."""
+        default = self.defaults.as_policy(folder)
+        inherited = tuple(replace(stage, inherited=True) for stage in default.stages)
         return PolicyBook(
-            self.defaults.as_policy(folder),
-            {name: stages.as_policy(folder) for name, stages in self.models.items()},
+            replace(default, stages=inherited),
+            {
+                name: replace(default, environment=default.stage(model.environment).name)
+                if model.environment
+                else model.as_policy(folder)
+                for name, model in self.models.items()
+            },
         )
+
+    @model_validator(mode="after")
+    def _environments_are_stages(self) -> LifecycleFile:
+        for name, model in self.models.items():
+            if model.environment and model.environment not in self.defaults.stages:
+                known = ", ".join(self.defaults.stages)
+                raise ValueError(
+                    f"{name}: environment {model.environment!r} is none of the stages in defaults: {known}"
+                )
+        return self

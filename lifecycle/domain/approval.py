@@ -11,7 +11,12 @@ from lifecycle.errors import NotTrusted, PromotionRefused
 
 
 def approvers_of(
-    version: int, digest: str, policy: StagePolicy, ledger: Sequence[LedgerEntry], author: str | None, now: datetime
+    version: int,
+    digest: str,
+    policy: StagePolicy,
+    ledger: Sequence[LedgerEntry],
+    author: str | None,
+    now: datetime,
 ) -> set[str]:
     """Who has approved these very files of the version for the stage, and may.
 
@@ -50,7 +55,9 @@ def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str,
             f"Start the server with --app-name basic-auth"
         )
     if actor == author:
-        raise PromotionRefused(f"{actor} may not approve {subject}: they registered it, and four eyes are demanded")
+        raise PromotionRefused(
+            f"{actor} may not approve {subject}: they registered it, and four eyes are demanded"
+        )
     if not _may(actor, policy):
         raise PromotionRefused(f"{actor} may not approve {subject}: the policy lists {_listed(policy)}")
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
+from lifecycle.domain.decision import out_of_attempts
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import out_of_attempts
 from lifecycle.errors import NotFound, PromotionRefused, unknown
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
@@ -67,9 +67,8 @@ class Checker:
 
         policy = self.policies.of(ref.name).stage(stage)
         version = self.registry.get(ref)
-        attempt = self._next_attempt(version, policy)
-        if not only:
-            _check_attempts_left(version, policy, attempt)
+        attempt = 0 if only else self._next_attempt(version, policy)
+        _check_attempts_left(version, policy, attempt)
         job = self._job(version, policy, current, reference, only)
         _check_readable(job)
         results = self.run(job, self.progress)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from lifecycle.domain.decision import attempt_of
+from lifecycle.domain.decision import Decision, attempt_of, decide
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
 from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
@@ -20,8 +20,8 @@ from lifecycle.promotion.evidence import ModelEvidence
 from lifecycle.promotion.ledger import ModelLedger
 from lifecycle.promotion.locked import LockedModel, align_aliases, holder_of
 from lifecycle.promotion.queue import GateQueue
-from lifecycle.promotion.wire import read_evidence, read_override, read_request
-from lifecycle.registry.ruling import Ruling, approval, demotion, rule
+from lifecycle.promotion.wire import check_reason, read_evidence, read_override, read_request
+from lifecycle.registry.ruling import Ruling, approval, demotion, entry_for, rule
 from lifecycle.registry.tags import (
     HISTORY,
     MAX_REFUSALS,
@@ -89,6 +89,17 @@ class Guard:
             return ruling.entry
         return self.append(model, self._queued(model, ruling, request, policy, actor))
 
+    def consider(
+        self, model: LockedModel, request: PromotionRequest, actor: str, digest: str | None
+    ) -> tuple[Decision, LedgerEntry]:
+        """The decision about a request and the entry that would say so; nothing moves and nothing is written."""
+        policy = self.policies.of(model.name).stage(request.stage)
+        model.stage_of(request.version)
+        standing = self._standing(model, policy, request.version, digest)
+        now = self.clock()
+        decision = decide(request, policy, standing, now)
+        return decision, entry_for(request, policy, decision, standing, actor, now)
+
     def left(self, model: LockedModel, version: int, stage: str, actor: str) -> None:
         """Record that a version has left MLflow's ``stage``, and take the stage's alias with it."""
         policies = self.policies.of(model.name)
@@ -108,7 +119,8 @@ class Guard:
         policy = self.policies.of(model.name).stage(stage)
         model.stage_of(version)
         standing = self._standing(model, policy, version, None)
-        return self.append(model, approval(model.name, version, policy, standing, actor, reason, self.clock()))
+        request = PromotionRequest(model.name, version, policy.name, reason=check_reason(reason))
+        return self.append(model, approval(request, policy, standing, actor, self.clock()))
 
     def take_evidence(
         self, model: LockedModel, version: int, stage: str, text: str, actor: str, digest: str
@@ -188,9 +200,7 @@ class Guard:
             request = replace(queued.request, kind=Kind.PROMOTE, expected=None, key="")
             self.promote(model, request, queued.actor, digest)
 
-    def _standing(
-        self, model: LockedModel, policy: StagePolicy, version: int, digest: str | None
-    ) -> Standing:
+    def _standing(self, model: LockedModel, policy: StagePolicy, version: int, digest: str | None) -> Standing:
         record = ModelEvidence(model.session, model.uid, self.trust).of(version, policy.name)
         return Standing(
             evidence=record.trusted,

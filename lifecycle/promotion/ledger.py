@@ -64,8 +64,8 @@ class ModelLedger:
         )
         return sealed
 
-    def _entries(self) -> Select[tuple[str]]:
+    def _entries(self) -> Select[str]:
         return select(LEDGER.c.entry).where(LEDGER.c.model_uid == self._model_uid).order_by(LEDGER.c.sequence)
 
-    def _read(self, query: Select[tuple[str]]) -> tuple[LedgerEntry, ...]:
+    def _read(self, query: Select[str]) -> tuple[LedgerEntry, ...]:
         return tuple(LedgerEntry.from_dict(json.loads(text)) for text in self._session.execute(query).scalars())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from lifecycle.domain.ledger import Action, LedgerEntry
@@ -31,14 +32,16 @@ class Promoter:
     """Moves versions between stages through the registry, which decides.
 
     Attributes:
-        prove_loadable: Called before a rollback moves the pointer.
+        prove_loadable: Called before a rollback or an override moves the pointer.
         requested_by: Who to say it was.
+        clock: UTC now.
     """
 
     registry: ModelRegistry
     policies: PolicyBook
     prove_loadable: ProveLoadable
     requested_by: str
+    clock: Callable[[], datetime]
 
     def promote(self, ref: ModelRef, stage: str, reason: str = "") -> LedgerEntry:
         """Promote a version on the evidence that its gates left.
@@ -70,6 +73,21 @@ class Promoter:
         self.prove_loadable(self.registry.snapshot(version, target.digest or None))
         return self.registry.promote(self._request(version, policy, Kind.ROLLBACK, reason))
 
+    def override(self, ref: ModelRef, stage: str, reason: str, lasts: timedelta) -> LedgerEntry:
+        """Promote a version without its gates, for a limited time, with a key that may.
+
+        Raises:
+            NotTrusted: the registry does not let this machine's key override.
+            PromotionRefused: no reason, or too long a time.
+        """
+        policy = self.policies.of(ref.name).stage(stage)
+        version = self.registry.get(ref)
+        snapshot = self.registry.snapshot(version)
+        self.prove_loadable(snapshot)
+        now = self.clock()
+        request = self._request(version, policy, Kind.OVERRIDE, reason)
+        return self.registry.promote(replace(request, digest=snapshot.digest, issued_at=now, until=now + lasts))
+
     def held(self, model: str, policy: StagePolicy) -> Held:
         """What the stage holds, by the registry *and* by the ledger.
 
@@ -83,6 +101,12 @@ class Promoter:
             raise NotPromoted(
                 f"{policy.stage} of {model} holds version {version.version}, which no promotion put there. "
                 f"Run: lifecycle promote {version.uri} --stage {policy.name}"
+            )
+        if not moves[-1].stands(self.clock()):
+            raise NotPromoted(
+                f"the override that put version {version.version} of {model} into {policy.stage} has ended. "
+                f"Run: lifecycle gate run {version.uri} --stage {policy.name}, then lifecycle promote "
+                f"{version.uri} --stage {policy.name}; or lifecycle rollback {model}"
             )
         return Held(version, moves[-1].digest)
 

@@ -54,7 +54,9 @@ HEADS = Table(
     METADATA,
     Column("model_uid", String(64), primary_key=True),
     Column("model", String(256), nullable=False, comment="Its name when the entry was written."),
-    Column("sequence", Integer, nullable=False, comment="Of the newest entry: an entry that is cut off is missed."),
+    Column(
+        "sequence", Integer, nullable=False, comment="Of the newest entry: an entry that is cut off is missed."
+    ),
     Column("hash", String(64), nullable=False),
 )
 

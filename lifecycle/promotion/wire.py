@@ -64,6 +64,14 @@ def read_request(text: str, model: str, version: int) -> PromotionRequest:
     return request
 
 
+def check_reason(text: str) -> str:
+    """The reason of an approval, which is all that its tag holds. Raises UsageError: it is too long."""
+    limit = _MAX_TEXT_CHARS["reason"]
+    if len(text) > limit:
+        raise UsageError(f"the reason of an approval is text of at most {limit} characters")
+    return text
+
+
 def read_override(text: str, model: str, version: int, trust: TrustStore) -> tuple[PromotionRequest, TrustedKey]:
     """A promotion without gates, and the key that vouches for it.
 

@@ -72,6 +72,16 @@ class ModelRegistry(Protocol):
         Raises:
             PromotionRefused: the policy says no; the refusal is in the ledger.
             Conflict: the stage no longer holds what the caller expected.
+            NotTrusted: an override that no key which may has signed.
+        """
+        ...
+
+    def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
+        """Approve a version for a stage, as whoever the registry has authenticated.
+
+        Raises:
+            NotTrusted: the registry has authenticated nobody.
+            PromotionRefused: they are its author, or not on the policy's list, or no gate has judged it yet.
         """
         ...
 

@@ -10,15 +10,15 @@ from datetime import datetime
 from pathlib import Path
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef, check_model_name
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import PolicyBook, StagePolicy
-from lifecycle.domain.promotion import PromotionRequest
-from lifecycle.errors import NotFound, PromotionRefused, unknown
+from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.errors import NotFound, NotTrusted, PromotionRefused, unknown
 from lifecycle.registry.lookup import version_meant
-from lifecycle.registry.ruling import UNAUTHENTICATED, Standing, rule
-from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.registry.ruling import approval, chained, rule
+from lifecycle.registry.snapshot import SnapshotStore, digest_of
 
 
 class MemoryRegistry:
@@ -36,6 +36,11 @@ class MemoryRegistry:
         self._tracked: dict[str, TrackedData] = {}
         self._evidence: dict[str, list[Evidence]] = {}
         self._ledger: dict[str, list[LedgerEntry]] = {}
+        self._authors: dict[tuple[str, int], str] = {}
+        self.actor = UNAUTHENTICATED
+        """Who is signed in: nobody, until somebody says so here."""
+        self.may_override = False
+        """Whether whoever asks has a key that may override."""
         self.documents: dict[str, Mapping[str, str]] = {}
         """Published reports, by evidence id."""
 
@@ -50,6 +55,8 @@ class MemoryRegistry:
             )
             versions.append(version)
             self._files[model, number] = folder
+            if self.actor != UNAUTHENTICATED:
+                self._authors[model, number] = self.actor
             if run_id and tracked:
                 self._tracked[run_id] = tracked
             return version
@@ -92,21 +99,45 @@ class MemoryRegistry:
         policy = self._policies.of(request.model).stage(request.stage)
         self.get(ModelRef(request.model, version=request.version))
         with self._lock:
-            ledger = self._ledger.setdefault(request.model, [])
-            standing = Standing(self._evidence_for(request, policy), ledger, self._holder(request.model, policy))
-            ruling = rule(request, policy, standing, UNAUTHENTICATED, self._clock())
+            if request.kind is Kind.OVERRIDE and not self.may_override:
+                raise NotTrusted("no key that may override has signed it")
+            standing = self._standing(request, policy)
+            earlier = next((e for e in standing.ledger if request.key and e.key == request.key), None)
+            ruling = rule(request, policy, standing, self.actor, self._clock(), earlier)
             if ruling.places:
                 self._place(request, policy)
-            if ruling.is_new:
-                ledger.append(ruling.entry)
-        if ruling.entry.action is Action.REFUSED:
-            raise PromotionRefused(ruling.entry.detail)
-        return ruling.entry
+            entry = self._append(ruling.entry) if ruling.is_new else ruling.entry
+        if entry.action is Action.REFUSED:
+            raise PromotionRefused(entry.detail)
+        return entry
+
+    def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
+        """See the contract."""
+        policy = self._policies.of(version.model).stage(stage)
+        request = PromotionRequest(version.model, version.version, policy.name, reason=reason)
+        with self._lock:
+            standing = self._standing(request, policy)
+            return self._append(approval(request, policy, standing, self.actor, self._clock()))
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
         """See the contract."""
         self.versions(model)
         return tuple(self._ledger.get(model, ()))
+
+    def _standing(self, request: PromotionRequest, policy: StagePolicy) -> Standing:
+        key = (request.model, request.version)
+        return Standing(
+            evidence=self._evidence_for(request, policy),
+            ledger=tuple(self._ledger.get(request.model, ())),
+            holder=self._holder(request.model, policy),
+            digest=digest_of(self._files[key]),
+            author=self._authors.get(key),
+        )
+
+    def _append(self, entry: LedgerEntry) -> LedgerEntry:
+        ledger = self._ledger.setdefault(entry.model, [])
+        ledger.append(chained(entry, ledger[-1] if ledger else None))
+        return ledger[-1]
 
     def _evidence_for(self, request: PromotionRequest, policy: StagePolicy) -> list[Evidence]:
         wanted = (request.version, policy.name)

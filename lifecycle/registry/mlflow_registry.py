@@ -14,26 +14,27 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef, check_model_name
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.domain.promotion import PromotionRequest
-from lifecycle.errors import NotFound, Unavailable, UsageError, unknown
+from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.errors import NotFound, NotTrusted, Unavailable, unknown
 from lifecycle.registry import tags
 from lifecycle.registry.description import described
 from lifecycle.registry.gate_run import log_gate_run
+from lifecycle.registry.location import Location
 from lifecycle.registry.lookup import version_meant
 from lifecycle.registry.mlflow_errors import translated
-from lifecycle.registry.plain_promotion import promote_plainly
+from lifecycle.registry.plain_promotion import PlainRegistry
 from lifecycle.registry.reachability import check_reachable
+from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import SnapshotStore, incoming_folder, settle
 
 _LOG = logging.getLogger(__name__)
@@ -49,17 +50,18 @@ class MlflowRegistry:
 
     def __init__(
         self,
-        tracking_uri: str | None,
-        registry_uri: str | None,
+        location: Location,
         snapshots: SnapshotStore,
         policies: PolicyBook,
         clock: Callable[[], datetime],
+        seal: Seal,
     ) -> None:
-        self._tracking_uri = tracking_uri or mlflow.get_tracking_uri()
-        self._registry_uri = registry_uri or tracking_uri or mlflow.get_registry_uri()
+        self._tracking_uri = location.tracking_uri
+        self._registry_uri = location.registry_uri
         self._snapshots = snapshots
         self._policies = policies
         self._clock = clock
+        self._seal = seal
         self._guarded: bool | None = None
 
     @property
@@ -99,9 +101,7 @@ class MlflowRegistry:
         with self._mlflow() as client:
             description = client.get_model_version(name, number).description or ""
             recorded = replace(evidence, run_id=log_gate_run(client, evidence, documents))
-            text = recorded.to_json()
-            if len(text) > tags.MAX_EVIDENCE_CHARS:
-                raise UsageError(f"evidence of {len(text)} characters; {tags.MAX_EVIDENCE_CHARS} are allowed")
+            text = self._seal.sign_evidence(recorded)
             client.set_model_version_tag(name, number, tags.evidence_key(evidence.stage), text)
             if not self._has_guard(name, evidence.version):
                 client.set_model_version_tag(
@@ -122,9 +122,22 @@ class MlflowRegistry:
         with self._mlflow() as client:
             if not self._has_guard(request.model, request.version):
                 return self._promote_plainly(client, request)
-            client.set_model_version_tag(request.model, str(request.version), tags.PROMOTION, request.to_json())
+            override = request.kind is Kind.OVERRIDE
+            text = self._seal.sign_override(request) if override else request.to_json()
+            client.set_model_version_tag(request.model, str(request.version), tags.PROMOTION, text)
             version = client.get_model_version(request.model, str(request.version))
         return _outcome(request, tags.history_of(version.tags))
+
+    def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
+        """See the contract."""
+        policy = self._policies.of(version.model).stage(stage)
+        with self._mlflow() as client:
+            if not self._has_guard(version.model, version.version):
+                raise NotTrusted("this registry has no guard, and nobody there who could tell who approves")
+            number = str(version.version)
+            client.set_model_version_tag(version.model, number, tags.approve_key(policy.name), reason)
+            entries = tags.history_of(client.get_model_version(version.model, number).tags)
+        return [e for e in entries if e.action is Action.APPROVED and e.stage == policy.name][-1]
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
         """See the contract. Each version shows its own newest entries, so a very long history has gaps."""
@@ -139,8 +152,17 @@ class MlflowRegistry:
             "Serve it with --registry-store-uri lifecycle+sqlite:///…",
             request.model,
         )
-        versions, ledger = self.versions(request.model), self.history(request.model)
-        return promote_plainly(client, request, self._policies.of(request.model), versions, ledger, self._clock())
+        versions = self.versions(request.model)
+        moving = [v for v in versions if v.version == request.version]
+        plain = PlainRegistry(
+            client,
+            self._policies.of(request.model),
+            self._seal,
+            versions,
+            self.history(request.model),
+            self.snapshot(moving[0]).digest if moving else "",
+        )
+        return plain.promote(request, self._clock())
 
     @contextmanager
     def _mlflow(self) -> Iterator[MlflowClient]:

@@ -8,47 +8,75 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from mlflow.tracking import MlflowClient
 
-from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.model_version import ModelVersion
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
-from lifecycle.domain.promotion import PromotionRequest
-from lifecycle.errors import PromotionRefused
-from lifecycle.registry.ruling import UNAUTHENTICATED, Standing, rule
-from lifecycle.registry.tags import HISTORY, evidence_in, history_value
+from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.errors import NotTrusted, PromotionRefused
+from lifecycle.registry.ruling import chained, rule
+from lifecycle.registry.seal import Seal
+from lifecycle.registry.tags import HISTORY, evidence_in, evidence_key, history_value
 
 
-def promote_plainly(
-    client: MlflowClient,
-    request: PromotionRequest,
-    policies: ModelPolicy,
-    versions: Sequence[ModelVersion],
-    ledger: Sequence[LedgerEntry],
-    now: datetime,
-) -> LedgerEntry:
-    """Promote through MLflow's ordinary calls.
+@dataclass(frozen=True)
+class PlainRegistry:
+    """What can be known about a model in a registry without the guard.
 
-    Raises:
-        PromotionRefused, Conflict: as the guard would.
+    Attributes:
+        versions: Every version of the model.
+        ledger: As the tags of the versions tell it.
+        digest: Of the files of the version that is to move, as they are now.
     """
-    policy = policies.stage(request.stage)
-    holders = [v.version for v in versions if v.stage == policy.stage]
-    tags = client.get_model_version(request.model, str(request.version)).tags
-    evidence = [e for e in evidence_in(tags) if e.stage == policy.name]
-    standing = Standing(evidence, ledger, max(holders, default=None))
-    ruling = rule(request, policy, standing, UNAUTHENTICATED, now)
-    if ruling.places:
-        _place(client, request, policy)
-        _align_aliases(client, request, policies, policy, versions)
-    if ruling.is_new:
-        value = history_value([*ledger, ruling.entry], request.version)
-        client.set_model_version_tag(request.model, str(request.version), HISTORY, value)
-    if ruling.entry.action is Action.REFUSED:
-        raise PromotionRefused(ruling.entry.detail)
-    return ruling.entry
+
+    client: MlflowClient
+    policies: ModelPolicy
+    seal: Seal
+    versions: Sequence[ModelVersion]
+    ledger: Sequence[LedgerEntry]
+    digest: str
+
+    def promote(self, request: PromotionRequest, now: datetime) -> LedgerEntry:
+        """Promote through MLflow's ordinary calls.
+
+        Raises:
+            PromotionRefused, Conflict: as the guard would.
+            NotTrusted: an override, for which it takes a guard.
+        """
+        if request.kind is Kind.OVERRIDE:
+            raise NotTrusted("an override needs a registry with the guard, which knows the keys that may sign it")
+        policy = self.policies.stage(request.stage)
+        earlier = next((e for e in self.ledger if request.key and e.key == request.key), None)
+        ruling = rule(request, policy, self._standing(request, policy), UNAUTHENTICATED, now, earlier)
+        if ruling.places:
+            _place(self.client, request, policy)
+            _align_aliases(self.client, request, self.policies, policy, self.versions)
+        entry = ruling.entry
+        if ruling.is_new:
+            entry = chained(entry, self.ledger[-1] if self.ledger else None)
+            value = history_value([*self.ledger, entry], request.version)
+            self.client.set_model_version_tag(request.model, str(request.version), HISTORY, value)
+        if entry.action is Action.REFUSED:
+            raise PromotionRefused(entry.detail)
+        return entry
+
+    def _standing(self, request: PromotionRequest, policy: StagePolicy) -> Standing:
+        holders = [v.version for v in self.versions if v.stage == policy.stage]
+        tags = self.client.get_model_version(request.model, str(request.version)).tags
+        own = {key: text for key, text in tags.items() if key == evidence_key(policy.name)}
+        evidence: Sequence[Evidence] = ()
+        try:
+            evidence = evidence_in(own, self.seal.open_evidence)
+        except NotTrusted:
+            distrusted = True
+        else:
+            distrusted = False
+        return Standing(evidence, self.ledger, max(holders, default=None), self.digest, distrusted=distrusted)
 
 
 def _place(client: MlflowClient, request: PromotionRequest, policy: StagePolicy) -> None:

@@ -63,37 +63,69 @@ def rule(
     last = last_move(standing.ledger, policy.name)
     if decision.allowed and last and _is_so_already(request, standing, decision, last):
         return Ruling(last, is_new=False, places=True)
-    entry = _entry(request, policy, decision, standing, actor, now)
+    entry = entry_for(request, policy, decision, standing, actor, now)
     return Ruling(entry, is_new=True, places=decision.allowed, unjudged=decision.unjudged)
 
 
+def entry_for(
+    request: PromotionRequest,
+    policy: StagePolicy,
+    decision: Decision,
+    standing: Standing,
+    actor: str,
+    now: datetime,
+) -> LedgerEntry:
+    """The entry that says how a request was decided."""
+    return LedgerEntry(
+        sequence=0,
+        at=now,
+        action=_MOVE[request.kind] if decision.allowed else Action.REFUSED,
+        model=request.model,
+        stage=policy.name,
+        version=request.version,
+        previous=standing.holder,
+        digest=decision.digest,
+        actor=actor,
+        requested_by=request.requested_by,
+        reason=request.reason,
+        evidence_id=decision.evidence_id,
+        detail=decision.detail,
+        key=request.key,
+        until=request.until if request.kind is Kind.OVERRIDE else None,
+    )
+
+
 def approval(
-    model: str, version: int, policy: StagePolicy, standing: Standing, actor: str, reason: str, now: datetime
+    request: PromotionRequest, policy: StagePolicy, standing: Standing, actor: str, now: datetime
 ) -> LedgerEntry:
     """The entry for somebody's approval, which speaks of the files that the newest evidence speaks of.
+
+    Args:
+        request: The promotion that they approve of, and their reason.
 
     Raises:
         NotTrusted: nobody has authenticated who is asking.
         PromotionRefused: it would not count, or there is nothing to approve yet.
     """
-    check_may_approve(model, version, policy, actor, standing.author)
+    check_may_approve(request.model, request.version, policy, actor, standing.author)
     if not standing.evidence:
         raise PromotionRefused(
-            f"there is nothing to approve yet: no gate has been run on version {version} of {model} for "
-            f"{policy.name}. Run: lifecycle gate run models:/{model}/{version} --stage {policy.name}"
+            f"There is nothing to approve yet: no gate has been run on version {request.version} of "
+            f"{request.model} for {policy.name}. Run: lifecycle gate run models:/{request.model}/"
+            f"{request.version} --stage {policy.name}"
         )
     newest = standing.evidence[-1]
     return LedgerEntry(
         sequence=0,
         at=now,
         action=Action.APPROVED,
-        model=model,
+        model=request.model,
         stage=policy.name,
-        version=version,
+        version=request.version,
         previous=standing.holder,
         digest=newest.digest,
         actor=actor,
-        reason=reason,
+        reason=request.reason,
         evidence_id=newest.evidence_id,
     )
 
@@ -122,42 +154,13 @@ def chained(entry: LedgerEntry, last: LedgerEntry | None) -> LedgerEntry:
     return numbered.sealed(last.hash if last else GENESIS)
 
 
-def _is_so_already(
-    request: PromotionRequest, standing: Standing, decision: Decision, last: LedgerEntry
-) -> bool:
+def _is_so_already(request: PromotionRequest, standing: Standing, decision: Decision, last: LedgerEntry) -> bool:
     """An override is not so already: evidence confirms it, and another one makes it last longer."""
     return (
         standing.holder == request.version
         and (last.version, last.digest) == (request.version, decision.digest)
         and last.action is not Action.OVERRIDDEN
         and request.kind is not Kind.OVERRIDE
-    )
-
-
-def _entry(
-    request: PromotionRequest,
-    policy: StagePolicy,
-    decision: Decision,
-    standing: Standing,
-    actor: str,
-    now: datetime,
-) -> LedgerEntry:
-    return LedgerEntry(
-        sequence=0,
-        at=now,
-        action=_MOVE[request.kind] if decision.allowed else Action.REFUSED,
-        model=request.model,
-        stage=policy.name,
-        version=request.version,
-        previous=standing.holder,
-        digest=decision.digest,
-        actor=actor,
-        requested_by=request.requested_by,
-        reason=request.reason,
-        evidence_id=decision.evidence_id,
-        detail=decision.detail,
-        key=request.key,
-        until=request.until if request.kind is Kind.OVERRIDE else None,
     )
 
 

@@ -149,6 +149,18 @@ def settle(folder: Path, final: Path) -> bool:
     return True
 
 
+def digest_of(folder: Path) -> str:
+    """The digest that a snapshot of these files has.
+
+    Raises:
+        IntegrityError: there is a link or a special file among them, or there are none.
+    """
+    manifest = _manifest_of(folder)
+    if not manifest:
+        raise IntegrityError("the model version has no files")
+    return sha256_of(manifest)
+
+
 def _manifest_of(folder: Path) -> Manifest:
     return sorted(
         (path.relative_to(folder).as_posix(), path.stat().st_size, _sha256_of_file(path))

@@ -1,54 +1,51 @@
-"""The key that this machine signs with: a PEM file that only its owner can read, or one from the environment."""
+"""Ed25519 keys: read from PEM and nothing looser, named by their thumbprint."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+import re
+from typing import Final, Self
 
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from lifecycle.errors import ConfigError, Unavailable
-
-KEY_VARIABLE = "LIFECYCLE_SIGNING_KEY"
-"""Environment variable with the PEM text of a private key, or the path of its file."""
+from lifecycle.errors import ConfigError
+from lifecycle.signing.curve import is_sound
 
 _CURVE: Final = "Ed25519"
-_PEM_START = "-----BEGIN"
+_MAX_PEM_CHARS = 1_000
+_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n[A-Za-z0-9+/=\n]+\n-----END \1-----")
+_PUBLIC, _PRIVATE, _ENCRYPTED = "PUBLIC KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY"
 
 
 class PublicKey:
     """One half of an Ed25519 pair; the half that anybody may see."""
 
     def __init__(self, key: OKPKey) -> None:
-        if not isinstance(key, OKPKey) or key.curve_name != _CURVE:
-            raise ConfigError("not an Ed25519 key; lifecycle keys init makes one")
+        if key.curve_name != _CURVE:
+            raise ConfigError("not an Ed25519 key")
         self.jwk = key
 
     @classmethod
-    def from_pem(cls, text: str, where: str) -> PublicKey:
-        """Read a PEM text; the public half of a private one.
+    def from_pem(cls, text: str, where: str) -> Self:
+        """Read a PEM text (``BEGIN PUBLIC KEY``) that holds one key and nothing else.
 
         Args:
             where: For the error.
 
         Raises:
-            ConfigError: it is no Ed25519 key.
+            ConfigError: it is anything else, also a private key or one that anybody could forge signatures of.
         """
-        try:
-            return cls(OKPKey.import_key(text))
-        except (JoseError, ValueError, TypeError) as exc:  # whose texts may quote the key
-            raise ConfigError(f"{where}: not an Ed25519 key in PEM; lifecycle keys init makes one") from exc
+        return cls(_imported(text, where, _PUBLIC))
 
     @classmethod
-    def from_coordinate(cls, x: str) -> PublicKey:
+    def from_coordinate(cls, x: str) -> Self:
         """Read what :attr:`coordinate` says. Raises ConfigError."""
         try:
-            return cls(OKPKey.import_key({"kty": "OKP", "crv": _CURVE, "x": x}))
+            key = OKPKey.import_key({"kty": "OKP", "crv": _CURVE, "x": x})
         except (JoseError, ValueError, TypeError) as exc:
             raise ConfigError("not the public half of an Ed25519 key") from exc
+        _check_sound(key, "the public half of a key")
+        return cls(key)
 
     @property
     def kid(self) -> str:
@@ -69,66 +66,58 @@ class PublicKey:
 class SigningKey(PublicKey):
     """A whole pair."""
 
-    def __init__(self, key: OKPKey) -> None:
-        super().__init__(key)
-        if not key.is_private:
-            raise ConfigError("this is the public half of a key, which cannot sign")
+    @classmethod
+    def made(cls) -> Self:
+        """A new pair."""
+        return cls(OKPKey.generate_key(_CURVE))
+
+    @classmethod
+    def from_pem(cls, text: str, where: str) -> Self:
+        """Read a PEM text (``BEGIN PRIVATE KEY``) that holds one key and nothing else.
+
+        Args:
+            where: For the error, which says nothing of the text.
+
+        Raises:
+            ConfigError: it is anything else, also a public key or an encrypted one.
+        """
+        return cls(_imported(text, where, _PRIVATE))
+
+    @property
+    def private_pem(self) -> bytes:
+        """The secret, as OpenSSL writes it."""
+        return self.jwk.as_pem(private=True)
 
 
-def signing_key(home: Path, environ: Mapping[str, str]) -> SigningKey:
-    """The key of this machine: the environment's, else the one in ``home``, which is made when it is missing.
-
-    Raises:
-        ConfigError: what is there is no Ed25519 private key, or others may read the file.
-        Unavailable: it cannot be written.
-    """
-    named = environ.get(KEY_VARIABLE, "")
-    if named.lstrip().startswith(_PEM_START):
-        return _parsed(named, KEY_VARIABLE)
-    if named:
-        return _read(Path(named))
-    file = key_file(home)
-    if not file.exists():
-        _make(file)
-    return _read(file)
-
-
-def key_file(home: Path) -> Path:
-    """Where the private key of a home lies."""
-    return home / "keys" / "signing.pem"
-
-
-def _make(file: Path) -> None:
-    """Write a new pair; of several processes that do so at once, all use the first one's."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
+def _imported(text: str, where: str, wanted: str) -> OKPKey:
+    """The one key of a PEM text. No error names its cause, whose text may quote the key."""
+    pem = text.replace("\r\n", "\n").strip()
+    found = _PEM.fullmatch(pem) if len(pem) <= _MAX_PEM_CHARS else None
+    label = found[1] if found else ""
+    if label != wanted:
+        raise ConfigError(f"{where}: {_instead(label, wanted)}")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(OKPKey.generate_key(_CURVE).as_pem(private=True))
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            os.link(aside, file)
-        except FileExistsError:
-            pass
-        finally:
-            aside.unlink()
-    except OSError as exc:
-        raise Unavailable(f"{file}: no key could be written: {exc.strerror}") from exc
+        key = OKPKey.import_key(pem)
+        curve = key.curve_name
+    except Exception:  # cryptography's refusals have no common root
+        curve = None
+    if curve != _CURVE:
+        raise ConfigError(f"{where}: {_instead('', wanted)}")
+    _check_sound(key, where)
+    return key
 
 
-def _read(file: Path) -> SigningKey:
-    try:
-        if file.stat().st_mode & 0o077:
-            raise ConfigError(f"{file}: others may read this private key; run: chmod 600 {file}")
-        return _parsed(file.read_text(encoding="ascii"), str(file))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file}: no readable private key ({type(exc).__name__})") from exc
+def _instead(label: str, wanted: str) -> str:
+    if label == _PRIVATE:
+        return "a private key, which never leaves its machine; hand over its public half (lifecycle keys init)"
+    if label == _PUBLIC:
+        return "the public half of a key, which cannot sign"
+    if label == _ENCRYPTED:
+        return "an encrypted private key; nobody is there to ask for the passphrase, so it has to go without"
+    return f"not one Ed25519 {wanted.lower()} in PEM and nothing else; lifecycle keys init makes one"
 
 
-def _parsed(text: str, where: str) -> SigningKey:
-    try:
-        return SigningKey(OKPKey.import_key(text))
-    except (JoseError, ValueError, TypeError) as exc:  # whose texts may quote the key
-        raise ConfigError(f"{where}: not an Ed25519 private key in PEM; lifecycle keys init makes one") from exc
+def _check_sound(key: OKPKey, where: str) -> None:
+    x = key.public_key.public_bytes_raw()
+    if not is_sound(x):
+        raise ConfigError(f"{where}: not a key that anybody can hold, so anybody can forge what it signs")

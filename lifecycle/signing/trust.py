@@ -1,54 +1,27 @@
-"""Which keys are trusted, and with what: one JSON file beside the server, read again whenever it changes."""
+"""Which keys are trusted, and with what: one JSON file beside the server; a change counts at the next look."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
+from itertools import count
 from pathlib import Path
-from typing import Any
 
-from lifecycle.domain.canonical import from_timestamp, to_timestamp
-from lifecycle.durable import write_durably
-from lifecycle.errors import ConfigError, NotFound, unknown
+from lifecycle.errors import ConfigError, Conflict, NotFound, UsageError, unknown
+from lifecycle.signing.files import TooOpenError, locked, read_closed, write_closed
 from lifecycle.signing.keys import PublicKey
+from lifecycle.signing.trusted_key import Permission, TrustedKey, check_key_name
+from lifecycle.signing.unambiguous import unambiguous_json
+
+__all__ = ["TRUST_VARIABLE", "Permission", "TrustStore", "TrustedKey"]
 
 TRUST_VARIABLE = "LIFECYCLE_TRUSTED_KEYS"
 """Environment variable with the path of the file, where it isn't in the home."""
 
-
-class Permission(StrEnum):
-    """What a key may sign."""
-
-    EVIDENCE = "evidence"
-    """The verdicts of gate runs."""
-    OVERRIDE = "override"
-    """A promotion without gates, for a limited time."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedKey:
-    """A key that the guard knows.
-
-    Attributes:
-        kid, coordinate: See :class:`lifecycle.signing.keys.PublicKey`.
-        name: What people call it, such as ``ci``.
-        may: What it may sign.
-        trusted_at, revoked_at: UTC. What a revoked key has signed counts no more, whenever it was signed.
-    """
-
-    kid: str
-    coordinate: str
-    name: str
-    may: frozenset[Permission]
-    trusted_at: datetime
-    revoked_at: datetime | None = None
-
-    def permits(self, permission: Permission) -> bool:
-        """Whether it may sign such a thing."""
-        return self.revoked_at is None and permission in self.may
+_WRITABLE_BY_OTHERS = 0o022
+_MIN_THUMBPRINT_CHARS = 8
 
 
 class TrustStore:
@@ -56,83 +29,126 @@ class TrustStore:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._stamp: tuple[int, int, int] | None = None
-        self._keys: tuple[TrustedKey, ...] = ()
+        self._parsed: tuple[bytes, tuple[TrustedKey, ...]] | None = None
 
     def keys(self) -> Sequence[TrustedKey]:
         """Every key, the oldest first, revoked ones too.
 
         Raises:
-            ConfigError: the file does not parse.
+            ConfigError: the file does not parse, cannot be read, or others may write to it.
         """
-        stamp = self._stamp_now()
-        if stamp != self._stamp:
-            self._keys = self._read() if stamp else ()
-            self._stamp = stamp
-        return self._keys
+        try:
+            content = read_closed(self.file, _WRITABLE_BY_OTHERS)
+            parsed = self._parsed
+            if parsed is None or parsed[0] != content:
+                parsed = self._parsed = (content, _parse(content))
+            return parsed[1]
+        except FileNotFoundError:
+            return ()
+        except TooOpenError:
+            raise ConfigError(
+                f"{self.file}: others may write to this file of trusted keys, and so trust a key of theirs. "
+                f"Look through it (lifecycle keys list), after: chmod go-w {self.file}"
+            ) from None
+        except (OSError, ValueError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else exc
+            raise ConfigError(f"{self.file}: not a file of trusted keys: {why}") from exc
 
     def find(self, kid: str) -> TrustedKey | None:
         """The key with that thumbprint."""
         return next((key for key in self.keys() if key.kid == kid), None)
 
     def trust(self, key: PublicKey, name: str, may: Iterable[Permission], now: datetime) -> TrustedKey:
-        """Trust a key with these things and no others, from now on; also one that was revoked."""
+        """Trust a key with these things and no others, from now on; also one that was revoked.
+
+        Raises:
+            UsageError: that is no name for a key, or it would be trusted with nothing.
+            Conflict: another key that counts has the name.
+            ConfigError, Unavailable: the file cannot be read or written.
+        """
+        check_key_name(name)
         trusted = TrustedKey(key.kid, key.coordinate, name, frozenset(may), now)
-        self._write([*(other for other in self.keys() if other.kid != key.kid), trusted])
+        if not trusted.may:
+            raise UsageError("trusted with nothing, a key is of no use: say what it may sign")
+        with locked(self.file):
+            others = [other for other in self.keys() if other.kid != key.kid]
+            if name in _names_in_use(others):
+                raise Conflict(f"another key is called {name!r}: choose a name, or revoke that one first")
+            self._write([*others, trusted])
         return trusted
 
+    def introduce(self, key: PublicKey, name: str, may: Iterable[Permission], now: datetime) -> TrustedKey:
+        """Trust a key that this file has never known; one that it knows, revoked or not, stays as it is.
+
+        Where another key has the name, a number is put behind it.
+        """
+        known = self.find(key.kid)
+        if known is not None:
+            return known
+        with locked(self.file):
+            known = self.find(key.kid)
+            if known is None:
+                free = _free_name(name, self.keys())
+                known = TrustedKey(key.kid, key.coordinate, free, frozenset(may), now)
+                self._write([*self.keys(), known])
+        return known
+
     def revoke(self, who: str, now: datetime) -> TrustedKey:
-        """Trust a key no more; ``who`` is its name or the beginning of its thumbprint.
+        """Trust a key no more; once revoked, it stays so from the first time on.
+
+        Args:
+            who: Its name, or its thumbprint, of which the first eight characters will do.
 
         Raises:
             NotFound: no key, or more than one, is called so.
+            ConfigError, Unavailable: the file cannot be read or written.
         """
-        meant = [key for key in self.keys() if key.name == who or key.kid.startswith(who)]
-        if len(meant) != 1:
-            raise NotFound(unknown("key", who, [f"{key.name} ({key.kid[:8]})" for key in self.keys()]))
-        revoked = replace(meant[0], revoked_at=now)
-        self._write([revoked if key.kid == revoked.kid else key for key in self.keys()])
+        with locked(self.file):
+            keys = self.keys()
+            meant = _meant(who, keys)
+            revoked = replace(meant, revoked_at=meant.revoked_at or now)
+            if revoked != meant:
+                self._write([revoked if key.kid == revoked.kid else key for key in keys])
         return revoked
 
-    def _stamp_now(self) -> tuple[int, int, int] | None:
-        try:
-            status = self.file.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
-
-    def _read(self) -> tuple[TrustedKey, ...]:
-        try:
-            return tuple(_parsed(fields) for fields in json.loads(self.file.read_text(encoding="utf-8"))["keys"])
-        except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise ConfigError(f"{self.file}: not a file of trusted keys ({type(exc).__name__})") from exc
-
     def _write(self, keys: Sequence[TrustedKey]) -> None:
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_durably(self.file, json.dumps({"keys": [_written(key) for key in keys]}, indent=2).encode())
+        content = json.dumps({"keys": [key.as_fields() for key in keys]}, indent=2) + "\n"
+        write_closed(self.file, content.encode(), 0o644)
 
 
-def _written(key: TrustedKey) -> dict[str, Any]:
-    return {
-        "kid": key.kid,
-        "x": key.coordinate,
-        "name": key.name,
-        "may": sorted(key.may),
-        "trusted_at": to_timestamp(key.trusted_at),
-        "revoked_at": to_timestamp(key.revoked_at) if key.revoked_at else None,
-    }
+def _parse(content: bytes) -> tuple[TrustedKey, ...]:
+    fields = unambiguous_json(content)
+    if not isinstance(fields, dict) or set(fields) != {"keys"} or not isinstance(fields["keys"], list):
+        raise ValueError('it holds {"keys": [...]} and nothing else')
+    keys = tuple(_numbered(number, entry) for number, entry in enumerate(fields["keys"], start=1))
+    names = [key.name for key in keys if key.revoked_at is None]
+    if len({key.kid for key in keys}) < len(keys) or len(set(names)) < len(names):
+        raise ValueError("two of its keys are the same or have the same name")
+    return keys
 
 
-def _parsed(fields: dict[str, Any]) -> TrustedKey:
-    key = PublicKey.from_coordinate(fields["x"])
-    if key.kid != fields["kid"]:
-        raise ValueError("a thumbprint is another key's")
-    revoked_at = fields["revoked_at"]
-    return TrustedKey(
-        kid=key.kid,
-        coordinate=key.coordinate,
-        name=str(fields["name"]),
-        may=frozenset(Permission(word) for word in fields["may"]),
-        trusted_at=from_timestamp(fields["trusted_at"]),
-        revoked_at=from_timestamp(revoked_at) if revoked_at else None,
-    )
+def _numbered(number: int, entry: object) -> TrustedKey:
+    try:
+        return TrustedKey.from_fields(entry)
+    except ValueError as exc:
+        raise ValueError(f"key {number}: {exc}") from exc
+
+
+def _meant(who: str, keys: Sequence[TrustedKey]) -> TrustedKey:
+    """A key that counts goes before a revoked one that had the same name."""
+    counting = [key for key in keys if key.name == who and key.revoked_at is None]
+    printed = [key for key in keys if len(who) >= _MIN_THUMBPRINT_CHARS and key.kid.startswith(who)]
+    gone = [key for key in keys if key.name == who][-1:]
+    meant = counting or printed or gone
+    if len(meant) != 1:
+        raise NotFound(unknown("key", who[:80], [f"{key.name} ({key.kid[:8]})" for key in keys]))
+    return meant[0]
+
+
+def _free_name(name: str, keys: Sequence[TrustedKey]) -> str:
+    candidates = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(candidate for candidate in candidates if candidate not in _names_in_use(keys))
+
+
+def _names_in_use(keys: Sequence[TrustedKey]) -> set[str]:
+    return {key.name for key in keys if key.revoked_at is None}

@@ -63,7 +63,7 @@ def start_server(home: Path, config: Path | None, port: int | None = None) -> Se
     home.mkdir(parents=True, exist_ok=True)
     port = _demand_free(port) if port else free_port()
     log = home / "server.log"
-    process = spawn_detached(_command(home, port), log, _environment(config))
+    process = spawn_detached(_command(home, port), log, _environment(home, config))
     server = Server(f"http://127.0.0.1:{port}", process, log)
     _remember(home, server)
     try:
@@ -96,7 +96,7 @@ def _command(home: Path, port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "lifecycle.processes.keeper", "--", *server]
 
 
-def _environment(config: Path | None) -> dict[str, str]:
+def _environment(home: Path, config: Path | None) -> dict[str, str]:
     quiet = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
@@ -105,7 +105,8 @@ def _environment(config: Path | None) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     wanted = {key: os.environ.get(key, value) for key, value in quiet.items()}
-    return wanted | ({"LIFECYCLE_CONFIG": str(config)} if config else {})
+    ours = {"LIFECYCLE_HOME": str(home)} | ({"LIFECYCLE_CONFIG": str(config)} if config else {})
+    return wanted | ours
 
 
 def _answers(server: Server) -> bool:

@@ -18,7 +18,7 @@ _PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})  # mlflow.promp
 
 
 class LockedModel:
-    """Implements :class:`lifecycle.promotion.guard.LockedModel`."""
+    """Implements :class:`lifecycle.promotion.locked.LockedModel`."""
 
     def __init__(self, store: Any, plain: Any, session: Session, name: str) -> None:
         self._store = store
@@ -67,6 +67,10 @@ class LockedModel:
     def show(self, version: int, key: str, value: str) -> None:
         """Set a tag of a version, for people."""
         self.plain.set_model_version_tag(self.name, version, ModelVersionTag(key, value))
+
+    def hide(self, version: int, key: str) -> None:
+        """Remove a tag of a version, if it is there."""
+        self.plain.delete_model_version_tag(self.name, version, key)
 
     def read(self, version: int) -> ModelVersion:
         """The version as MLflow answers with it, with everything that this transaction wrote."""

@@ -10,50 +10,37 @@ MLflow's client retries 5xx for minutes, so a refusal is always a 4xx.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import flask
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 from mlflow.entities.model_registry.model_version_stages import get_canonical_stage
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import (
-    INVALID_PARAMETER_VALUE,
-    PERMISSION_DENIED,
-    RESOURCE_CONFLICT,
-    RESOURCE_DOES_NOT_EXIST,
-)
-from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_version
-from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
-from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.policy import PolicyBook
-from lifecycle.domain.promotion import PromotionRequest
-from lifecycle.errors import Conflict, LifecycleError, NotFound, PromotionRefused, UsageError
-from lifecycle.promotion.guard import Guard
+from lifecycle.domain.decision import Decision
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.policy import ModelPolicy, StagePolicy
+from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.errors import LifecycleError, PromotionRefused
+from lifecycle.promotion.authors import record_author
+from lifecycle.promotion.environment import admit, arrive
+from lifecycle.promotion.guard import Guard, check_claimed, refused
+from lifecycle.promotion.protection import check_alias_free, check_model_free, check_rename, check_version_free
 from lifecycle.promotion.tables import create_tables
-from lifecycle.registry.ruling import UNAUTHENTICATED
-from lifecycle.registry.tags import GUARD_SAYS, PROMOTION, is_reserved, stage_of_evidence_key
-from mlflow_lifecycle.locked_model import LockedModel
+from lifecycle.registry import tags as names
+from lifecycle.registry.artifact_digest import ArtifactDigests
+from mlflow_lifecycle.actor import actor
+from mlflow_lifecycle.errors import as_refusal
+from mlflow_lifecycle.guarded_session import JoiningStore
+from mlflow_lifecycle.source import copied_version
 
 _SCHEME = "lifecycle+"
 _READ_REPLICA = "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE"  # mlflow.server.constants
-_AUTH_APP = "mlflow.server.auth"
-_CODES = {
-    PromotionRefused: PERMISSION_DENIED,
-    Conflict: RESOURCE_CONFLICT,
-    NotFound: RESOURCE_DOES_NOT_EXIST,
-    UsageError: INVALID_PARAMETER_VALUE,
-}
 
 
 def GuardedRegistryStore(store_uri: str) -> SqlAlchemyStore:  # noqa: N802 - the entry point's name
@@ -61,31 +48,31 @@ def GuardedRegistryStore(store_uri: str) -> SqlAlchemyStore:  # noqa: N802 - the
 
     The policies are those of this process's configuration, read once, now.
     """
-    from lifecycle.assembly import load_policies
+    from lifecycle.assembly import make_guard
 
-    return guarded_store(store_uri, load_policies())
+    return guarded_store(store_uri, make_guard(), ArtifactDigests().of)
 
 
-def guarded_store(
-    store_uri: str, policies: PolicyBook, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> SqlAlchemyStore:
-    """A guarded store over the database that ``store_uri`` names, with or without ``lifecycle+``."""
+def guarded_store(store_uri: str, guard: Guard, digest_of: Callable[[str], str]) -> SqlAlchemyStore:
+    """A guarded store over the database that ``store_uri`` names, with or without ``lifecycle+``.
+
+    Args:
+        digest_of: The digest of the files below a URI.
+    """
     kind = GuardedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else GuardedStore
-    return kind(store_uri.removeprefix(_SCHEME), os.environ.get(_READ_REPLICA), Guard(policies, clock))
+    return kind(store_uri.removeprefix(_SCHEME), os.environ.get(_READ_REPLICA), guard, digest_of)
 
 
-class GuardedStore(SqlAlchemyStore):  # type: ignore[misc]
+class GuardedStore(JoiningStore):
     """MLflow's store with the guard in front."""
 
-    ManagedSessionMaker: Callable[..., AbstractContextManager[Session]]
-
-    def __init__(self, db_uri: str, read_db_uri: str | None, guard: Guard) -> None:
-        super().__init__(db_uri, read_db_uri=read_db_uri)
+    def __init__(
+        self, db_uri: str, read_db_uri: str | None, guard: Guard, digest_of: Callable[[str], str]
+    ) -> None:
+        super().__init__(db_uri, read_db_uri)
         create_tables(self.engine)
         self._guard = guard
-        self._own = threading.local()
-        self._new_session = self.ManagedSessionMaker
-        self.ManagedSessionMaker = self._session
+        self._digest_of = digest_of
 
     # Stages and aliases
 
@@ -93,40 +80,32 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc]
         self, name: str, version: str | int, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
         """Into a guarded stage: a promotion, whatever letter case. Out of one: recorded."""
-        stage, number, entry = get_canonical_stage(stage), _number(version), None
+        stage, number = get_canonical_stage(stage), _number(version)
+        policy = self._policy(name).guarding_stage(stage)
+        if policy:
+            return self._promote(name, number, policy, PromotionRequest(name, number, policy.name))
         with self._locked(name) as model:
-            policy = self._guard.policies.of(model.name).guarding_stage(stage)
-            if policy:
-                request = PromotionRequest(model.name, number, policy.name)
-                entry = self._guard.promote(model, request, _actor())
-            else:
-                before = model.stage_of(number)
-                model.plain.transition_model_version_stage(name, number, stage, archive_existing_versions)
-                self._guard.left(model, number, before, _actor())
-            answer = model.read(number)
-        _raise_refusal(entry)
-        return answer
+            before = model.stage_of(number)
+            model.plain.transition_model_version_stage(name, number, stage, archive_existing_versions)
+            self._guard.left(model, number, before, actor())
+            return model.read(number)
 
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
         """A guarded alias: a promotion to its stage."""
-        number, entry = _number(version), None
-        with self._locked(name) as model:
-            policy = self._guard.policies.of(model.name).guarding_alias(alias)
-            if policy is None or model.is_prompt(number):
-                model.plain.set_registered_model_alias(name, alias, number)
-            elif policy.alias != alias:
-                raise PromotionRefused(
-                    f"alias {alias} looks like {policy.alias}, which is guarded; use that spelling"
-                )
-            else:
-                request = PromotionRequest(model.name, number, policy.name)
-                entry = self._guard.promote(model, request, _actor())
-        _raise_refusal(entry)
+        number, policy = _number(version), self._policy(name).guarding_alias(alias)
+        if policy is None or self._is_prompt(name, number):
+            super().set_registered_model_alias(name, alias, number)
+        elif policy.alias != alias:
+            raise as_refusal(
+                PromotionRefused(f"alias {alias} looks like {policy.alias}, which is guarded; use that spelling")
+            )
+        else:
+            self._promote(name, number, policy, PromotionRequest(name, number, policy.name))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Refused while a version holds the stage that the alias belongs to."""
         with self._locked(name) as model:
-            self._guard.check_alias_free(model, alias)
+            check_alias_free(model, self._guard.policies.of(model.name), alias)
             model.plain.delete_registered_model_alias(name, alias)
 
     # Taking away what a stage holds
@@ -135,36 +114,40 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc]
         """Refused while the version holds a guarded stage."""
         number = _number(version)
         with self._locked(name) as model:
-            self._guard.check_version_free(model, number)
+            check_version_free(model, self._guard.policies.of(model.name), number)
             model.plain.delete_model_version(name, number)
 
     def delete_registered_model(self, name: str) -> None:
         """Refused while any version holds a guarded stage."""
         with self._locked(name) as model:
-            self._guard.check_model_free(model)
+            check_model_free(model, self._guard.policies.of(model.name))
             model.plain.delete_registered_model(name)
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Refused while any version holds a stage or alias that is guarded under the old name or the new."""
         with self._locked(name) as model:
-            self._guard.check_rename(model, new_name)
+            check_rename(model, self._guard.policies, new_name)
             return model.plain.rename_registered_model(name, new_name)
 
     # Tags
 
     def set_model_version_tag(self, name: str, version: str | int, tag: ModelVersionTag) -> None:
-        """Evidence and promotion requests arrive here; any other reserved tag is refused."""
-        stage, number = stage_of_evidence_key(tag.key), _number(version)
-        if stage is not None:
+        """Evidence, requests, approvals and claims arrive here; any other reserved tag is refused."""
+        if not names.is_reserved(tag.key):
+            super().set_model_version_tag(name, version, tag)
+            return
+        number = _number(version)
+        if tag.key == names.PROMOTION:
+            self._take_request(name, number, tag.value)
+        elif (stage := names.stage_of_evidence_key(tag.key)) is not None:
+            self._take_evidence(name, number, stage, tag.value)
+        elif (stage := names.stage_of_approve_key(tag.key)) is not None:
             with self._locked(name) as model:
-                self._guard.take_evidence(model, number, stage, tag.value, _actor())
-        elif tag.key == PROMOTION:
-            with self._locked(name) as model:
-                entry = self._guard.take_request(model, number, tag.value, _actor())
-            _raise_refusal(entry)
+                self._guard.approve(model, number, stage, tag.value, actor())
+        elif (stage := names.stage_of_claim_key(tag.key)) is not None:
+            self._take_claim(name, number, stage, tag.value)
         else:
             _check_unreserved([tag.key])
-            super().set_model_version_tag(name, version, tag)
 
     def delete_model_version_tag(self, name: str, version: str | int, key: str) -> None:
         """Reserved tags stay."""
@@ -180,6 +163,8 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc]
         """Reserved tags stay."""
         _check_unreserved([key])
         super().delete_registered_model_tag(name, key)
+
+    # What comes into being
 
     def create_registered_model(
         self, name: str, tags: Sequence[RegisteredModelTag] | None = None, *args: Any, **kwargs: Any
@@ -197,52 +182,88 @@ class GuardedStore(SqlAlchemyStore):  # type: ignore[misc]
         *args: Any,
         **kwargs: Any,
     ) -> ModelVersion:
-        """No reserved tags from the start; a copy of another version leaves that one's behind."""
+        """In a model that is an environment: a promotion. No reserved tags from the start; a copy has none."""
         if source.startswith("models:/"):  # the UI's "Promote model" sends all tags of the original along
-            tags = [tag for tag in tags or [] if not is_reserved(tag.key)]
+            tags = [tag for tag in tags or [] if not names.is_reserved(tag.key)]
         _check_unreserved([tag.key for tag in tags or []])
-        return super().create_model_version(name, source, run_id, tags, *args, **kwargs)
+        if self._policy(name).environment:
+            return self._copy_into(name, source, run_id, tags, *args, **kwargs)
+        with self._joined() as session:
+            created = super().create_model_version(name, source, run_id, tags, *args, **kwargs)
+            record_author(session, self._model(session, name).uid, int(created.version), actor())
+            return created
 
-    # Transactions
+    def _copy_into(self, name: str, source: str, *args: Any, **kwargs: Any) -> ModelVersion:
+        environment = self._policy(name).environment or ""
+        with self._joined(read_only=True):
+            origin, number = copied_version(name, environment, source)
+            policy = self._policy(origin).stage(environment)
+        digest = self._files_now(origin, number, policy)
+        with self._locked(origin) as model:
+            answer = admit(self._guard, model, number, name, actor(), digest)
+            if isinstance(answer, Decision):
+                self._lock(model.session, name)
+                created = model.plain.create_model_version(name, source, *args, **kwargs)
+                copy = self._model(model.session, name)
+                arrive(self._guard, copy, int(created.version), source, answer, actor())
+                return copy.read(int(created.version))
+        raise as_refusal(PromotionRefused(answer.detail))
 
-    @contextmanager
-    def _session(self, read_only: bool = True) -> Iterator[Session]:
-        """MLflow's session; inside :meth:`_locked` the open one, so that MLflow's methods join its transaction."""
-        joined = getattr(self._own, "session", None)
-        if joined is not None:
-            yield joined
-        else:
-            with self._new_session(read_only=read_only) as session:
-                yield session
+    # What arrives in tags
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[LockedModel]:
-        """One transaction around a registered model, in which nobody else can write it.
+    def _take_request(self, name: str, version: int, text: str) -> None:
+        with self._joined(read_only=True):
+            request = self._guard.read_request(self._spelled(name), version, text)
+            policy = self._policy(name).stage(request.stage)
+        self._promote(name, version, policy, request)
 
-        MLflow reads, then writes, so two of its promotions can both succeed. Here the first statement
-        is a write: it takes the row's lock (the file's on SQLite), and what is read afterwards stays true.
+    def _take_evidence(self, name: str, version: int, stage: str, text: str) -> None:
+        with self._joined(read_only=True):
+            digest = self._digest(name, version)
+        with self._locked(name) as model:
+            self._guard.take_evidence(model, version, stage, text, actor(), digest)
+
+    def _take_claim(self, name: str, version: int, stage: str, worker: str) -> None:
+        with self._locked(name) as model:
+            claimed = self._guard.claim(model, version, stage, worker)
+        try:
+            check_claimed(claimed, version, stage)
+        except LifecycleError as exc:
+            raise as_refusal(exc) from exc
+
+    # Promoting
+
+    def _promote(self, name: str, version: int, policy: StagePolicy, request: PromotionRequest) -> ModelVersion:
+        digest = self._files_now(name, version, policy, request.kind)
+        with self._locked(name) as model:
+            entry = self._guard.promote(model, request, actor(), digest)
+            answer = model.read(version)
+        _raise_refusal(entry)
+        return answer
+
+    def _files_now(self, name: str, version: int, policy: StagePolicy, kind: Kind = Kind.PROMOTE) -> str | None:
+        """The digest of the version's files, read before the lock is taken: that takes as long as they are big.
+
+        None where nobody will ask: a rollback goes by the ledger, and without evidence the answer is no.
         """
-        with self._new_session(read_only=False) as session:
-            lock = (
-                update(SqlRegisteredModel)
-                .where(
-                    SqlRegisteredModel.workspace == self._get_active_workspace(),
-                    SqlRegisteredModel.name == name,
-                )
-                .values(last_updated_time=SqlRegisteredModel.last_updated_time)
-                .execution_options(synchronize_session=False)
-            )
-            try:
-                session.execute(lock)
-            except OperationalError as exc:  # busy for 20 s; a 5xx would have the client wait that long again
-                raise MlflowException(str(exc).splitlines()[0], RESOURCE_CONFLICT) from exc
-            self._own.session = session
-            try:
-                yield LockedModel(self, super(), session, name)
-            except LifecycleError as exc:
-                raise _as_mlflow(exc) from exc
-            finally:
-                self._own.session = None
+        if kind is Kind.ROLLBACK:
+            return None
+        with self._joined(read_only=True) as session:
+            model = self._model(session, name)
+            model.stage_of(version)
+            if kind is Kind.PROMOTE and not self._guard.has_evidence(model, version, policy.name):
+                return None
+            return self._digest(name, version)
+
+    def _digest(self, name: str, version: int) -> str:
+        return self._digest_of(super().get_model_version_download_uri(name, version))
+
+    def _policy(self, name: str) -> ModelPolicy:
+        return self._guard.policies.of(self._spelled(name))
+
+    def _is_prompt(self, name: str, version: int) -> bool:
+        with self._joined(read_only=True) as session:
+            return self._model(session, name).is_prompt(version)
 
 
 class GuardedWorkspaceStore(GuardedStore, WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]
@@ -251,38 +272,19 @@ class GuardedWorkspaceStore(GuardedStore, WorkspaceAwareSqlAlchemyStore):  # typ
 
 def _check_unreserved(keys: Sequence[str]) -> None:
     for key in keys:
-        if is_reserved(key):
+        if names.is_reserved(key):
             raise MlflowException(
-                f"tag {key!r} {GUARD_SAYS}; use lifecycle gate run and lifecycle promote",
+                f"tag {key!r} {names.GUARD_SAYS}; use lifecycle gate run, lifecycle approve and lifecycle promote",
                 PERMISSION_DENIED,
             )
 
 
-def _raise_refusal(entry: LedgerEntry | None) -> None:
+def _raise_refusal(entry: LedgerEntry) -> None:
     """Tell who asked; by now the refusal is in the ledger."""
-    if entry is not None and entry.action is Action.REFUSED:
+    if refused(entry):
         raise MlflowException(entry.detail, PERMISSION_DENIED)
-
-
-def _as_mlflow(error: LifecycleError) -> MlflowException:
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), INVALID_PARAMETER_VALUE)
-    return MlflowException(str(error), code)
 
 
 def _number(version: str | int) -> int:
     number: int = _validate_model_version(version)
     return number
-
-
-def _actor() -> str:
-    """Who is asking, as MLflow's auth app found out.
-
-    Without that app an Authorization header is only a claim, so it is not looked at.
-    """
-    if not flask.has_request_context():
-        return UNAUTHENTICATED
-    hooks = flask.current_app.before_request_funcs.get(None, [])
-    if not any(getattr(hook, "__module__", "") == _AUTH_APP for hook in hooks):
-        return UNAUTHENTICATED
-    claimed = flask.request.authorization
-    return flask.g.get("mlflow_authenticated_user") or (claimed and claimed.username) or UNAUTHENTICATED

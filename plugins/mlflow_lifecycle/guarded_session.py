@@ -1,0 +1,90 @@
+"""MLflow's store, made to work in one transaction with the guard."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from lifecycle.errors import LifecycleError
+from mlflow_lifecycle.errors import as_refusal
+from mlflow_lifecycle.locked_model import LockedModel
+
+
+class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no types
+    """MLflow's store, whose methods join the transaction that is open in their thread."""
+
+    ManagedSessionMaker: Callable[..., AbstractContextManager[Session]]
+
+    def __init__(self, db_uri: str, read_db_uri: str | None) -> None:
+        super().__init__(db_uri, read_db_uri=read_db_uri)
+        self._own = threading.local()
+        self._new_session = self.ManagedSessionMaker
+        self.ManagedSessionMaker = self._session
+
+    @contextmanager
+    def _session(self, read_only: bool = True) -> Iterator[Session]:
+        """MLflow's session; inside :meth:`_joined` the open one."""
+        joined = getattr(self._own, "session", None)
+        if joined is not None:
+            yield joined
+        else:
+            with self._new_session(read_only=read_only) as session:
+                yield session
+
+    @contextmanager
+    def _joined(self, read_only: bool = False) -> Iterator[Session]:
+        """One transaction that MLflow's own methods join. Our errors leave it as refusals, and it as it was."""
+        with self._new_session(read_only=read_only) as session:
+            self._own.session = session
+            try:
+                yield session
+            except LifecycleError as exc:
+                raise as_refusal(exc) from exc
+            finally:
+                self._own.session = None
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[LockedModel]:
+        """One transaction around a registered model, in which nobody else can write it.
+
+        MLflow reads, then writes, so two of its promotions can both succeed. Here the first statement
+        is a write: it takes the row's lock (the file's on SQLite), and what is read afterwards stays true.
+        """
+        with self._joined() as session:
+            self._lock(session, name)
+            yield self._model(session, name)
+
+    def _lock(self, session: Session, name: str) -> None:
+        try:
+            session.execute(
+                update(SqlRegisteredModel)
+                .where(
+                    SqlRegisteredModel.workspace == self._get_active_workspace(),
+                    SqlRegisteredModel.name == name,
+                )
+                .values(last_updated_time=SqlRegisteredModel.last_updated_time)
+                .execution_options(synchronize_session=False)
+            )
+        except OperationalError as exc:  # busy for 20 s; a 5xx would have the client wait that long again
+            raise MlflowException(str(exc).splitlines()[0], RESOURCE_CONFLICT) from exc
+
+    def _model(self, session: Session, name: str) -> LockedModel:
+        """The registered model as this transaction sees it, with MLflow's own methods to write it."""
+        return LockedModel(self, super(), session, name)
+
+    def _spelled(self, name: str) -> str:
+        """A model's name as the database spells it: MySQL finds it in any letter case, a policy does not."""
+        query = select(SqlRegisteredModel.name).where(
+            SqlRegisteredModel.workspace == self._get_active_workspace(), SqlRegisteredModel.name == name
+        )
+        with self._session() as session:
+            return session.execute(query).scalar() or name
