@@ -29,9 +29,14 @@ from lifecycle.gates.run import forbids_loading, running_order
 from lifecycle.gates.verdicts import broke, inconclusive
 from lifecycle.gates.worker import VERDICT
 from lifecycle.processes.owner import owned_by_me
+from lifecycle.signing.key_file import KEY_VARIABLE
 
 _log = logging.getLogger(__name__)
 _START_SECONDS = 120.0  # to import what the worker itself needs
+
+_SECRETS = frozenset(
+    {KEY_VARIABLE, "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"}
+)
 
 Message = Mapping[str, Any]
 
@@ -48,6 +53,10 @@ def run_isolated(job: GateJob, progress: Progress) -> GateResults:
     while run.waiting:
         run.attempt()
     return GateResults(tuple(run.verdicts[i] for i in range(len(gates))), run.data)
+
+
+class _NotStartedError(Exception):
+    """The worker did not get as far as the gate."""
 
 
 class _Run:
@@ -68,6 +77,8 @@ class _Run:
                 started = time.monotonic()
                 try:
                     verdict = self._hear(worker, index)
+                except _NotStartedError:
+                    verdict = _never_started(self._gates[index])
                 except queue.Empty:
                     verdict = _timed_out(self._gates[index])
                 except EOFError:
@@ -79,9 +90,15 @@ class _Run:
                 return
 
     def _hear(self, worker: _Worker, index: int) -> Verdict:
-        """The verdict on the next gate. Raises queue.Empty after its time, EOFError when the worker ended."""
-        worker.message(_START_SECONDS)  # that it has started
+        """The verdict on the next gate.
+
+        Raises queue.Empty after its time, EOFError when the worker ended, _NotStartedError when it hangs before.
+        """
         gate = self._gates[index]
+        try:
+            worker.message(_START_SECONDS)  # that it has started
+        except queue.Empty:
+            raise _NotStartedError from None
         self._progress.on_start(gate.name)
         message = worker.message(gate.options.max_seconds)
         try:
@@ -149,7 +166,7 @@ def _worker(request: object) -> Iterator[_Worker]:
             [sys.executable, "-P", "-m", "lifecycle.gates.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **owned_by_me(), "TMPDIR": scratch},
+            env={**_without_secrets(), **owned_by_me(), "TMPDIR": scratch},
             start_new_session=True,
         )
         try:
@@ -162,10 +179,19 @@ def _worker(request: object) -> Iterator[_Worker]:
             process.wait()
 
 
+def _without_secrets() -> dict[str, str]:
+    """The model's own code runs over there: what signs its evidence is none of its business."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
+
+
 def _timed_out(gate: Gate) -> Verdict:
     seconds = gate.options.max_seconds
     message = f"It took longer than {seconds:g} s and was stopped. Give fewer rows, or raise max_seconds."
     return inconclusive(gate.name, "timed_out", message, {"max_seconds": seconds})
+
+
+def _never_started(gate: Gate) -> Verdict:
+    return broke(gate.name, "error", f"The gate's process was not ready after {_START_SECONDS:g} s.")
 
 
 def _babble(gate: Gate) -> Verdict:

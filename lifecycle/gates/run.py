@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from traceback import extract_tb
@@ -51,12 +51,19 @@ def run_gates(
         UsageError: a gate cannot be imported; nothing ran.
     """
     gates = [load_gate(spec) for spec in specs]
-    verdicts: dict[int, Verdict] = {}
-    for index in running_order(gates):
-        verdicts[index] = run_gate(gates[index], subject, progress or Progress())
-        if forbids_loading(gates[index], verdicts[index]):
-            subject = subject.unloadable()
+    verdicts = dict(run_in_order(gates, running_order(gates), subject, progress or Progress()))
     return tuple(verdicts[index] for index in range(len(gates)))
+
+
+def run_in_order(
+    gates: Sequence[Gate], order: Iterable[int], subject: Subject, progress: Progress
+) -> Iterator[tuple[int, Verdict]]:
+    """Verdicts by index, as they come."""
+    for index in order:
+        verdict = run_gate(gates[index], subject, progress)
+        if forbids_loading(gates[index], verdict):
+            subject.forbid_loading()
+        yield index, verdict
 
 
 def running_order(gates: Sequence[Gate]) -> Iterable[int]:

@@ -40,7 +40,11 @@ class Candidate:
         return self.load_scorer()
 
 
-@dataclass(frozen=True)
+def _refuse_to_load() -> Scorer:
+    raise NotLoaded("The model was not loaded, because it is not known to be safe to load")
+
+
+@dataclass
 class Subject:
     """A candidate and the data to judge it on; each part is loaded once, when first asked for.
 
@@ -78,16 +82,9 @@ class Subject:
         """The version that holds the stage now."""
         return self.load_champion()
 
-    def unloadable(self) -> Subject:
-        """The same, with a candidate that no gate can load; what has been loaded of the data is kept."""
-
-        def refuse() -> Scorer:
-            raise NotLoaded("The model was not loaded, because it is not known to be safe to load")
-
-        candidate = Candidate(self.candidate.version, self.candidate.snapshot, refuse)
-        twin = replace(self, candidate=candidate)
-        twin.__dict__.update({k: v for k, v in self.__dict__.items() if k != "candidate"})
-        return twin
+    def forbid_loading(self) -> None:
+        """From now on no gate can load the candidate."""
+        self.candidate = replace(self.candidate, load_scorer=_refuse_to_load)
 
     def fingerprints(self) -> Mapping[str, str]:
         """Fingerprints of the data that the gates have looked at so far, by role, for the evidence.

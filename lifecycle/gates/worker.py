@@ -18,7 +18,7 @@ from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.discovery import load_gate
 from lifecycle.gates.job import GateJob, subject_of
 from lifecycle.gates.progress import Progress
-from lifecycle.gates.run import run_gate
+from lifecycle.gates.run import run_in_order
 from lifecycle.processes.owner import watch_owner
 
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
@@ -26,16 +26,14 @@ VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
 
 def work(job: GateJob, indices: Sequence[int], may_load: bool, messages: BinaryIO) -> None:
     """Run some of a job's gates, in this order."""
-    from lifecycle.gates.run import forbids_loading
     from lifecycle.scoring.load import load_scorer
 
     subject = subject_of(job, load_scorer)
-    subject = subject if may_load else subject.unloadable()
-    for index in indices:
-        gate = load_gate(job.gates[index])
-        _say(messages, {"started": index})
-        verdict = run_gate(gate, subject, Progress())
-        subject = subject.unloadable() if forbids_loading(gate, verdict) else subject
+    if not may_load:
+        subject.forbid_loading()
+    gates = [load_gate(spec) for spec in job.gates]
+    progress = Progress(on_start=lambda gate: _say(messages, {"started": gate}))
+    for index, verdict in run_in_order(gates, indices, subject, progress):
         _say(
             messages,
             {

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import lifecycle
 from lifecycle.cli import EXIT_BUG, cli
 from lifecycle.config.load import load_config
-from lifecycle.config.schema import BUILT_IN, LifecycleFile, Stage, Stages
+from lifecycle.config.schema import BUILT_IN, LifecycleFile, Model, Stage
 from lifecycle.controller.request import ReleaseOptions
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import LifecycleError
@@ -98,7 +98,7 @@ def test_the_example_loads(example, tmp_path):
 
 
 def test_the_example_and_the_table_have_every_key(example):
-    for model in (LifecycleFile, Stages, Stage):
+    for model in (LifecycleFile, Model, Stage):
         for key in model.model_fields:
             assert f"{key}:" in example
             assert re.search(rf"`{key}[`.]", REFERENCE), key
@@ -324,4 +324,7 @@ def test_every_registry_scheme_and_reserved_tag():
         tags.HISTORY,
         tags.evidence_key("<stage>"),
         tags.summary_key("<stage>"),
+        tags.approve_key("<stage>"),
+        tags.claim_key("<stage>"),
+        tags.queue_key("<stage>"),
     }

@@ -68,13 +68,19 @@ GATES = """
             subject.candidate.scorer
             return passed("loads", "It was loaded.")
 
+    class Spies(Base):
+        name = "spies"
+        def evaluate(self, subject):
+            secrets = [name for name in os.environ if "KEY" in name or name.startswith("MLFLOW_TRACKING_")]
+            return failed("spies", "seen", ", ".join(secrets) or "nothing")
+
     class Scans(Base):
         name = "scans"
         before_loading = True
         def evaluate(self, subject):
             return failed("scans", "evil", "Not to be loaded.")
 """
-NAMES = ("Rows", "Hangs", "Crashes", "Leaves", "Babbles", "Loads", "Scans")
+NAMES = ("Rows", "Hangs", "Crashes", "Leaves", "Babbles", "Loads", "Spies", "Scans")
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +131,18 @@ def test_a_gate_that_overruns_its_time_is_stopped_with_all_it_started_and_the_re
         time.sleep(0.02)
     assert not psutil.pid_exists(int(worker))
     assert not Path(scratch).exists()
+
+
+def test_what_signs_and_signs_in_is_not_handed_to_the_models_code(monkeypatch):
+    for name in (
+        "LIFECYCLE_SIGNING_KEY",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+    ):
+        monkeypatch.setenv(name, "secret")
+    (verdict,) = run_isolated(job("spies"), Progress()).verdicts
+    assert verdict.message == "nothing"
 
 
 @pytest.mark.parametrize(

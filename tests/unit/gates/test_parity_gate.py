@@ -200,7 +200,8 @@ def test_without_reference_rows_the_current_ones_serve(saved, subject_of, depart
 @slow
 def test_a_model_that_may_not_be_loaded_is_not_compiled_either(saved, subject_of, departures):
     candidate = saved(scaled(LinearRegression()), departures[NUMBERS], departures.arr_delay)
-    subject = subject_of(candidate, departures, label="arr_delay").unloadable()
+    subject = subject_of(candidate, departures, label="arr_delay")
+    subject.forbid_loading()
     with pytest.raises(NotLoaded):
         judge(subject)
 
