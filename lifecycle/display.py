@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from lifecycle.scoring.contract import Predictions
 
 _LOADING, _BETWEEN = "Loading the version …", "Getting on …"
-_COLOURS = {"PASSED": "green", "FAILED": "red", "ERROR": "magenta", "INCONCLUSIVE": "yellow"}
+COLOURS = {
+    **{"PASSED": "green", "FAILED": "red", "ERROR": "magenta", "INCONCLUSIVE": "yellow"},
+    **{"READY": "green", "REFUSED": "red", "OVERRIDDEN": "bold magenta"},
+}
+"""Of the words that people look for, in a terminal."""
 
 HISTORY_COLUMNS = ("#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence")
 
@@ -185,7 +189,7 @@ def _running(gate: str) -> str:
 def _line(verdict: Verdict) -> Text:
     from rich.text import Text
 
-    outcome = f"{verdict.outcome:<12}", _COLOURS[verdict.outcome]
+    outcome = f"{verdict.outcome:<12}", COLOURS[verdict.outcome]
     return Text.assemble(outcome, f"  {printable(verdict.gate)}  ", (f"{verdict.seconds:.1f} s", "dim"))
 
 

@@ -15,7 +15,6 @@ from lifecycle.durable import write_durably
 
 if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
-    from lifecycle.domain.verdict import Outcome
     from lifecycle.gates.report import GateReport
 
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 3, "ERROR": 4}
@@ -158,13 +157,13 @@ def _write(report: GateReport, junit: Path | None, markdown: Path | None) -> Non
 
 
 def _what_next(evidence: Evidence, only: Sequence[str]) -> str:
-    uri = f"models:/{evidence.model}/{evidence.version}"
-    outcome: Outcome = evidence.outcome
+    from lifecycle.gates.report import next_step
+
     if only:
         return "A look, and no evidence. For evidence run it without --only."
-    if outcome == "PASSED":
-        return f"Next: lifecycle promote {uri} --stage {evidence.stage}"
-    return f"{uri} stays where it is. The reports are in MLflow run {evidence.run_id}."
+    sentence, command = next_step(evidence)
+    reports = "" if evidence.outcome == "PASSED" else f"The reports are in MLflow run {evidence.run_id}. "
+    return f"{reports}{sentence} {command}"
 
 
 def _summary(gate_type: type) -> str:

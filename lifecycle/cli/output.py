@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.display import HISTORY_COLUMNS, history_rows
+from lifecycle.display import COLOURS, HISTORY_COLUMNS, history_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 _WIDTH_WITHOUT_TERMINAL = 140
-COLOURS = {"PASSED": "green", "FAILED": "red", "ERROR": "red", "INCONCLUSIVE": "yellow", "READY": "green"}
 
 
 def print_json(value: Any) -> None:
