@@ -6,7 +6,7 @@ import getpass
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lifecycle.controller.deployer import Deployer
     from lifecycle.controller.reconcile import Reconciler
+    from lifecycle.controller.worker import Done, Worker
     from lifecycle.gates.progress import Progress
     from lifecycle.promotion.check import Checker
     from lifecycle.promotion.guard import Guard
@@ -122,6 +123,14 @@ class Lifecycle:
         from lifecycle.controller.reconcile import Reconciler
 
         return Reconciler(self.deployer, self.following_targets, time.monotonic)
+
+    def worker(self, name: str, report: Callable[[Done], None]) -> Worker:
+        """Runs the gates that refused promotions wait for."""
+        from random import random
+
+        from lifecycle.controller.worker import Worker
+
+        return Worker(self.registry, self.checker(), name, report, jitter=random)
 
     def deploy(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> Deployment:
         """Deploy under a new name, and have a deployment of a stage or alias followed."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _ASIDE = ".writing-"
 
@@ -19,10 +22,21 @@ def write_durably(path: Path, content: bytes) -> None:
     Raises:
         OSError: nothing changed, and nothing is left beside it.
     """
+    with writing_durably(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing_durably(path: Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which replaces ``path`` in one step when the block ends without an error.
+
+    Raises:
+        OSError: nothing changed, and nothing is left beside it.
+    """
     aside = path.with_name(f"{_ASIDE}{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         with aside.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -16,6 +16,7 @@ from lifecycle.cli.deployments import deployments
 from lifecycle.cli.gate import gate
 from lifecycle.cli.promotion import approve, history, promote, rollback
 from lifecycle.cli.stack import down, follow, status, up
+from lifecycle.cli.worker import worker
 from lifecycle.errors import LifecycleError
 
 EXIT_BUG = 70
@@ -50,7 +51,7 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
         logging.basicConfig(level=logging.DEBUG)
 
 
-for command in (gate, approve, promote, rollback, history, deployments, status, up, down, follow, demo):
+for command in (gate, approve, promote, rollback, history, deployments, status, up, down, follow, worker, demo):
     cli.add_command(command)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @json_option
 @click.pass_obj
-def promote(config: Path | None, model_uri: str, stage: str, reason: str, as_json: bool, **glass: Any) -> None:
+def promote(config: Path | None, /, model_uri: str, stage: str, reason: str, as_json: bool, **glass: Any) -> None:
     """Promote a version to a stage, on the evidence that its gates left.
 
     \b
@@ -125,4 +125,5 @@ def _print_moved(entry: LedgerEntry, as_json: bool) -> None:
     instead = f" in place of version {entry.previous}" if entry.previous else ""
     click.echo(f"Version {entry.version} of {entry.model} is now in {entry.stage}{instead}.")
     if entry.until is not None:
-        click.echo(f"WITHOUT ITS GATES, until {entry.until:%Y-%m-%d %H:%M} UTC. Before that, run: lifecycle gate run")
+        end = f"{entry.until:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"WITHOUT ITS GATES, until {end}. Before that: lifecycle gate run, then lifecycle promote.")

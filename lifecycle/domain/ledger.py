@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,10 @@ from typing import Any
 from lifecycle.domain.canonical import from_timestamp, sha256_of, to_timestamp
 
 GENESIS = "0" * 64
-"""The ``previous_hash`` of a model's first entry."""
+"""The ``previous_hash`` of a first entry where a ledger is known by nothing but the model's name.
+
+In a registry with the guard it is the model's uid instead, so that one model's ledger can't pass for another's.
+"""
 
 
 UNAUTHENTICATED = "unauthenticated"
@@ -77,8 +80,8 @@ class LedgerEntry:
 
     def sealed(self, previous_hash: str) -> LedgerEntry:
         """This entry, chained to the one before it."""
-        linked = replace(self, previous_hash=previous_hash, hash="")
-        return replace(linked, hash=sha256_of(linked.as_dict()))
+        linked = replace(self, previous_hash=previous_hash)
+        return replace(linked, hash=hash_of(linked.as_dict()))
 
     @property
     def moved(self) -> bool:
@@ -131,14 +134,23 @@ class LedgerEntry:
             raise ValueError(f"not a ledger entry: {exc}") from exc
 
 
-def broken_links(entries: Iterable[LedgerEntry]) -> list[int]:
+def hash_of(fields: Mapping[str, Any]) -> str:
+    """The hash that an entry's :meth:`LedgerEntry.as_dict` should have: over everything but the hash itself."""
+    return sha256_of({**fields, "hash": ""})
+
+
+def broken_links(entries: Iterable[LedgerEntry], anchor: str | None = None) -> list[int]:
     """Sequence numbers of entries that do not follow from the one before: edited, dropped or swapped.
 
     Expects a model's whole ledger in order. A truncated tail leaves no trace in the chain itself.
+
+    Args:
+        anchor: What the first entry has to follow; None: whatever it says.
     """
-    broken, previous_hash, expected = [], GENESIS, 1
+    broken, previous_hash, expected = [], anchor, 1
     for entry in entries:
-        if entry.sequence != expected or entry.sealed(previous_hash) != entry:
+        follows = entry.previous_hash if previous_hash is None else previous_hash
+        if entry.sequence != expected or entry.sealed(follows) != entry:
             broken.append(entry.sequence)
         previous_hash, expected = entry.hash, entry.sequence + 1
     return broken

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from lifecycle.domain.canonical import sha256_of
+from lifecycle.domain.look_alike import alike
 from lifecycle.errors import NotFound, unknown
 
 PLACES = ("current", "suite")
@@ -116,8 +117,8 @@ class ModelPolicy:
         return next((p for p in self.stages if p.stage.lower() == stage.lower()), None)
 
     def guarding_alias(self, alias: str) -> StagePolicy | None:
-        """The policy that guards ``alias``, if one does. MLflow's aliases are case-insensitive in effect."""
-        return next((p for p in self.stages if p.alias and p.alias.lower() == alias.lower()), None)
+        """The policy that guards ``alias``, or one that a database may take for it, if one does."""
+        return next((p for p in self.stages if p.alias and alike(p.alias, alias)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +129,6 @@ class PolicyBook:
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)
 
     def of(self, model: str) -> ModelPolicy:
-        """The policy of a model."""
-        return self.models.get(model, self.default)
+        """The policy of a model, also under a name that a database may take for the model's."""
+        own = self.models.get(model)
+        return own or next((p for name, p in self.models.items() if alike(name, model)), self.default)

@@ -64,7 +64,8 @@ class PromotionRequest:
         """
         try:
             fields = json.loads(text)
-            times = {name: fields[name] and from_timestamp(fields[name]) for name in ("issued_at", "until")}
+            said = {name: fields[name] for name in ("issued_at", "until")}
+            times = {name: None if t is None else from_timestamp(t) for name, t in said.items()}
             return cls(**fields | times | {"kind": Kind(fields["kind"]), "version": int(fields["version"])})
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not a promotion request: {type(exc).__name__}") from exc

@@ -23,11 +23,11 @@ def admit(
         NotFound: the version's model has no such stage.
     """
     environment = guard.policies.of(into).environment or ""
-    request = PromotionRequest(source.name, version, environment, reason=f"copy into {into}")
+    request = PromotionRequest(source.name, version, environment)
     decision, entry = guard.consider(source, request, actor, digest)
     if decision.allowed:
         return decision
-    detail = entry.detail.replace("may not go to", f"may not be copied into {into}, that is go to", 1)
+    detail = entry.detail.replace("may not go to", f"may not be copied into {into}, which stands for", 1)
     return guard.append(source, replace(entry, detail=detail))
 
 

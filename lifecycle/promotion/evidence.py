@@ -51,6 +51,11 @@ class ModelEvidence:
             )
         )
 
+    def is_there(self, version: int, stage: str) -> bool:
+        """Whether there is any for a version and policy stage, whatever it is worth today."""
+        query = select(EVIDENCE.c.id).where(*self._about(version, stage)).limit(1)
+        return self._session.execute(query).first() is not None
+
     def of(self, version: int, stage: str) -> OnRecord:
         """All evidence for a version and policy stage. Signatures are verified again: keys get revoked."""
         query = select(EVIDENCE.c.signed).where(*self._about(version, stage)).order_by(EVIDENCE.c.id)

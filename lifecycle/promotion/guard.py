@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from lifecycle.domain.approval import approvals_needed, approvers_of
 from lifecycle.domain.decision import Decision, attempt_of, decide
+from lifecycle.domain.gate_claim import QUEUED
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
 from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
@@ -25,7 +27,8 @@ from lifecycle.registry.ruling import Ruling, approval, demotion, entry_for, rul
 from lifecycle.registry.tags import (
     HISTORY,
     MAX_REFUSALS,
-    QUEUED,
+    approvals_key,
+    approvals_shown,
     evidence_key,
     history_value,
     queue_key,
@@ -80,11 +83,7 @@ class Guard:
         """
         policy = self.policies.of(model.name).stage(request.stage)
         model.stage_of(request.version)
-        ledger = self._ledger(model)
-        standing = self._standing(model, policy, request.version, digest)
-        ruling = rule(request, policy, standing, actor, self.clock(), ledger.with_key(request.key))
-        if ruling.places:
-            self.place(model, request.version, policy)
+        ruling = self._ruling(model, request, policy, actor, digest)
         if not ruling.is_new:
             return ruling.entry
         return self.append(model, self._queued(model, ruling, request, policy, actor))
@@ -120,7 +119,17 @@ class Guard:
         model.stage_of(version)
         standing = self._standing(model, policy, version, None)
         request = PromotionRequest(model.name, version, policy.name, reason=check_reason(reason))
-        return self.append(model, approval(request, policy, standing, actor, self.clock()))
+        entry = self.append(model, approval(request, policy, standing, actor, self.clock()))
+        self._show_approvals(model, version, policy, entry.digest)
+        return entry
+
+    def check_evidence(self, model: str, version: int, stage: str, text: str) -> None:
+        """Refuse what :meth:`take_evidence` would refuse whatever the version's files are, before they are read.
+
+        Raises:
+            NotTrusted, UsageError, NotFound: as :meth:`take_evidence`.
+        """
+        read_evidence(text, model, version, self.policies.of(model).stage(stage).name, self.trust)
 
     def take_evidence(
         self, model: LockedModel, version: int, stage: str, text: str, actor: str, digest: str
@@ -147,17 +156,19 @@ class Guard:
         attempt = attempt_of(evidence, recorded.of(version, policy.name).trusted)
         model.show(version, evidence_key(policy.name), text)
         model.show(version, summary_key(policy.name), summary(replace(evidence, attempt=attempt)))
+        self._show_approvals(model, version, policy, digest)
         self._complete(model, version, policy, evidence.outcome, digest)
 
     def claim(self, model: LockedModel, version: int, stage: str, worker: str) -> bool:
-        """Give a queued gate run to a worker. See :meth:`lifecycle.promotion.queue.GateQueue.claim`."""
+        """Give a queued gate run to a worker, or take it back. See :mod:`lifecycle.domain.gate_claim`.
+
+        Returns:
+            False where it is given up instead.
+        """
         policy = self.policies.of(model.name).stage(stage)
-        claimed = GateQueue(model.session, model.uid).claim(version, policy.name, worker, self.clock())
-        if claimed:
-            model.show(version, queue_key(policy.name), f"RUNNING by {worker}")
-        else:
-            model.hide(version, queue_key(policy.name))
-        return claimed
+        answer = GateQueue(model.session, model.uid).claim(version, policy.name, worker, self.clock())
+        model.show(version, queue_key(policy.name), answer.shown)
+        return answer.granted
 
     def place(self, model: LockedModel, version: int, policy: StagePolicy) -> None:
         """Put a version into a stage, and every alias where its stage is."""
@@ -174,7 +185,18 @@ class Guard:
 
     def has_evidence(self, model: LockedModel, version: int, stage: str) -> bool:
         """Whether there is any evidence that the version's files have to be compared with."""
-        return bool(ModelEvidence(model.session, model.uid, self.trust).of(version, stage).trusted)
+        return ModelEvidence(model.session, model.uid, self.trust).is_there(version, stage)
+
+    def _ruling(
+        self, model: LockedModel, request: PromotionRequest, policy: StagePolicy, actor: str, digest: str | None
+    ) -> Ruling:
+        """What the rule says, the version put where it says; the entry is still to be written."""
+        earlier = self._ledger(model).with_key(request.key)
+        standing = self._standing(model, policy, request.version, digest)
+        ruling = rule(request, policy, standing, actor, self.clock(), earlier)
+        if ruling.places:
+            self.place(model, request.version, policy)
+        return ruling
 
     def _queued(
         self, model: LockedModel, ruling: Ruling, request: PromotionRequest, policy: StagePolicy, actor: str
@@ -182,8 +204,8 @@ class Guard:
         """The entry; where the policy says so, a refusal for want of a gate run queues one."""
         if not (ruling.unjudged and policy.on_missing is OnMissing.ENQUEUE):
             return ruling.entry
-        GateQueue(model.session, model.uid).add(request, policy.name, actor, self.clock())
-        model.show(request.version, queue_key(policy.name), QUEUED)
+        if GateQueue(model.session, model.uid).add(request, policy.name, actor, self.clock()):
+            model.show(request.version, queue_key(policy.name), QUEUED)
         then = "and promotes it if they pass" if policy.auto_promote else "then ask again"
         queued = f"{ruling.entry.detail}, or wait: its gates are queued, a lifecycle worker runs them, {then}"
         return replace(ruling.entry, detail=queued)
@@ -191,14 +213,29 @@ class Guard:
     def _complete(
         self, model: LockedModel, version: int, policy: StagePolicy, outcome: Outcome, digest: str
     ) -> None:
-        """Close the queued gate run whose evidence this is, and promote where the policy says so."""
+        """Close the queued gate run whose evidence this is, and promote where the policy says so.
+
+        Evidence that does not count here, such as that of a worker with another policy, queues no further run:
+        the next would end in the same way.
+        """
         queued = GateQueue(model.session, model.uid).finish(version, policy.name, self.clock())
+        model.hide(version, queue_key(policy.name))
         if queued is None:
             return
-        model.hide(version, queue_key(policy.name))
         if policy.auto_promote and outcome is Outcome.PASSED:
             request = replace(queued.request, kind=Kind.PROMOTE, expected=None, key="")
-            self.promote(model, request, queued.actor, digest)
+            ruling = self._ruling(model, request, policy, queued.actor, digest)
+            if ruling.is_new:
+                self.append(model, ruling.entry)
+
+    def _show_approvals(self, model: LockedModel, version: int, policy: StagePolicy, digest: str) -> None:
+        """The tag that somebody approves with is not kept, so another one says that it was heard."""
+        author = author_of(model.session, model.uid, version)
+        ledger = self._ledger(model).decisive()
+        given = approvers_of(version, digest, policy, ledger, author, self.clock())
+        if given or policy.approvals:
+            shown = approvals_shown(given, approvals_needed(policy, author))
+            model.show(version, approvals_key(policy.name), shown)
 
     def _standing(self, model: LockedModel, policy: StagePolicy, version: int, digest: str | None) -> Standing:
         record = ModelEvidence(model.session, model.uid, self.trust).of(version, policy.name)

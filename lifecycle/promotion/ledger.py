@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from sqlalchemy import Select, delete, insert, select
+from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.promotion.tables import HEADS, LEDGER
-from lifecycle.registry.ruling import chained
 
 
 class ModelLedger:
@@ -43,9 +43,19 @@ class ModelLedger:
         return found[0] if found else None
 
     def append(self, entry: LedgerEntry) -> LedgerEntry:
-        """Seal an entry behind the last one and write it, and the head that says how long the ledger is."""
-        last = self._read(self._entries().order_by(None).order_by(LEDGER.c.sequence.desc()).limit(1))
-        sealed = chained(entry, last[0] if last else None)
+        """Seal an entry behind the ledger's head, the first one behind the model's uid, and write it.
+
+        Behind the head and not behind what lies there: where somebody has cut off the newest entries, what comes
+        after shows the gap for good.
+        """
+        head = self._session.execute(select(HEADS).where(HEADS.c.model_uid == self._model_uid)).first()
+        newest = self._session.execute(
+            select(func.max(LEDGER.c.sequence)).where(LEDGER.c.model_uid == self._model_uid)
+        ).scalar()
+        sequence = 1 + max(newest or 0, head.sequence if head else 0)
+        # MySQL finds a model in any letter case, so the entry may spell its name in another.
+        numbered = replace(entry, sequence=sequence, model=self._model)
+        sealed = numbered.sealed(head.hash if head else self._model_uid)
         self._session.execute(
             insert(LEDGER).values(
                 model_uid=self._model_uid,

@@ -47,14 +47,14 @@ def check_rename(model: LockedModel, policies: PolicyBook, new_name: str) -> Non
 
 
 def check_alias_free(model: LockedModel, policy: ModelPolicy, alias: str) -> None:
-    """Refuse to take the alias of a stage away from the version that holds the stage.
+    """Refuse to take the alias of a stage, or what a database may take for it, away from what the stage holds.
 
     Raises:
         PromotionRefused: some version holds the stage.
     """
     stage = policy.guarding_alias(alias)
-    if stage is None or stage.alias != alias:
-        return
+    if stage is None or (stage.alias != alias and alias in model.aliases()):
+        return  # a look-alike that is an alias of its own
     holder = holder_of(model, stage)
     if holder is not None:
         raise PromotionRefused(

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.orm import Session
 
+from lifecycle.domain.gate_claim import Answer, Claim, Lease, answer
 from lifecycle.domain.promotion import PromotionRequest
 from lifecycle.errors import Conflict, NotFound
 from lifecycle.promotion.tables import QUEUE
-
-LEASE = timedelta(minutes=2)
-"""How long a worker has a gate run for itself before it has to say that it is still at it."""
-
-MOST_STARTS = 3
-"""A gate run that took three workers down is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +35,10 @@ class GateQueue:
         self._session = session
         self._model_uid = model_uid
 
-    def add(self, request: PromotionRequest, stage: str, actor: str, now: datetime) -> None:
-        """Queue a gate run, unless one is queued already."""
+    def add(self, request: PromotionRequest, stage: str, actor: str, now: datetime) -> bool:
+        """Queue a gate run; returns whether it is new, or one is queued already."""
         if self._open(request.version, stage) is not None:
-            return
+            return False
         self._session.execute(
             insert(QUEUE).values(
                 model_uid=self._model_uid,
@@ -55,37 +50,43 @@ class GateQueue:
                 starts=0,
             )
         )
+        return True
 
-    def claim(self, version: int, stage: str, worker: str, now: datetime) -> bool:
-        """Give a gate run to a worker, or let it keep it for another :data:`LEASE`.
+    def claim(self, version: int, stage: str, text: str, now: datetime) -> Answer:
+        """Give a gate run to a worker, let it keep it, or take it back. See :mod:`lifecycle.domain.gate_claim`.
 
-        Returns:
-            Whether the worker has it; False where it was begun :data:`MOST_STARTS` times and is given up now.
+        Args:
+            text: What the worker says.
 
         Raises:
+            UsageError: that is nothing that a worker says.
             NotFound: none is queued.
             Conflict: another worker has it.
         """
-        row = self._open(version, stage)
+        claim, row = Claim.parse(text), self._open(version, stage)
         if row is None:
             raise NotFound(f"no gate run of version {version} is queued for {stage}")
-        held = row.leased_until is not None and _naive(now) < row.leased_until
-        if held and row.worker != worker:
-            raise Conflict(f"worker {row.worker} runs the gates of version {version} for {stage} already")
-        starts = row.starts if held else row.starts + 1
-        given_up = starts > MOST_STARTS
-        lease = {"worker": worker, "leased_until": _naive(now + LEASE), "starts": starts}
-        values = {"finished_at": _naive(now)} if given_up else lease
-        self._session.execute(update(QUEUE).where(QUEUE.c.id == row.id).values(**values))
-        return not given_up
+        try:
+            answered = answer(_lease(row), claim, now)
+        except Conflict as exc:
+            raise Conflict(f"version {version} for {stage}: {exc}") from None
+        self._write(row, answered.lease, now)
+        return answered
 
     def finish(self, version: int, stage: str, now: datetime) -> QueuedRun | None:
         """Close a gate run, whose evidence has come in; returns it, or None where nobody waited."""
         row = self._open(version, stage)
         if row is None:
             return None
-        self._session.execute(update(QUEUE).where(QUEUE.c.id == row.id).values(finished_at=_naive(now)))
+        self._write(row, None, now)
         return QueuedRun(row.actor, PromotionRequest.from_json(row.request))
+
+    def _write(self, row: Row[Any], lease: Lease | None, now: datetime) -> None:
+        values: dict[str, Any] = {"finished_at": _naive(now)}
+        if lease is not None:
+            until = lease.until and _naive(lease.until)
+            values = {"worker": lease.run, "leased_until": until, "starts": lease.starts}
+        self._session.execute(update(QUEUE).where(QUEUE.c.id == row.id).values(**values))
 
     def _open(self, version: int, stage: str) -> Row[Any] | None:
         return self._session.execute(
@@ -96,6 +97,10 @@ class GateQueue:
                 QUEUE.c.finished_at.is_(None),
             )
         ).first()
+
+
+def _lease(row: Row[Any]) -> Lease:
+    return Lease(row.worker, row.leased_until and row.leased_until.replace(tzinfo=UTC), row.starts)
 
 
 def _naive(moment: datetime) -> datetime:

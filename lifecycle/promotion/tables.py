@@ -1,4 +1,7 @@
-"""The guard's own tables, beside MLflow's in the same database, so that one transaction covers both."""
+"""The guard's own tables, beside MLflow's in the same database, so that one transaction covers both.
+
+Ledger and evidence are append-only: triggers refuse everything but an insert (``migrations/append_only.py``).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    select,
 )
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from lifecycle.domain.canonical import sha256_of
 
@@ -87,15 +91,36 @@ QUEUE = Table(
 )
 
 
+REVISION = "0001"
+"""The newest of the migrations in ``migrations/versions``: what the tables above are."""
+
+VERSION_TABLE = "lifecycle_alembic_version"
+_VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
+
+
 def create_tables(engine: Engine) -> None:
-    """Create what is missing. Several server workers may do so at once."""
-    with engine.begin() as connection:
-        for table in METADATA.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
+    """Bring the guard's tables to what this release knows: made, upgraded, or as they are.
+
+    One select where there is nothing to do. Several server workers may do so at once.
+
+    Raises:
+        ConfigError: a newer release has upgraded them, and knows something that this one would spoil.
+        Unavailable: somebody else has been at it for minutes.
+    """
+    if _revision(engine) != REVISION:
+        from lifecycle.promotion.migrations.upgrade import upgrade
+
+        upgrade(engine)
 
 
 def model_uid(workspace: str, name: str, creation_time_ms: int) -> str:
     """What evidence and ledger are keyed by: a model that was deleted and made again inherits nothing."""
     return sha256_of([workspace, name, creation_time_ms])
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        try:
+            return connection.execute(select(_VERSION.c.version_num)).scalar()
+        except (OperationalError, ProgrammingError):  # no such table, most likely; an upgrade says what else it is
+            return None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.promotion import Kind, PromotionRequest
-from lifecycle.errors import UsageError
+from lifecycle.errors import NotTrusted, UsageError
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
 from lifecycle.signing.jws import opened
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
@@ -29,7 +29,7 @@ def read_evidence(text: str, model: str, version: int, stage: str, trust: TrustS
     """
     if len(text) > MAX_EVIDENCE_CHARS:
         raise UsageError(f"evidence of {len(text)} characters; {MAX_EVIDENCE_CHARS} are allowed")
-    payload, _ = opened(text, Permission.EVIDENCE, trust)
+    payload, _ = _opened(text, Permission.EVIDENCE, trust, "This evidence does not count")
     evidence = _read(Evidence.from_json, payload, "evidence")
     if (evidence.model, evidence.version, evidence.stage) != (model, version, stage):
         raise UsageError(f"this evidence does not speak of version {version} of {model} for {stage}")
@@ -79,11 +79,18 @@ def read_override(text: str, model: str, version: int, trust: TrustStore) -> tup
         NotTrusted: no key that may has signed it.
         UsageError: it is signed, and says something else.
     """
-    payload, key = opened(text, Permission.OVERRIDE, trust)
+    payload, key = _opened(text, Permission.OVERRIDE, trust, "This override is not allowed")
     request = read_request(payload, model, version)
     if request.kind is not Kind.OVERRIDE:
         raise UsageError("what is signed is not an override")
     return request, key
+
+
+def _opened(text: str, permission: Permission, trust: TrustStore, what: str) -> tuple[str, TrustedKey]:
+    try:
+        return opened(text, permission, trust)
+    except NotTrusted as exc:
+        raise NotTrusted(f"{what}: {exc}") from exc
 
 
 def _read(parse: Callable[[str], _Record], text: str, what: str) -> _Record:

@@ -15,12 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.utils.uri import validate_path_is_safe
 
-from lifecycle.errors import IntegrityError
+from lifecycle.errors import IntegrityError, LifecycleError
 from lifecycle.registry.snapshot import digest_of
 
 _DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # mlflow.server.constants
@@ -52,7 +51,9 @@ class ArtifactDigests:
                 return self._of_folder(uri, Path(repository.artifact_dir))
             with TemporaryDirectory(prefix="lifecycle-digest-") as folder:
                 return digest_of(Path(repository.download_artifacts("", folder)))
-        except (OSError, MlflowException) as exc:
+        except LifecycleError:
+            raise
+        except Exception as exc:  # each kind of artifact store has errors of its own, with no common root
             raise IntegrityError(
                 f"the files of this version cannot be read by the registry ({type(exc).__name__}), so nobody can "
                 f"tell whether they are those that were judged. Give the server access to its artifact store"

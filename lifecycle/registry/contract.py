@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.gate_claim import Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
@@ -87,4 +88,17 @@ class ModelRegistry(Protocol):
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
         """The model's ledger, oldest first."""
+        ...
+
+    def queued(self) -> Sequence[QueuedGates]:
+        """Gate runs that refused promotions have asked for and that are still open, whoever has them."""
+        ...
+
+    def claim(self, gates: QueuedGates, claim: Claim) -> None:
+        """Say, as a worker, that a gate run is one's own, or give it back.
+
+        Raises:
+            NotFound: nobody waits for it any more, or it is given up.
+            Conflict: another worker has it.
+        """
         ...

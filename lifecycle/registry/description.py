@@ -18,10 +18,10 @@ def described(description: str, evidence: Evidence) -> str:
     A person's words come first: where they leave no room, the table gets shorter, then a line, then goes.
     """
     start, end = f"<!-- lifecycle:{evidence.stage} -->", f"<!-- /lifecycle:{evidence.stage} -->"
-    # Not across another start: whose end somebody has deleted reaches into their own words.
-    there = re.compile(f"{re.escape(start)}(?:(?!{re.escape(start)}).)*?{re.escape(end)}", re.DOTALL)
-    for text in _shorter_and_shorter(evidence):
-        block = f"{start}\n{text}\n{end}"
+    there = _block(markdown_text(evidence.stage), start, end)
+    for table in _shorter_and_shorter(evidence):
+        # MLflow's list of versions shows how the first line begins, as it is written: so with words, not markup.
+        block = f"{_headline(evidence)} {start}\n{table}{end}"
         combined, replaced = there.subn(lambda _, block=block: block, description, count=1)  # type: ignore[misc]
         if not replaced:
             combined = f"{description.rstrip()}\n\n{block}".lstrip()
@@ -30,12 +30,22 @@ def described(description: str, evidence: Evidence) -> str:
     return there.sub("", description)
 
 
-def _shorter_and_shorter(evidence: Evidence) -> list[str]:
-    line = (
-        f"**{markdown_text(evidence.stage)}: {evidence.outcome}** · attempt {evidence.attempt} · "
+def _block(stage: str, start: str, end: str) -> re.Pattern[str]:
+    """A headline and the table below it. A person's words before them on the line are not part of it."""
+    headline = rf"(?:{re.escape(stage)}: [A-Z]+ · [^\n]*)?{re.escape(start)}"
+    # Not across another start: whose end somebody has deleted reaches into their own words.
+    return re.compile(rf"{headline}(?:(?!{re.escape(start)}).)*?{re.escape(end)}", re.DOTALL)
+
+
+def _headline(evidence: Evidence) -> str:
+    return (
+        f"{markdown_text(evidence.stage)}: {evidence.outcome} · attempt {evidence.attempt} · "
         f"{evidence.created_at:%Y-%m-%d %H:%M} UTC · snapshot {markdown_text(evidence.digest[:12])}"
     )
-    return [*(f"{line}\n\n{_table(evidence, chars)}" for chars in _MESSAGE_CHARS), line]
+
+
+def _shorter_and_shorter(evidence: Evidence) -> list[str]:
+    return [*(f"\n{_table(evidence, chars)}\n" for chars in _MESSAGE_CHARS), ""]
 
 
 def _table(evidence: Evidence, message_chars: int) -> str:

@@ -10,14 +10,17 @@ from datetime import datetime
 from pathlib import Path
 
 from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.gate_claim import Claim, QueuedGates
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef, check_model_name
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
-from lifecycle.domain.policy import PolicyBook, StagePolicy
+from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
 from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotFound, NotTrusted, PromotionRefused, unknown
 from lifecycle.registry.lookup import version_meant
-from lifecycle.registry.ruling import approval, chained, rule
+from lifecycle.registry.memory_queue import MemoryQueue
+from lifecycle.registry.ruling import Ruling, approval, chained, rule
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
 
 
@@ -37,6 +40,7 @@ class MemoryRegistry:
         self._evidence: dict[str, list[Evidence]] = {}
         self._ledger: dict[str, list[LedgerEntry]] = {}
         self._authors: dict[tuple[str, int], str] = {}
+        self._queue = MemoryQueue()
         self.actor = UNAUTHENTICATED
         """Who is signed in: nobody, until somebody says so here."""
         self.may_override = False
@@ -86,6 +90,7 @@ class MemoryRegistry:
         with self._lock:
             self._evidence.setdefault(evidence.model, []).append(evidence)
             self.documents[evidence.evidence_id] = dict(documents)
+            self._complete(evidence)
         return evidence
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
@@ -101,12 +106,7 @@ class MemoryRegistry:
         with self._lock:
             if request.kind is Kind.OVERRIDE and not self.may_override:
                 raise NotTrusted("no key that may override has signed it")
-            standing = self._standing(request, policy)
-            earlier = next((e for e in standing.ledger if request.key and e.key == request.key), None)
-            ruling = rule(request, policy, standing, self.actor, self._clock(), earlier)
-            if ruling.places:
-                self._place(request, policy)
-            entry = self._append(ruling.entry) if ruling.is_new else ruling.entry
+            entry = self._promote(request, policy, self.actor)
         if entry.action is Action.REFUSED:
             raise PromotionRefused(entry.detail)
         return entry
@@ -123,6 +123,39 @@ class MemoryRegistry:
         """See the contract."""
         self.versions(model)
         return tuple(self._ledger.get(model, ()))
+
+    def queued(self) -> Sequence[QueuedGates]:
+        """See the contract."""
+        return self._queue.all()
+
+    def claim(self, gates: QueuedGates, claim: Claim) -> None:
+        """See the contract."""
+        with self._lock:
+            self._queue.claim(gates, claim, self._clock())
+
+    def _promote(self, request: PromotionRequest, policy: StagePolicy, actor: str) -> LedgerEntry:
+        ruling = self._ruling(request, policy, actor)
+        if ruling.unjudged and policy.on_missing is OnMissing.ENQUEUE:
+            self._queue.add(request, policy.name, actor)
+        return self._append(ruling.entry) if ruling.is_new else ruling.entry
+
+    def _complete(self, evidence: Evidence) -> None:
+        """Close the gate run whose evidence this is, and promote where the policy says so."""
+        policy = self._policies.of(evidence.model).stage(evidence.stage)
+        waiting = self._queue.finish(evidence.model, evidence.version, policy.name)
+        if waiting and policy.auto_promote and evidence.outcome is Outcome.PASSED:
+            request, actor = waiting
+            ruling = self._ruling(request, policy, actor)
+            if ruling.is_new:
+                self._append(ruling.entry)
+
+    def _ruling(self, request: PromotionRequest, policy: StagePolicy, actor: str) -> Ruling:
+        standing = self._standing(request, policy)
+        earlier = next((e for e in standing.ledger if request.key and e.key == request.key), None)
+        ruling = rule(request, policy, standing, actor, self._clock(), earlier)
+        if ruling.places:
+            self._place(request, policy)
+        return ruling
 
     def _standing(self, request: PromotionRequest, policy: StagePolicy) -> Standing:
         key = (request.model, request.version)

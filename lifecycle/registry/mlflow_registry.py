@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.gate_claim import Claim, QueuedGates
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef, check_model_name
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
@@ -28,6 +29,7 @@ from lifecycle.domain.promotion import Kind, PromotionRequest
 from lifecycle.errors import NotFound, NotTrusted, Unavailable, unknown
 from lifecycle.registry import tags
 from lifecycle.registry.description import described
+from lifecycle.registry.gate_queue import queued_gates, say
 from lifecycle.registry.gate_run import log_gate_run
 from lifecycle.registry.location import Location
 from lifecycle.registry.lookup import version_meant
@@ -145,6 +147,20 @@ class MlflowRegistry:
             self._aliases(client, model)
             entries = (e for mv in _all_versions(client, model) for e in tags.history_of(mv.tags))
             return sorted(entries, key=lambda entry: entry.sequence)
+
+    def queued(self) -> Sequence[QueuedGates]:
+        """See the contract. Without a guard nobody queues anything."""
+        if not self.guarded:
+            return []
+        with self._mlflow() as client:
+            return queued_gates(client, self._policies)
+
+    def claim(self, gates: QueuedGates, claim: Claim) -> None:
+        """See the contract."""
+        with self._mlflow() as client:
+            if not self._has_guard(gates.model, gates.version):
+                raise NotFound("this registry has no guard, so nobody queues gate runs there")
+            say(client, gates, claim)
 
     def _promote_plainly(self, client: MlflowClient, request: PromotionRequest) -> LedgerEntry:
         _LOG.warning(

@@ -8,11 +8,12 @@ for show; on a plain one they are all there is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.look_alike import starts_alike
 from lifecycle.errors import IntegrityError
 from lifecycle.signing.jws import payload_of
 
@@ -36,8 +37,8 @@ MAX_REFUSALS = 20
 
 
 def is_reserved(key: str) -> bool:
-    """Whether a tag is ours. Any letter case, because MySQL compares keys without it."""
-    return key.lower().startswith(RESERVED_PREFIX)
+    """Whether a tag is ours, or a database may take it for one of ours."""
+    return starts_alike(key, RESERVED_PREFIX)
 
 
 def evidence_key(stage: str) -> str:
@@ -60,8 +61,18 @@ def stage_of_approve_key(key: str) -> str | None:
     return _rest(key, _APPROVE)
 
 
+def approvals_key(stage: str) -> str:
+    """The tag that shows who has approved a version for a policy stage."""
+    return f"lifecycle.approvals.{stage}"
+
+
+def approvals_shown(approvers: Collection[str], needed: int) -> str:
+    """Such as ``1 of 2: grace``."""
+    return ": ".join(filter(None, [f"{len(approvers)} of {needed}", ", ".join(sorted(approvers))]))
+
+
 def claim_key(stage: str) -> str:
-    """The tag by which a worker claims a queued gate run; its value is the worker's name. Never stored."""
+    """The tag in which a worker speaks of a queued gate run (:mod:`lifecycle.domain.gate_claim`). Never stored."""
     return _CLAIM + stage
 
 
@@ -71,11 +82,8 @@ def stage_of_claim_key(key: str) -> str | None:
 
 
 def queue_key(stage: str) -> str:
-    """The tag that shows a queued gate run of a policy stage: :data:`QUEUED`, or the worker that runs it."""
+    """The tag that shows a queued gate run of a policy stage: waiting, run by somebody, or given up."""
     return f"lifecycle.queue.{stage}"
-
-
-QUEUED = "QUEUED"
 
 
 def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of) -> list[Evidence]:

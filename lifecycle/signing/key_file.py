@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from lifecycle.errors import ConfigError
 from lifecycle.signing.files import TooOpenError, locked, read_closed, write_closed
-from lifecycle.signing.keys import SigningKey
+from lifecycle.signing.keys import PublicKey, SigningKey
 
 KEY_VARIABLE = "LIFECYCLE_SIGNING_KEY"
 """Environment variable with the PEM text of a private key, or the path of its file."""
@@ -48,7 +49,7 @@ def present_key(home: Path, environ: Mapping[str, str]) -> SigningKey | None:
     return _read(file, str(file)) if file.exists() else None
 
 
-def write_public_half(key: SigningKey, home: Path) -> Path:
+def write_public_half(key: PublicKey, home: Path) -> Path:
     """Put the half that anybody may see beside the private one, to be handed to whoever runs a registry.
 
     Raises:
@@ -69,7 +70,7 @@ def _read(file: Path, where: str, argument: str = "") -> SigningKey:
         return SigningKey.from_pem(read_closed(file, _OTHERS).decode("ascii"), where)
     except TooOpenError:
         raise ConfigError(
-            f"{where}: others may read this private key; run: chmod 600 {argument or file}"
+            f"{where}: others may read this private key; run: chmod 600 {argument or shlex.quote(str(file))}"
         ) from None
     except (OSError, ValueError) as exc:
         raise ConfigError(f"{where}: no private key can be read there ({type(exc).__name__})") from None

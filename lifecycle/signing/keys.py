@@ -12,7 +12,7 @@ from lifecycle.errors import ConfigError
 from lifecycle.signing.curve import is_sound
 
 _CURVE: Final = "Ed25519"
-_MAX_PEM_CHARS = 1_000
+MAX_PEM_CHARS = 1_000
 _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----\n[A-Za-z0-9+/=\n]+\n-----END \1-----")
 _PUBLIC, _PRIVATE, _ENCRYPTED = "PUBLIC KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY"
 
@@ -92,7 +92,7 @@ class SigningKey(PublicKey):
 def _imported(text: str, where: str, wanted: str) -> OKPKey:
     """The one key of a PEM text. No error names its cause, whose text may quote the key."""
     pem = text.replace("\r\n", "\n").strip()
-    found = _PEM.fullmatch(pem) if len(pem) <= _MAX_PEM_CHARS else None
+    found = _PEM.fullmatch(pem) if len(text) <= MAX_PEM_CHARS else None
     label = found[1] if found else ""
     if label != wanted:
         raise ConfigError(f"{where}: {_instead(label, wanted)}")

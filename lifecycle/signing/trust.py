@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -48,7 +49,7 @@ class TrustStore:
         except TooOpenError:
             raise ConfigError(
                 f"{self.file}: others may write to this file of trusted keys, and so trust a key of theirs. "
-                f"Look through it (lifecycle keys list), after: chmod go-w {self.file}"
+                f"Look through it (lifecycle keys list), after: chmod go-w {shlex.quote(str(self.file))}"
             ) from None
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else exc
@@ -58,22 +59,27 @@ class TrustStore:
         """The key with that thumbprint."""
         return next((key for key in self.keys() if key.kid == kid), None)
 
-    def trust(self, key: PublicKey, name: str, may: Iterable[Permission], now: datetime) -> TrustedKey:
+    def trust(self, key: PublicKey, name: str | None, may: Iterable[Permission], now: datetime) -> TrustedKey:
         """Trust a key with these things and no others, from now on; also one that was revoked.
 
+        Args:
+            name: None keeps the name that it has.
+
         Raises:
-            UsageError: that is no name for a key, or it would be trusted with nothing.
+            UsageError: that is no name for a key, it has none yet, or it would be trusted with nothing.
             Conflict: another key that counts has the name.
             ConfigError, Unavailable: the file cannot be read or written.
         """
-        check_key_name(name)
-        trusted = TrustedKey(key.kid, key.coordinate, name, frozenset(may), now)
-        if not trusted.may:
+        allowed = frozenset(may)
+        if not allowed:
             raise UsageError("trusted with nothing, a key is of no use: say what it may sign")
         with locked(self.file):
+            known = self.find(key.kid)
+            called = known.name if name is None and known else check_key_name(name)
             others = [other for other in self.keys() if other.kid != key.kid]
-            if name in _names_in_use(others):
-                raise Conflict(f"another key is called {name!r}: choose a name, or revoke that one first")
+            if called in _names_in_use(others):
+                raise Conflict(f"another key is called {called!r}: choose a name, or revoke that one first")
+            trusted = TrustedKey(key.kid, key.coordinate, called, allowed, now)
             self._write([*others, trusted])
         return trusted
 

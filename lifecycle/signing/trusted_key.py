@@ -73,11 +73,10 @@ class TrustedKey:
             key = PublicKey.from_coordinate(fields["x"])
             if (key.kid, key.coordinate) != (fields["kid"], fields["x"]):
                 raise ValueError("its thumbprint is another key's")
-            check_key_name(fields["name"])
             return cls(
                 kid=key.kid,
                 coordinate=key.coordinate,
-                name=fields["name"],
+                name=check_key_name(fields["name"]),
                 may=_permissions(fields["may"]),
                 trusted_at=from_timestamp(fields["trusted_at"]),
                 revoked_at=None if fields["revoked_at"] is None else from_timestamp(fields["revoked_at"]),
@@ -86,12 +85,13 @@ class TrustedKey:
             raise ValueError(str(exc)) from exc
 
 
-def check_key_name(name: object) -> None:
-    """Accept what people call a key. Raises UsageError."""
+def check_key_name(name: object) -> str:
+    """What people may call a key. Raises UsageError."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
-            "a key's name has 1 to 40 letters, digits and . _ @ -, and starts with a letter or digit, such as ci"
+            "a key needs a name: 1 to 40 letters, digits and . _ @ -, the first no sign, such as --name ci"
         )
+    return name
 
 
 def _permissions(words: Any) -> frozenset[Permission]:

@@ -219,6 +219,7 @@ class GuardedStore(JoiningStore):
 
     def _take_evidence(self, name: str, version: int, stage: str, text: str) -> None:
         with self._joined(read_only=True):
+            self._guard.check_evidence(self._spelled(name), version, stage, text)
             digest = self._digest(name, version)
         with self._locked(name) as model:
             self._guard.take_evidence(model, version, stage, text, actor(), digest)

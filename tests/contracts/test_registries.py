@@ -15,14 +15,17 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
-from lifecycle.assembly import load_policies
+from lifecycle.assembly import load_settings
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.errors import IntegrityError, NotFound
 from lifecycle.registry.contract import ModelRegistry
+from lifecycle.registry.location import Location
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.mlflow_registry import MlflowRegistry
+from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.signing.own import own_key, trust_store
 from lifecycle.stack.server import start_server, stop_server
 from lifecycle.testing.registry_contract import MODEL, RegistryContract
 
@@ -44,9 +47,10 @@ def policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PolicyBook:
     file = tmp_path / "lifecycle.yaml"
     file.write_text(POLICY)
     monkeypatch.setenv("LIFECYCLE_CONFIG", str(file))
+    monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path))
     monkeypatch.setenv("DO_NOT_TRACK", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    return load_policies()
+    return load_settings().policies
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +103,19 @@ def register(tracking_uri: str, registry_uri: str, root: Path) -> None:
 
 
 def mlflow_registry(tracking_uri: str, registry_uri: str, root: Path, policies: PolicyBook) -> MlflowRegistry:
+    """With the key that the folder's own keys/trusted.json trusts, which is that of the guard as well."""
+    trust = trust_store(root, {})
     return MlflowRegistry(
-        tracking_uri, registry_uri, SnapshotStore(root / "snapshots"), policies, lambda: datetime.now(UTC)
+        Location(tracking_uri, registry_uri),
+        SnapshotStore(root / "snapshots"),
+        policies,
+        now,
+        Seal(lambda: own_key(root, {}, trust, now()), trust),
     )
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def uris(folder: Path) -> tuple[str, str]:
@@ -112,7 +126,7 @@ def uris(folder: Path) -> tuple[str, str]:
 class TestMemoryRegistry(RegistryContract):
     @pytest.fixture
     def registry(self, tmp_path: Path, policies: PolicyBook) -> ModelRegistry:
-        registry = MemoryRegistry(SnapshotStore(tmp_path / "snapshots"), policies, lambda: datetime.now(UTC))
+        registry = MemoryRegistry(SnapshotStore(tmp_path / "snapshots"), policies, now)
         for number in (1, 2):
             registry.add(MODEL, version_folder(tmp_path, number))
         return registry

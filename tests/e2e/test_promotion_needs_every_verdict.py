@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from lifecycle.assembly import load_settings
@@ -18,9 +19,12 @@ from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import PromotionRefused
 from lifecycle.promotion.promoter import Promoter
+from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
-from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.registry.seal import Seal
+from lifecycle.registry.snapshot import SnapshotStore, digest_of
 from lifecycle.registry.tags import evidence_key
+from lifecycle.signing.own import own_key, trust_store
 
 pytestmark = pytest.mark.slow
 
@@ -40,44 +44,72 @@ def prepared(tmp_path_factory):
     database = tmp_path_factory.mktemp("prepared") / "mlflow.db"
     SqlAlchemyStore(f"sqlite:///{database}").engine.dispose()
     client = MlflowClient(f"sqlite:///{database}", f"sqlite:///{database}")
+    files = database.with_name("files")
+    files.mkdir()
+    (files / "MLmodel").write_text("flavors: {}")
     client.create_registered_model(MODEL)
-    client.create_model_version(MODEL, "file:///nowhere", await_creation_for=None)
+    client.create_model_version(MODEL, files.as_uri(), await_creation_for=None)
     return database
 
 
+class Laptop:
+    """A registry with the guard in the client's own process, which trusts the laptop's own key."""
+
+    def __init__(self, database, home, digest):
+        uri = f"sqlite:///{database}"
+        location = Location(uri, f"lifecycle+{uri}")
+        trust = trust_store(home, {})
+        self.digest = digest
+        self.seal = Seal(lambda: own_key(home, {}, trust, _now()), trust)
+        self.client = MlflowClient(location.tracking_uri, location.registry_uri)
+        self.registry = MlflowRegistry(location, SnapshotStore(home / "snapshots"), POLICIES, _now, self.seal)
+        self.promoter = Promoter(self.registry, POLICIES, lambda _: None, "ada", _now)
+
+    def evidence(self, stage):
+        """Every gate of the stage PASSED."""
+        policy, now = STAGES[stage], _now()
+        verdicts = (Verdict(gate.name, Outcome.PASSED, f"{gate.name}.ok", "fine") for gate in policy.gates)
+        return Evidence(
+            model=MODEL,
+            version=1,
+            stage=stage,
+            digest=self.digest,
+            policy_digest=policy.digest,
+            verdicts=tuple(verdicts),
+            created_at=now,
+            expires_at=now + timedelta(days=1),
+        )
+
+    def write(self, stage, text):
+        """As any MLflow client can."""
+        self.client.set_model_version_tag(MODEL, "1", evidence_key(stage), text)
+
+    def deliver(self, record):
+        self.write(record.stage, self.seal.sign_evidence(record))
+
+    def reach(self, stage):
+        """Everything that comes before the stage, with whole evidence; returns the versions as they are then."""
+        for earlier in POLICIES.of(MODEL).path_to(stage)[:-1]:
+            self.deliver(self.evidence(earlier.name))
+            self.promoter.promote(VERSION, earlier.name)
+        return self.registry.versions(MODEL)
+
+    def refused(self, stage):
+        with pytest.raises(PromotionRefused) as caught:
+            self.promoter.promote(VERSION, stage)
+        return str(caught.value)
+
+
 @pytest.fixture
-def client(prepared, tmp_path, monkeypatch):
-    """Any MLflow client of a registry on a laptop, with the guard in its process."""
+def laptop(prepared, tmp_path, monkeypatch):
     monkeypatch.setenv("LIFECYCLE_CONFIG", str(PROJECT / "lifecycle.yaml"))
+    monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path))
     database = shutil.copy(prepared, tmp_path / "mlflow.db")
-    return MlflowClient(f"sqlite:///{database}", f"lifecycle+sqlite:///{database}")
+    return Laptop(database, tmp_path, digest_of(prepared.with_name("files")))
 
 
-@pytest.fixture
-def registry(client, tmp_path):
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    snapshots = SnapshotStore(tmp_path / "snapshots")
-    return MlflowRegistry(uri, f"lifecycle+{uri}", snapshots, POLICIES, lambda: datetime.now(UTC))
-
-
-@pytest.fixture
-def promoter(registry):
-    return Promoter(registry, POLICIES, lambda _: None, "ada")
-
-
-def evidence(stage: str) -> Evidence:
-    """Every gate of the stage PASSED."""
-    policy, now = STAGES[stage], datetime.now(UTC)
-    return Evidence(
-        model=MODEL,
-        version=1,
-        stage=stage,
-        digest="d" * 64,
-        policy_digest=policy.digest,
-        verdicts=tuple(Verdict(gate.name, Outcome.PASSED, f"{gate.name}.ok", "fine") for gate in policy.gates),
-        created_at=now,
-        expires_at=now + timedelta(days=1),
-    )
+def _now():
+    return datetime.now(UTC)
 
 
 def without(whole: Evidence, gate: str) -> Evidence:
@@ -89,70 +121,58 @@ def spoiled(whole: Evidence, gate: str, outcome: Outcome) -> Evidence:
     return replace(whole, verdicts=tuple(verdicts))
 
 
-def deliver(client, record):
-    """As any MLflow client can."""
-    client.set_model_version_tag(MODEL, "1", evidence_key(record.stage), record.to_json())
-
-
-def reach(client, promoter, stage):
-    """Everything that comes before the stage, with whole evidence."""
-    for earlier in POLICIES.of(MODEL).path_to(stage)[:-1]:
-        deliver(client, evidence(earlier.name))
-        promoter.promote(VERSION, earlier.name)
-
-
-def refused(promoter, stage):
-    with pytest.raises(PromotionRefused) as caught:
-        promoter.promote(VERSION, stage)
-    return str(caught.value)
-
-
 def test_the_story_demands_ten_verdicts():
     assert len(DEMANDS) == 10
 
 
 @pytest.mark.parametrize(("stage", "gate"), DEMANDS)
-def test_without_one_verdict_the_promotion_is_refused_and_with_it_allowed(registry, promoter, client, stage, gate):
-    reach(client, promoter, stage)
-    before = registry.versions(MODEL)
-    registry.publish(without(evidence(stage), gate), {})
-    said = refused(promoter, stage)
+def test_without_one_verdict_the_promotion_is_refused_and_with_it_allowed(laptop, stage, gate):
+    before, registry = laptop.reach(stage), laptop.registry
+    registry.publish(without(laptop.evidence(stage), gate), {})
+    said = laptop.refused(stage)
     assert f"{gate} (not run)" in said
     assert f"lifecycle gate run models:/{MODEL}/1 --stage {stage}" in said
     assert registry.versions(MODEL) == before
     last = registry.history(MODEL)[-1]
     assert (last.action, last.stage, last.detail) == (Action.REFUSED, stage, said)
-    registry.publish(evidence(stage), {})
-    assert promoter.promote(VERSION, stage).action is Action.PROMOTED
+    registry.publish(laptop.evidence(stage), {})
+    assert laptop.promoter.promote(VERSION, stage).action is Action.PROMOTED
     assert registry.get(ModelRef(MODEL, stage=stage)).version == 1
 
 
 @pytest.mark.parametrize(("stage", "gate"), DEMANDS)
-def test_a_tag_written_by_a_plain_client_gets_no_further(registry, promoter, client, stage, gate):
-    reach(client, promoter, stage)
-    before = registry.versions(MODEL)
-    deliver(client, without(evidence(stage), gate))
-    assert f"{gate} (not run)" in refused(promoter, stage)
-    assert registry.versions(MODEL) == before
+def test_a_tag_written_by_a_plain_client_gets_no_further(laptop, stage, gate):
+    before = laptop.reach(stage)
+    laptop.deliver(without(laptop.evidence(stage), gate))
+    assert f"{gate} (not run)" in laptop.refused(stage)
+    assert laptop.registry.versions(MODEL) == before
 
 
 @pytest.mark.parametrize(("stage", "gate"), DEMANDS)
-def test_nothing_but_passed_will_do(registry, promoter, client, stage, gate):
-    reach(client, promoter, stage)
-    before = registry.versions(MODEL)
+def test_nothing_but_passed_will_do(laptop, stage, gate):
+    before = laptop.reach(stage)
     for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR):
-        deliver(client, spoiled(evidence(stage), gate, outcome))
-        assert f"{gate} ({outcome})" in refused(promoter, stage)
-    assert registry.versions(MODEL) == before
+        laptop.deliver(spoiled(laptop.evidence(stage), gate, outcome))
+        assert f"{gate} ({outcome})" in laptop.refused(stage)
+    assert laptop.registry.versions(MODEL) == before
 
 
-def test_newer_evidence_without_a_verdict_beats_older_evidence_with_it(promoter, client):
-    deliver(client, evidence("staging"))
-    deliver(client, without(evidence("staging"), "signature"))
-    assert "signature (not run)" in refused(promoter, "staging")
+@pytest.mark.parametrize("stage", STAGES)
+def test_whole_evidence_that_nobody_signed_gets_nowhere(laptop, stage):
+    laptop.reach(stage)
+    with pytest.raises(MlflowException) as caught:
+        laptop.write(stage, laptop.evidence(stage).to_json())
+    assert caught.value.error_code == "PERMISSION_DENIED"
+    assert "no gate has been run for it" in laptop.refused(stage)
 
 
-def test_a_verdict_of_another_stage_does_not_stand_in(promoter, client):
-    deliver(client, evidence("staging"))
-    promoter.promote(VERSION, "staging")
-    assert "no gate has been run for it" in refused(promoter, "production")
+def test_newer_evidence_without_a_verdict_beats_older_evidence_with_it(laptop):
+    laptop.deliver(laptop.evidence("staging"))
+    laptop.deliver(without(laptop.evidence("staging"), "signature"))
+    assert "signature (not run)" in laptop.refused("staging")
+
+
+def test_a_verdict_of_another_stage_does_not_stand_in(laptop):
+    laptop.deliver(laptop.evidence("staging"))
+    laptop.promoter.promote(VERSION, "staging")
+    assert "no gate has been run for it" in laptop.refused("production")

@@ -41,7 +41,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.snapshots = SnapshotStore(folder / "snapshots")
         self.registry = MemoryRegistry(self.snapshots, POLICIES, lambda: datetime.now(UTC))
-        self.promoter = Promoter(self.registry, POLICIES, lambda _: None, "ada")
+        self.promoter = Promoter(self.registry, POLICIES, lambda _: None, "ada", lambda: datetime.now(UTC))
         self.memory = MemoryTarget()
         self.batch = BatchTarget(folder / "deployments")
         self.targets: dict[str, Target] = {target.name: target for target in (self.memory, self.batch)}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from lifecycle.domain.decision import CLOCK_TOLERANCE, Decision, decide
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest, decide
+from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
 from lifecycle.domain.verdict import Outcome, Verdict
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -34,8 +37,17 @@ def moved(stage: str, version: int, digest: str) -> LedgerEntry:
     return LedgerEntry(1, NOW, Action.PROMOTED, "wine", stage, version, digest=digest, evidence_id="e" * 16)
 
 
+def standing(ledger: Sequence[LedgerEntry] = (), *evidence: Evidence, **fields: Any) -> Standing:
+    """Of files that are still those that were judged."""
+    return replace(Standing(evidence, ledger, None, EVIDENCE.digest), **fields)
+
+
+def decided(*evidence: Evidence, policy: StagePolicy = POLICY, ledger: Sequence[LedgerEntry] = ()) -> Decision:
+    return decide(REQUEST, policy, standing(ledger, *evidence), NOW)
+
+
 def test_complete_fresh_evidence_allows_and_is_named():
-    decision = decide(REQUEST, POLICY, [EVIDENCE], [], NOW)
+    decision = decided(EVIDENCE)
     assert decision.allowed
     assert (decision.digest, decision.evidence_id) == (EVIDENCE.digest, EVIDENCE.evidence_id)
 
@@ -43,7 +55,7 @@ def test_complete_fresh_evidence_allows_and_is_named():
 @pytest.mark.parametrize("gate", GATES)
 def test_each_missing_gate_refuses_and_is_named(gate):
     fewer = replace(EVIDENCE, verdicts=tuple(v for v in PASSED if v.gate != gate))
-    decision = decide(REQUEST, POLICY, [fewer], [], NOW)
+    decision = decided(fewer)
     assert not decision.allowed
     assert f"not passed: {gate} (not run)" in decision.detail
 
@@ -52,7 +64,7 @@ def test_each_missing_gate_refuses_and_is_named(gate):
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR])
 def test_any_gate_that_did_not_pass_refuses(gate, outcome):
     verdicts = tuple(replace(v, outcome=outcome) if v.gate == gate else v for v in PASSED)
-    decision = decide(REQUEST, POLICY, [replace(EVIDENCE, verdicts=verdicts)], [], NOW)
+    decision = decided(replace(EVIDENCE, verdicts=verdicts))
     assert not decision.allowed
     assert f"{gate} ({outcome})" in decision.detail
 
@@ -66,7 +78,7 @@ def test_evidence_of_an_attempt_too_many_does_not_count_whatever_number_it_claim
     failed = [
         replace(evidence, created_at=NOW - timedelta(hours=3 + n), verdicts=PASSED[:1]) for n in range(earlier)
     ]
-    decision = decide(REQUEST, policy, [*failed, evidence], [], NOW)
+    decision = decided(*failed, evidence, policy=policy)
     assert decision.allowed is allowed
     assert allowed or "max_attempts is 2. Register a new version" in decision.detail
 
@@ -75,7 +87,7 @@ def test_evidence_of_an_attempt_too_many_does_not_count_whatever_number_it_claim
 def test_a_gate_that_spoke_twice_counts_as_its_worse_word(bad_first):
     failed = replace(PASSED[0], outcome=Outcome.FAILED)
     verdicts = (failed, *PASSED) if bad_first else (*PASSED, failed)
-    assert not decide(REQUEST, POLICY, [replace(EVIDENCE, verdicts=verdicts)], [], NOW).allowed
+    assert not decided(replace(EVIDENCE, verdicts=verdicts)).allowed
 
 
 @pytest.mark.parametrize(
@@ -83,13 +95,13 @@ def test_a_gate_that_spoke_twice_counts_as_its_worse_word(bad_first):
     [
         ({"expires_at": NOW}, "expired"),
         ({"created_at": NOW - POLICY.max_age, "expires_at": NOW + timedelta(days=9)}, "expired"),
-        ({"created_at": NOW + timedelta(seconds=1)}, "dated in the future"),
+        ({"created_at": NOW + CLOCK_TOLERANCE + timedelta(seconds=1)}, "dated in the future"),
         ({"policy_digest": "0" * 64}, "the policy has changed"),
     ],
     ids=["expired", "too old for the policy", "from the future", "other policy"],
 )
 def test_evidence_that_is_not_of_now_refuses(change, why):
-    decision = decide(REQUEST, POLICY, [replace(EVIDENCE, **change)], [], NOW)
+    decision = decided(replace(EVIDENCE, **change))
     assert not decision.allowed
     assert why in decision.detail
     assert "Run: lifecycle gate run models:/wine/1 --stage production" in decision.detail
@@ -97,19 +109,19 @@ def test_evidence_that_is_not_of_now_refuses(change, why):
 
 @pytest.mark.parametrize("change", [{"model": "beer"}, {"version": 2}, {"stage": "staging"}])
 def test_evidence_of_something_else_refuses(change):
-    assert not decide(REQUEST, POLICY, [replace(EVIDENCE, **change)], [], NOW).allowed
+    assert not decided(replace(EVIDENCE, **change)).allowed
 
 
 def test_no_evidence_refuses_and_lists_what_is_needed():
-    decision = decide(REQUEST, POLICY, [], [], NOW)
+    decision = decided()
     assert not decision.allowed
     assert "needed: signature, data_quality, drift" in decision.detail
 
 
 def test_the_newest_evidence_counts():
     failed = replace(EVIDENCE, verdicts=(replace(PASSED[0], outcome=Outcome.FAILED), *PASSED[1:]))
-    assert not decide(REQUEST, POLICY, [EVIDENCE, failed], [], NOW).allowed
-    assert decide(REQUEST, POLICY, [failed, EVIDENCE], [], NOW).allowed
+    assert not decided(EVIDENCE, failed).allowed
+    assert decided(failed, EVIDENCE).allowed
 
 
 @pytest.mark.parametrize(
@@ -126,7 +138,7 @@ def test_the_newest_evidence_counts():
 def test_the_stage_before_must_have_held_these_very_files(ledger, allowed):
     policy = replace(POLICY, after="staging")
     evidence = replace(EVIDENCE, policy_digest=policy.digest)
-    decision = decide(REQUEST, policy, [evidence], ledger, NOW)
+    decision = decided(evidence, policy=policy, ledger=ledger)
     assert decision.allowed is allowed
     assert allowed or "--stage staging" in decision.detail
 
@@ -134,9 +146,9 @@ def test_the_stage_before_must_have_held_these_very_files(ledger, allowed):
 def test_rollback_takes_digest_and_evidence_of_the_last_time():
     rollback = replace(REQUEST, kind=Kind.ROLLBACK)
     held = moved("production", 1, "a" * 64)
-    decision = decide(rollback, POLICY, [], [held, moved("production", 2, "b" * 64)], NOW)
+    decision = decide(rollback, POLICY, standing([held, moved("production", 2, "b" * 64)]), NOW)
     assert (decision.allowed, decision.digest, decision.evidence_id) == (True, "a" * 64, "e" * 16)
-    assert not decide(rollback, POLICY, [EVIDENCE], [moved("production", 2, "b" * 64)], NOW).allowed
+    assert not decide(rollback, POLICY, standing([moved("production", 2, "b" * 64)], EVIDENCE), NOW).allowed
 
 
 @pytest.mark.parametrize("field", ["name", "stage", "alias", "after", "gates", "max_age"])

@@ -37,6 +37,8 @@ def edited(entry: LedgerEntry, chance: random.Random) -> LedgerEntry:
     value = getattr(entry, name)
     if isinstance(value, Action):
         return replace(entry, action=chance.choice([a for a in Action if a is not value]))
+    if name == "until":
+        return replace(entry, until=START)
     if isinstance(value, datetime):
         return replace(entry, at=value + timedelta(microseconds=1))
     if value is None or isinstance(value, int):

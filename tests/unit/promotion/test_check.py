@@ -96,7 +96,7 @@ def test_a_candidate_is_compared_with_the_version_that_holds_the_stage_and_never
         return evidence.verdicts[1].figures.get("champion_version")
 
     assert (compared_with(1), compared_with(2)) == (None, None)
-    Promoter(registry, POLICIES, lambda _: None, "ada").promote(FIRST, "staging")
+    Promoter(registry, POLICIES, lambda _: None, "ada", lambda: NOW).promote(FIRST, "staging")
     assert (compared_with(1), compared_with(2)) == (None, 1)
 
 

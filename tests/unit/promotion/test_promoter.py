@@ -49,7 +49,7 @@ def registry(tmp_path):
 
 @pytest.fixture
 def promoter(registry):
-    return Promoter(registry, POLICIES, lambda _: None, "ada")
+    return Promoter(registry, POLICIES, lambda _: None, "ada", lambda: datetime.now(UTC))
 
 
 def promote(promoter, *versions):

@@ -34,18 +34,20 @@ def _run(job, progress):
     return run_here(job, progress, load_scorer)
 
 
+def _now():
+    return datetime.now(UTC)
+
+
 class Setting:
     def __init__(self, folder, *stages):
         self.policies = PolicyBook(ModelPolicy(stages))
-        self.registry = MemoryRegistry(
-            SnapshotStore(folder / "snapshots"), self.policies, lambda: datetime.now(UTC)
-        )
-        self.promoter = Promoter(self.registry, self.policies, lambda _: None, "ada")
+        self.registry = MemoryRegistry(SnapshotStore(folder / "snapshots"), self.policies, _now)
+        self.promoter = Promoter(self.registry, self.policies, lambda _: None, "ada", _now)
         self.ran: list[str] = []
 
     def release(self, ref=FIRST, stage="production", current=None):
         progress = Progress(on_start=self.ran.append)
-        checker = Checker(self.registry, self.policies, _run, lambda: datetime.now(UTC), "ada", progress)
+        checker = Checker(self.registry, self.policies, _run, _now, "ada", progress)
         release(checker, self.promoter, ref, stage, current)
 
     @property

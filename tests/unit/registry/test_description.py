@@ -24,14 +24,14 @@ def saying(message: str) -> Evidence:
 
 
 def test_a_persons_words_stay():
-    assert described(WORDS, EVIDENCE).startswith(f"{WORDS}\n\n<!-- lifecycle:staging -->")
+    assert described(WORDS, EVIDENCE).startswith(f"{WORDS}\n\nstaging: PASSED · ")
     assert "| drift&ensp; | PASSED&ensp; | fine |" in described(WORDS, EVIDENCE)
-    assert described("", EVIDENCE).startswith("<!-- lifecycle:staging -->")
 
 
-def test_it_says_what_came_of_it_when_and_which_attempt_it_was():
-    line = described("", TOO_MUCH).splitlines()[1]
-    assert line == "**staging: FAILED** · attempt 3 · 2026-11-21 00:00 UTC · snapshot dddddddddddd"
+def test_it_begins_with_what_came_of_it_when_and_which_attempt_it_was():
+    line = described("", TOO_MUCH).splitlines()[0]
+    said = "staging: FAILED · attempt 3 · 2026-11-21 00:00 UTC · snapshot dddddddddddd"
+    assert line == f"{said} <!-- lifecycle:staging -->"
 
 
 def test_the_table_is_replaced_where_it_stood():
@@ -41,6 +41,17 @@ def test_the_table_is_replaced_where_it_stood():
     assert again.endswith("Added later.")
     assert "PASSED" not in again
     assert described(again, TOO_MUCH) == again
+
+
+def test_words_that_somebody_put_before_it_on_its_line_stay():
+    mine = described("", EVIDENCE).replace("staging: PASSED", "Mine! staging: PASSED", 1)
+    assert described(mine, TOO_MUCH).startswith("Mine! staging: FAILED · attempt 3")
+    assert "PASSED" not in described(mine, TOO_MUCH)
+
+
+def test_a_table_without_its_headline_is_replaced_all_the_same():
+    start = described("", EVIDENCE).index("<!-- lifecycle:staging -->")
+    assert described(described("", EVIDENCE)[start:], TOO_MUCH) == described("", TOO_MUCH)
 
 
 def test_each_stage_has_its_own():

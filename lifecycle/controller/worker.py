@@ -1,0 +1,239 @@
+"""Runs the gates that refused promotions wait for, one version at a time.
+
+The registry says who has a gate run, so any number of workers may ask it. One that dies leaves nothing behind but
+its lease, and after that another begins anew: there is evidence, whole, or there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lifecycle.controller.renewal import ClaimLost, Renewal
+from lifecycle.domain.gate_claim import LEASE, Claim, QueuedGates, Word
+from lifecycle.domain.ledger import Action
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.errors import Conflict, LifecycleError, NotFound, Unavailable, UsageError
+from lifecycle.gates.job import GateJob
+from lifecycle.gates.progress import GateResults, Progress
+from lifecycle.promotion.check import Checker
+from lifecycle.registry.contract import ModelRegistry
+
+if TYPE_CHECKING:
+    from lifecycle.domain.evidence import Evidence
+
+_LOG = logging.getLogger(__name__)
+_TAKEN_S = LEASE.total_seconds() / 4
+_LONGEST_WAIT_S = 60.0
+
+
+class Stopped(BaseException):
+    """Somebody asked the worker to end while it was doing what can be begun anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of one gate run.
+
+    Attributes:
+        outcome: What the gates said; None where there is no evidence.
+        promoted: Whether the promotion that waited for it is complete.
+        broke: Whether the gates could not be run.
+        detail: Why there is no evidence, or why nothing was promoted.
+        evidence_id, run_id: Of the evidence, and of the MLflow run with the reports.
+        seconds: How long it took.
+    """
+
+    model: str
+    version: int
+    stage: str
+    outcome: str | None = None
+    promoted: bool = False
+    broke: bool = False
+    detail: str = ""
+    evidence_id: str | None = None
+    run_id: str | None = None
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
+
+    def __str__(self) -> str:
+        outcome = f"{self.outcome} in {self.seconds:.1f} s" if self.outcome else "no verdict"
+        said = "; ".join(part for part in (outcome, "promoted" if self.promoted else "", self.detail) if part)
+        return f"models:/{self.model}/{self.version} for {self.stage}: {said}"
+
+
+@dataclass
+class Worker:
+    """Picks up queued gate runs.
+
+    Attributes:
+        name: What the registry shows of it.
+        report: Told of each gate run.
+        clock, sleep: Seconds, monotonic.
+        jitter: A number between 0 and 1.
+        renew_every_s: How often it says that it is still at it.
+    """
+
+    registry: ModelRegistry
+    checker: Checker
+    name: str
+    report: Callable[[Done], None]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = lambda: 1.0
+    renew_every_s: float = _TAKEN_S
+    _not_before: dict[tuple[str, int, str], float] = field(default_factory=dict)
+    _stopping: bool = False
+    _may_interrupt: bool = False
+
+    def serve(self, every_s: float) -> None:
+        """Run what is queued, and look again after ``every_s`` seconds, until :meth:`stop`.
+
+        A registry that does not answer is asked less and less often, up to once a minute.
+
+        Raises:
+            UsageError: the registry has no guard, so there is no queue.
+        """
+        wait_s, failed_s = 0.0, every_s
+        with suppress(Stopped):
+            while not self._stopping:
+                with self._interruptible():
+                    self.sleep(wait_s)
+                try:
+                    wait_s, failed_s = (0.0 if self.step() else every_s), every_s
+                except Unavailable as exc:
+                    wait_s = failed_s * (1 + self.jitter()) / 2
+                    failed_s = min(2 * failed_s, max(_LONGEST_WAIT_S, every_s))
+                    _LOG.warning("%s; asking again in %.0f s", exc, wait_s)
+
+    def drain(self) -> bool:
+        """Run everything that is queued now; returns whether all gates could be run."""
+        sound = True
+        with suppress(Stopped):
+            while not self._stopping and (done := self.step()):
+                sound = sound and not done.broke
+        return sound
+
+    def step(self) -> Done | None:
+        """Run the gates of one version; None where nothing is to be done now.
+
+        Raises:
+            Unavailable: the registry does not answer.
+        """
+        if not self.registry.guarded:
+            raise UsageError(
+                "this registry has no guard, so nobody queues gate runs there. Serve it with "
+                "--registry-store-uri lifecycle+…"
+            )
+        now = self.clock()
+        self._not_before = {key: then for key, then in self._not_before.items() if now < then}
+        for gates in self.registry.queued():
+            if self._stopping:
+                break
+            if _key(gates) in self._not_before:
+                continue
+            claim = Claim(f"{self.name}:{uuid4().hex[:8]}")
+            if self._taken(gates, claim):
+                done = self._run(gates, claim)
+                self.report(done)
+                return done
+        return None
+
+    def stop(self) -> None:
+        """End soon, from a signal handler: at once, unless evidence is being handed in at this moment.
+
+        Raises:
+            Stopped: in the midst of what can be begun anew.
+        """
+        self._stopping = True
+        if self._may_interrupt:
+            self._may_interrupt = False
+            raise Stopped
+
+    def _taken(self, gates: QueuedGates, claim: Claim) -> bool:
+        try:
+            self.registry.claim(gates, claim)
+        except (Conflict, NotFound) as exc:
+            _LOG.debug("%s", exc)
+            self._not_before[_key(gates)] = self.clock() + _TAKEN_S * (1 + self.jitter()) / 2
+            return False
+        return True
+
+    def _run(self, gates: QueuedGates, claim: Claim) -> Done:
+        """Whatever happens, the registry hears of it, or the lease ends."""
+        started = self.clock()
+        done = Done(gates.model, gates.version, gates.stage)
+        try:
+            evidence = self._judged(gates, claim)
+        except ClaimLost as exc:
+            done = replace(done, detail=str(exc))
+        except Stopped:
+            self._give_back(gates, replace(claim, word=Word.RELEASED))
+            raise
+        except Exception as exc:  # a model's libraries raise what they like
+            ours = isinstance(exc, LifecycleError)
+            _LOG.debug("no verdict", exc_info=True)
+            reason = str(exc) if ours else f"internal error ({type(exc).__name__})"
+            self._give_back(gates, replace(claim, word=Word.FAILED, reason=reason))
+            done = replace(done, broke=True, detail=reason)
+        else:
+            done = self._with_result(done, evidence)
+        return replace(done, seconds=self.clock() - started)
+
+    def _judged(self, gates: QueuedGates, claim: Claim) -> Evidence:
+        with self._interruptible(), Renewal(self.registry, gates, claim, self.renew_every_s) as renewal:
+
+            def run(job: GateJob, progress: Progress) -> GateResults:
+                results = self.checker.run(job, progress)
+                renewal.check()
+                self._may_interrupt = False  # from here on it is handed in
+                return results
+
+            progress = Progress(lambda _: renewal.check(), lambda _: renewal.check())
+            checker = replace(self.checker, run=run, progress=progress)
+            return checker.check(ModelRef(gates.model, version=gates.version), gates.stage).evidence
+
+    def _with_result(self, done: Done, evidence: Evidence) -> Done:
+        done = replace(
+            done, outcome=str(evidence.outcome), evidence_id=evidence.evidence_id, run_id=evidence.run_id
+        )
+        with suppress(LifecycleError):  # what came of it is on record, whether we can read it now or not
+            about = [
+                e
+                for e in self.registry.history(done.model)
+                if (e.version, e.stage, e.evidence_id) == (done.version, done.stage, evidence.evidence_id)
+            ]
+            if about and about[-1].moved:
+                return replace(done, promoted=True)
+            if about and about[-1].action is Action.REFUSED:
+                return replace(done, detail=about[-1].why)
+        return done
+
+    def _give_back(self, gates: QueuedGates, claim: Claim) -> None:
+        """As far as the registry answers; else the lease ends by itself."""
+        try:
+            self.registry.claim(gates, claim)
+        except LifecycleError as exc:
+            _LOG.debug("not given back: %s", exc)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        self._may_interrupt = True
+        try:
+            if self._stopping:
+                raise Stopped
+            yield
+        finally:
+            self._may_interrupt = False
+
+
+def _key(gates: QueuedGates) -> tuple[str, int, str]:
+    return gates.model, gates.version, gates.stage

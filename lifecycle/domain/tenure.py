@@ -1,0 +1,104 @@
+"""Which version held which stage from when to when, as a ledger tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifecycle.domain.ledger import Action, LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """A version's time in a stage.
+
+    Attributes:
+        entry: What put it there, or found it there when the guard came.
+        approvals: Those for these very files and this stage, by then.
+        ended_by: What ended it; None: it goes on.
+    """
+
+    entry: LedgerEntry
+    approvals: tuple[LedgerEntry, ...] = ()
+    ended_by: LedgerEntry | None = None
+
+    @property
+    def since(self) -> datetime:
+        """UTC."""
+        return self.entry.at
+
+    @property
+    def until(self) -> datetime | None:
+        """UTC; None: it goes on."""
+        return self.ended_by.at if self.ended_by else None
+
+    def touches(self, start: datetime, end: datetime) -> bool:
+        """Whether any of it lies between ``start`` and ``end``, which may be one moment.
+
+        The moment in which one version gives way to another is the other's.
+        """
+        return self.since <= end and (self.until is None or start < self.until)
+
+
+class Occupancy:
+    """The versions in each stage, followed entry by entry.
+
+    A version is in one stage at a time, and a stage holds one version, but for what was there when the guard came.
+    """
+
+    def __init__(self) -> None:
+        self._holders: dict[str, list[LedgerEntry]] = {}
+
+    def follow(self, entry: LedgerEntry) -> list[LedgerEntry]:
+        """Take the next entry in; returns those whose versions it took out of a stage."""
+        if entry.moved:
+            left = self._take(lambda held: entry.stage == held.stage or entry.version == held.version)
+        elif entry.action is Action.DEMOTED:
+            left = self._take(lambda held: (entry.stage, entry.version) == (held.stage, held.version))
+        else:
+            left = []
+        if entry.moved or entry.action is Action.ADOPTED:
+            self._holders.setdefault(entry.stage, []).append(entry)
+        return left
+
+    def of(self, stage: str) -> Sequence[LedgerEntry]:
+        """What put the versions there that are in a stage."""
+        return self._holders.get(stage, ())
+
+    def everywhere(self) -> list[LedgerEntry]:
+        """The same for every stage."""
+        return [entry for holders in self._holders.values() for entry in holders]
+
+    def _take(self, leaves: Callable[[LedgerEntry], bool]) -> list[LedgerEntry]:
+        taken = [held for held in self.everywhere() if leaves(held)]
+        for held in taken:
+            self._holders[held.stage].remove(held)
+        return taken
+
+
+def tenures(entries: Iterable[LedgerEntry]) -> list[Tenure]:
+    """Every version's time in every stage, in the order in which they began.
+
+    Args:
+        entries: A model's ledger, oldest first.
+    """
+    occupancy = Occupancy()
+    approvals: list[LedgerEntry] = []
+    found: list[Tenure] = []
+    for entry in entries:
+        if entry.action is Action.APPROVED:
+            approvals.append(entry)
+        found += [Tenure(held, _for(held, approvals), entry) for held in occupancy.follow(entry)]
+    found += [Tenure(held, _for(held, approvals)) for held in occupancy.everywhere()]
+    return sorted(found, key=lambda tenure: tenure.entry.sequence)
+
+
+def _for(move: LedgerEntry, approvals: Iterable[LedgerEntry]) -> tuple[LedgerEntry, ...]:
+    """An approval is worth nothing to other files, or to a move that came before it."""
+    subject = (move.stage, move.version, move.digest)
+    return tuple(
+        a
+        for a in approvals
+        if (a.stage, a.version, a.digest) == subject and a.sequence < move.sequence and move.digest
+    )

@@ -1,0 +1,125 @@
+"""The guard comes to a registry that was plain: what it finds there goes into the ledger, and proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, delete, insert, update
+from sqlalchemy.orm import Session
+
+from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.policy import PolicyBook, StagePolicy
+from lifecycle.domain.tenure import Occupancy
+from lifecycle.promotion.ledger import ModelLedger
+from lifecycle.promotion.migrations.upgrade import has_tables
+from lifecycle.promotion.mlflow_tables import MODELS, VERSION_TAGS, RegisteredModel, registered_models
+from lifecycle.promotion.tables import create_tables
+from lifecycle.registry.tags import HISTORY, history_value
+
+REASON = "lifecycle db upgrade"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A version that a guarded stage or its alias held, and of which the ledger knew nothing.
+
+    Attributes:
+        adopted: Whether the ledger has it now. It does not where the guard was there already: then somebody has
+            put the version there behind its back.
+    """
+
+    workspace: str
+    model: str
+    version: int
+    stage: str
+    adopted: bool
+
+
+def upgrade_registry(engine: Engine, policies: PolicyBook, who: str, now: datetime) -> list[Found]:
+    """Make or upgrade the guard's tables, and adopt what guarded stages hold. Once: the next time finds nothing.
+
+    Args:
+        who: Who runs it, as they say themselves.
+        now: UTC.
+
+    Raises:
+        ConfigError: a newer release has upgraded the tables.
+    """
+    with engine.connect() as connection:
+        new = not has_tables(connection)
+    create_tables(engine)
+    if new:
+        _forget_told_histories(engine)
+    with engine.connect() as connection:
+        models = registered_models(connection, policies)
+    return [found for model in models.values() for found in _adopt(engine, model, policies, who, now)]
+
+
+def _forget_told_histories(engine: Engine) -> None:
+    """On a plain registry anybody could write these tags, and the ledger begins with entry 1 now."""
+    with engine.begin() as connection:
+        connection.execute(delete(VERSION_TAGS).where(VERSION_TAGS.c.key == HISTORY))
+
+
+def _adopt(
+    engine: Engine, model: RegisteredModel, policies: PolicyBook, who: str, now: datetime
+) -> Iterator[Found]:
+    if not any(_holders(model, policy) for policy in policies.of(model.name).stages):
+        return
+    with Session(engine) as session, session.begin():
+        _lock(session, model)
+        current = registered_models(session.connection(), policies, model.name).get(model.uid)
+        if current is None:  # deleted a moment ago
+            return
+        ledger = ModelLedger(session, model.uid, model.name)
+        known, occupancy = ledger.decisive(), Occupancy()
+        for entry in known:
+            occupancy.follow(entry)
+        for policy in policies.of(model.name).stages:
+            guarded = any(e.stage == policy.name and e.action is not Action.APPROVED for e in known)
+            told = {entry.version for entry in occupancy.of(policy.name)}
+            for version in _holders(current, policy):
+                if version in told:
+                    continue
+                if not guarded:
+                    _record(session, current, ledger.append(_adopted(current, version, policy, who, now)))
+                yield Found(model.workspace, model.name, version, policy.name, adopted=not guarded)
+
+
+def _lock(session: Session, model: RegisteredModel) -> None:
+    """Write first, as the guard does: what is read afterwards stays true."""
+    same = (MODELS.c.workspace == model.workspace, MODELS.c.name == model.name)
+    session.execute(update(MODELS).where(*same).values(last_updated_time=MODELS.c.last_updated_time))
+
+
+def _holders(model: RegisteredModel, policy: StagePolicy) -> list[int]:
+    """Versions in the stage, and the one that its alias points to."""
+    pointed = model.aliases.get(policy.alias or "")
+    return sorted({*model.stages.get(policy.stage, ()), *([pointed] if pointed is not None else [])})
+
+
+def _adopted(model: RegisteredModel, version: int, policy: StagePolicy, who: str, now: datetime) -> LedgerEntry:
+    held = [policy.stage] if version in model.stages.get(policy.stage, ()) else []
+    held += [f"alias {policy.alias}"] if model.aliases.get(policy.alias or "") == version else []
+    return LedgerEntry(
+        sequence=0,
+        at=now,
+        action=Action.ADOPTED,
+        model=model.name,
+        stage=policy.name,
+        version=version,
+        requested_by=who,
+        reason=REASON,
+        detail=f"held {' and '.join(held)} when the guard came; nothing has been checked",
+    )
+
+
+def _record(session: Session, model: RegisteredModel, entry: LedgerEntry) -> None:
+    """Show it where the guard shows a version's history."""
+    place = {"workspace": model.workspace, "name": model.name, "version": entry.version, "key": HISTORY}
+    shown = ModelLedger(session, model.uid, model.name).of_version(entry.version, refusals=0)
+    same = (VERSION_TAGS.c[name] == value for name, value in place.items())
+    session.execute(delete(VERSION_TAGS).where(*same))
+    session.execute(insert(VERSION_TAGS).values(**place, value=history_value(shown, entry.version)))

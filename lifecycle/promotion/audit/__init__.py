@@ -1,0 +1,5 @@
+"""Reading the ledger as somebody who trusts nobody, to see whether it is whole and is what happened."""
+
+from lifecycle.promotion.audit.run import audit
+
+__all__ = ["audit"]

@@ -1,0 +1,181 @@
+"""The records of evidence: each has to be what somebody signed, and the ledger's entries to rest on them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Row
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.verdict import Outcome
+from lifecycle.errors import NotTrusted
+from lifecycle.promotion.audit.findings import Broken, Finding
+from lifecycle.signing.jws import opened, payload_of
+from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
+
+_COPIED = "copied from "  # lifecycle.promotion.environment
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a record of evidence comes down to."""
+
+    model_uid: str
+    version: int
+    stage: str
+    digest: str
+    outcome: Outcome
+
+
+class EvidenceAudit:
+    """Looks at every record once; afterwards it knows what an entry may rest on.
+
+    Args:
+        names: The models by uid, as far as anybody knows them.
+    """
+
+    def __init__(self, trust: TrustStore, names: Mapping[str, str]) -> None:
+        self._once_trusted = _OnceTrusted(trust.file)
+        self._names = names
+        self._records: dict[str, list[Record]] = defaultdict(list)
+        self._environments: set[str] = set()
+        self._notes: Counter[tuple[str, str, str]] = Counter()
+        self.count = 0
+
+    def look_at(self, row: Row[Any]) -> list[Finding]:
+        """What is wrong with a record."""
+        self.count += 1
+        evidence = _evidence(row.signed)
+        if evidence is None:
+            return [self._finding(row, "is no evidence (any more)")]
+        record = Record(row.model_uid, row.version, row.stage, evidence.digest, evidence.outcome)
+        self._records[row.evidence_id].append(record)
+        found = []
+        if evidence.evidence_id != row.evidence_id:
+            found.append(self._finding(row, f"says what belongs to {evidence.evidence_id}"))
+        named = (self._names.get(row.model_uid, evidence.model), row.version, row.stage)
+        if (evidence.model, evidence.version, evidence.stage) != named:
+            place = f"version {evidence.version} of {evidence.model} for {evidence.stage}"
+            found.append(self._finding(row, f"speaks of {place}", Broken.STRANGER))
+        if problem := self._unsigned(row):
+            found.append(self._finding(row, problem))
+        return found
+
+    def notes(self) -> list[Finding]:
+        """Whose signatures could not be checked, or would not count today."""
+        return [
+            Finding("key", model, uid, None, f"evidence {message}: {number} of its records")
+            for (uid, model, message), number in sorted(self._notes.items())
+        ]
+
+    def problem(self, model_uid: str, entry: LedgerEntry) -> str:
+        """Why an entry does not rest on the evidence that it names; empty where it does.
+
+        Expects every ledger's entries in order.
+        """
+        if entry.reason.startswith(_COPIED):
+            self._environments.add(model_uid)
+        if entry.evidence_id is None:
+            needs = entry.moved and entry.action is not Action.OVERRIDDEN
+            return "moved a version without naming any evidence" if needs else ""
+        named = [r for r in self._records.get(entry.evidence_id, ()) if self._about(r, model_uid, entry)]
+        if not named:
+            return f"names the evidence {entry.evidence_id}, which is not on record for it"
+        if all(record.digest != entry.digest for record in named):
+            return f"speaks of other files than the evidence {entry.evidence_id} that it names"
+        if entry.moved and all(record.outcome is not Outcome.PASSED for record in named):
+            return f"rests on the evidence {entry.evidence_id}, which says {named[0].outcome}"
+        return ""
+
+    def _about(self, record: Record, model_uid: str, entry: LedgerEntry) -> bool:
+        """A copy in an environment rests on the evidence of the version that it was made of, in another model."""
+        if record.model_uid != model_uid:
+            return model_uid in self._environments
+        return (record.version, record.stage) == (entry.version, entry.stage)
+
+    def _unsigned(self, row: Row[Any]) -> str:
+        """What is wrong with the signature; one that can't be checked, or was revoked since, is a note."""
+        try:
+            key = opened(row.signed, Permission.EVIDENCE, self._once_trusted)[1]
+        except NotTrusted as exc:
+            kid = _unknown_kid(row.signed, self._once_trusted)
+            if kid is None:
+                return str(exc)
+            if self._signed_by_another(row.signed, kid):
+                return "names another key than the one that signed it"
+            return self._note(row, f"is signed by a key that is not known here ({kid}), so it was not checked")
+        known = self._once_trusted.as_it_is(key)
+        if not known.permits(Permission.EVIDENCE):
+            since = f", on {known.revoked_at:%Y-%m-%d %H:%M} UTC" if known.revoked_at else ""
+            return self._note(row, f"is signed by the key {key.name!r}, which is not trusted any more{since}")
+        return ""
+
+    def _signed_by_another(self, signed: str, kid: str) -> bool:
+        """Whether it is the signature of a key that is known, and only the name of the key was changed."""
+        header, _, rest = signed.partition(".")
+        for key in self._keys():
+            named = _decoded(header).replace(kid, key.kid)
+            try:
+                opened(f"{_encoded(named)}.{rest}", Permission.EVIDENCE, self._once_trusted)
+            except NotTrusted:
+                continue
+            return True
+        return False
+
+    def _keys(self) -> Sequence[TrustedKey]:
+        return self._once_trusted.keys()
+
+    def _note(self, row: Row[Any], message: str) -> str:
+        self._notes[row.model_uid, self._names.get(row.model_uid, ""), message] += 1
+        return ""
+
+    def _finding(self, row: Row[Any], message: str, what: Broken = Broken.EVIDENCE) -> Finding:
+        where = f"evidence {row.evidence_id} of version {row.version} for {row.stage} {message}"
+        return Finding(what, self._names.get(row.model_uid, ""), row.model_uid, None, where)
+
+
+class _OnceTrusted(TrustStore):
+    """Trusts every key that was trusted at any time: what it signed then, it did sign."""
+
+    def find(self, kid: str) -> TrustedKey | None:
+        key = super().find(kid)
+        return key and replace(key, revoked_at=None, may=frozenset(Permission))
+
+    def as_it_is(self, key: TrustedKey) -> TrustedKey:
+        """The key with what it may today."""
+        return next(known for known in self.keys() if known.kid == key.kid)
+
+
+def _evidence(signed: str) -> Evidence | None:
+    try:
+        payload = payload_of(signed)
+        evidence = Evidence.from_json(payload)
+        return evidence if evidence.to_json() == payload else None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _unknown_kid(signed: str, trust: TrustStore) -> str | None:
+    """The key that a text names, where nothing more is to be said against it than that nobody knows the key."""
+    try:
+        header = json.loads(_decoded(signed.partition(".")[0]))
+    except ValueError:
+        return None
+    kid = header.get("kid") if isinstance(header, dict) else None
+    if not isinstance(kid, str) or len(kid) != 43 or trust.find(kid) is not None:  # a sha256 in base64
+        return None
+    return kid
+
+
+def _decoded(segment: str) -> str:
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode()
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()

@@ -1,0 +1,137 @@
+"""The ledger as a file: for an auditor, for a spreadsheet, and to compare a later one with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from lifecycle.domain.canonical import canonical_json
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.errors import NotFound, UsageError
+from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER
+from lifecycle.signing.jws import payload_of
+
+_ENTRY, _EVIDENCE = "entry", "evidence"
+COLUMNS = ("model_uid", *(column.name for column in fields(LedgerEntry)))
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def records(connection: Connection, model: str | None, *, with_evidence: bool) -> Iterator[dict[str, Any]]:
+    """Every entry of every ledger, or of those of one model's name; then the evidence, if it is wanted.
+
+    What is no entry comes as it lies there, under ``unreadable``.
+    """
+    named = select(HEADS.c.model_uid).where(HEADS.c.model == model)
+    for table, read in ((LEDGER, _entry), (EVIDENCE, _evidence))[: 2 if with_evidence else 1]:
+        query = select(table).order_by(table.c.model_uid, *table.primary_key.columns)
+        wanted = query if model is None else query.where(table.c.model_uid.in_(named))
+        for row in connection.execute(wanted, execution_options={"yield_per": 500}):
+            yield read(row)
+
+
+def as_jsonl(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """One line of JSON for each record."""
+    for line in lines:
+        try:
+            text = canonical_json(line)
+        except (ValueError, TypeError):  # somebody wrote bytes or NaN into the table
+            text = canonical_json({"kind": line["kind"], "model_uid": line["model_uid"], "unreadable": repr(line)})
+        yield text.encode() + b"\n"
+
+
+def as_csv(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """A table with a line for each entry. What a spreadsheet would take for a formula gets an apostrophe."""
+    yield _csv_line(COLUMNS)
+    for line in lines:
+        yield _csv_line([line.get(column) for column in COLUMNS])
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier export says.
+
+    Attributes:
+        entries: By ledger, the hash of each entry by its number.
+        evidence: By ledger, digests of the records of evidence.
+    """
+
+    entries: dict[str, dict[int, str]] = field(default_factory=dict)
+    evidence: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def read_export(file: Path) -> Earlier:
+    """Read what ``lifecycle audit export`` wrote as jsonl.
+
+    Raises:
+        NotFound: no such file.
+        UsageError: it is something else, from that line on.
+    """
+    earlier = Earlier()
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                _remember(earlier, line, f"{file}, line {number}")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise NotFound(f"{file}: not a readable file ({type(exc).__name__})") from exc
+    if not earlier.entries:
+        raise UsageError(f"{file} holds no entry of a ledger; lifecycle audit export writes such files")
+    return earlier
+
+
+def evidence_key(version: int, stage: str, evidence_id: str) -> str:
+    """What a record of evidence is known by within its model."""
+    return f"{evidence_id} of version {version} for {stage}"
+
+
+def evidence_digest(signed: str, received_from: str) -> str:
+    """What a record of evidence is compared by."""
+    return sha256(f"{received_from}\n{signed}".encode()).hexdigest()
+
+
+def _remember(earlier: Earlier, line: str, where: str) -> None:
+    try:
+        found = json.loads(line)
+        uid, kind = found["model_uid"], found["kind"]
+        if kind == _ENTRY:
+            earlier.entries.setdefault(uid, {})[int(found["sequence"])] = str(found.get("hash"))
+        elif kind == _EVIDENCE:
+            key = evidence_key(found["version"], found["stage"], found["evidence_id"])
+            digest = evidence_digest(found["signed"], found["received_from"])
+            earlier.evidence.setdefault(uid, {})[key] = digest
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise UsageError(f"{where}: no line of an export in jsonl, as lifecycle audit export writes it") from exc
+
+
+def _entry(row: Any) -> dict[str, Any]:
+    place = {"kind": _ENTRY, "model_uid": row.model_uid}
+    try:
+        return {**json.loads(row.entry), **place}
+    except (ValueError, TypeError, RecursionError):
+        return place | {"sequence": row.sequence, "unreadable": row.entry}
+
+
+def _evidence(row: Any) -> dict[str, Any]:
+    place = {column.name: getattr(row, column.name) for column in EVIDENCE.columns} | {"kind": _EVIDENCE}
+    try:
+        return place | {"evidence": json.loads(payload_of(row.signed))}
+    except (ValueError, TypeError, RecursionError):
+        return place | {"evidence": None}
+
+
+def _csv_line(cells: Iterable[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow([_harmless(cell) for cell in cells])
+    return text.getvalue().encode()
+
+
+def _harmless(cell: object) -> str:
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text.startswith(_FORMULA) else text

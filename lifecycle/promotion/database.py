@@ -1,0 +1,105 @@
+"""The database that a registry is in, opened by its URI for those who look after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, NoSuchModuleError
+
+from lifecycle.errors import ConfigError, NotFound, Unavailable, UsageError
+
+_SCHEME = "lifecycle+"
+_DIALECTS = ("sqlite", "postgresql", "mysql")
+_BUSY_MS = 20_000  # as MLflow waits for SQLite's lock
+_FORMS = "sqlite:///mlflow.db, postgresql://USER@HOST/NAME or mysql+pymysql://USER@HOST/NAME"
+
+
+def parse_uri(uri: str) -> URL:
+    """A database's URI, with or without ``lifecycle+`` before it.
+
+    Raises:
+        UsageError: it is none, or one of a database that has no guard.
+    """
+    try:
+        url = make_url(uri.removeprefix(_SCHEME))
+    except (ArgumentError, ValueError):
+        raise UsageError(f"that is no database's URI; write {_FORMS}") from None
+    if url.get_backend_name() not in _DIALECTS:
+        raise UsageError(f"{url.drivername}: is no database that has a guard; write {_FORMS}")
+    return url
+
+
+def shown(url: URL) -> str:
+    """The URI without its password."""
+    return url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def open_database(uri: str) -> Iterator[Engine]:
+    """Connect to a database that is there.
+
+    Raises:
+        UsageError, ConfigError: the URI, or its driver is not installed.
+        NotFound: no such SQLite file, or it is something else.
+        Unavailable: the database does not answer, also later in the block.
+    """
+    url = parse_uri(uri)
+    _check_file(url)
+    engine = _engine(url)
+    try:
+        with engine.connect():
+            pass
+        yield engine
+    except IntegrityError:
+        raise
+    except (DatabaseError, InterfaceError) as exc:
+        why = str(exc.orig).strip().splitlines()
+        raise Unavailable(f"{shown(url)} does not answer as it should: {why[0] if why else exc.orig!r}") from exc
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def one_moment(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees the database as it is now, for as long as the block lasts, and writes nothing.
+
+    On SQLite (but for its WAL mode) writers wait so long; elsewhere nobody does.
+    """
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+        connection.rollback()
+
+
+def _check_file(url: URL) -> None:
+    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+        raise NotFound(
+            f"{shown(url)}: no such file. Three slashes come before a relative path, four before others"
+        )
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        engine = create_engine(url)
+    except NoSuchModuleError:
+        raise UsageError(f"{url.drivername}: unknown driver; write {_FORMS}") from None
+    except ModuleNotFoundError as exc:
+        extra = url.get_backend_name()
+        raise ConfigError(
+            f"{url.drivername} needs the Python package {exc.name}, which is not installed. "
+            f"Run: pip install 'mlflow-lifecycle[{extra}]', and write {_FORMS}"
+        ) from None
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _be_patient)
+    return engine
+
+
+def _be_patient(connection: Any, _record: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")

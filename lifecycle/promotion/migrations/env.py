@@ -1,0 +1,13 @@
+"""What alembic runs to migrate. Connection, lock and transaction are those of ``upgrade.py``."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from lifecycle.promotion.tables import METADATA, VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=METADATA, version_table=VERSION_TABLE
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,1 @@
+"""One script a revision. A script that was released is never changed."""

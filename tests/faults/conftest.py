@@ -1,0 +1,137 @@
+"""A model in a registry on each kind of database, and other processes that promote it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import KINDS, Databases, PostgresServer, SqliteFiles, forget, mariadb, postgresql
+from tests.faults.wine import Wine
+
+ROOT = Path(__file__).parents[2]
+
+
+class Promoter:
+    """Another process that promotes. See :mod:`tests.faults.promoting`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def order(self, wine: Wine, version: int, **order: Any) -> None:
+        """Have it promote a version to Production; other arguments are those of the request, or of the blow."""
+        asked = {key: order.pop(key) for key in ("expected", "key") if key in order}
+        request = {"model": "wine", "version": version, "stage": "production", **asked}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"database": wine.uri, "request": request, **order}) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """How it went."""
+        return json.loads(self.heard())
+
+    def heard(self) -> str:
+        """A line that it wrote."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def places(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Any]]:
+    """The place for databases of each kind, set up when somebody wants it."""
+    folder = tmp_path_factory.mktemp("databases")
+    with ExitStack() as stack:
+        known: dict[str, Databases] = {"sqlite": SqliteFiles(folder)}
+
+        def place(kind: str) -> Databases:
+            if kind not in known:
+                known[kind] = (
+                    request.getfixturevalue("postgres") if kind == "postgresql" else stack.enter_context(mariadb())
+                )
+            return known[kind]
+
+        yield place
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, places: Callable[..., Any]) -> Callable[[str], Wine]:
+    """The model, laid out once in a database of each kind that nobody uses but to copy it."""
+    known: dict[str, Wine] = {}
+
+    def of(kind: str) -> Wine:
+        if kind not in known:
+            wine = Wine(tmp_path_factory.mktemp("home"), places(kind).create())
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in wine.environment.items():
+                    patch.setenv(name, value)
+                wine.prepare()
+            forget(wine.uri)
+            known[kind] = wine
+        return known[kind]
+
+    return of
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def wine(
+    kind: str, places: Callable[..., Any], prepared: Callable[[str], Wine], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Wine]:
+    """The model in a database of its own, and this process with its keys and its policy."""
+    template = prepared(kind)
+    wine = Wine(template.home, places(kind).copy(template.uri))
+    for name, value in wine.environment.items():
+        monkeypatch.setenv(name, value)
+    yield wine
+    forget(wine.uri)
+    places(kind).drop(wine.uri)
+
+
+@pytest.fixture
+def promoters() -> Iterator[Callable[..., list[Promoter]]]:
+    """Starts processes that promote models with the home of the one given."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(wine: Wine, number: int = 1) -> list[Promoter]:
+        started = [_started(wine) for _ in range(number)]
+        running.extend(started)
+        promoters = [Promoter(process) for process in started]
+        assert all(promoter.heard() == "ready\n" for promoter in promoters)
+        return promoters
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def _started(wine: Wine) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.promoting"],
+        cwd=wine.home,
+        env=os.environ | wine.environment | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+    )
