@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.domain.deployment import Deployment
 from lifecycle.domain.foreign_text import printable
 from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.tenure import Tenure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,7 @@ def history_rows(entries: Iterable[LedgerEntry]) -> list[tuple[object, ...]]:
         (
             e.sequence,
             e.at.strftime("%Y-%m-%d %H:%M:%S"),
-            e.action,
+            e.action if e.until is None else f"{e.action} until {_minute(e.until)}",
             e.stage,
             e.previous,
             e.version,
@@ -47,6 +49,41 @@ def history_rows(entries: Iterable[LedgerEntry]) -> list[tuple[object, ...]]:
         )
         for e in entries
     ]
+
+
+HELD_COLUMNS = ("Stage", "Version", "From (UTC)", "Until (UTC)", "What", "Who", "Approved by", "Why", "Evidence")
+
+
+def held_rows(stages: Mapping[str, Sequence[Tenure]], verdicts: Mapping[str, str]) -> list[tuple[object, ...]]:
+    """A row of ``HELD_COLUMNS`` for each version that held a stage, and one for a stage that was empty.
+
+    Args:
+        verdicts: What evidence says in a line, by its id, as far as anybody has it.
+    """
+    rows: list[tuple[object, ...]] = []
+    for stage, held in stages.items():
+        rows += [_held_row(tenure, verdicts) for tenure in held] or [(stage, "none", *[None] * 7)]
+    return rows
+
+
+def _held_row(tenure: Tenure, verdicts: Mapping[str, str]) -> tuple[object, ...]:
+    e = tenure.entry
+    evidence = e.evidence_id and "\n".join(filter(None, (e.evidence_id, verdicts.get(e.evidence_id))))
+    return (
+        e.stage,
+        e.version,
+        _minute(e.at),
+        tenure.until and _minute(tenure.until),
+        e.action if e.until is None else f"{e.action} until {_minute(e.until)}",
+        e.who,
+        ", ".join(tenure.approvers),
+        e.why,
+        evidence,
+    )
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import click
 
+from lifecycle.cli.audit import audit
+from lifecycle.cli.db import db
 from lifecycle.cli.demo import demo
 from lifecycle.cli.deployments import deployments
 from lifecycle.cli.gate import gate
-from lifecycle.cli.promotion import approve, history, promote, rollback
+from lifecycle.cli.history import history
+from lifecycle.cli.keys import keys
+from lifecycle.cli.promotion import approve, promote, rollback
 from lifecycle.cli.stack import down, follow, status, up
 from lifecycle.cli.worker import worker
 from lifecycle.errors import LifecycleError
@@ -51,7 +55,9 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
         logging.basicConfig(level=logging.DEBUG)
 
 
-for command in (gate, approve, promote, rollback, history, deployments, status, up, down, follow, worker, demo):
+for command in (gate, approve, promote, rollback, history, audit, keys, db):
+    cli.add_command(command)
+for command in (deployments, status, up, down, follow, worker, demo):
     cli.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""``lifecycle promote|approve|rollback|history``."""
+"""``lifecycle promote|approve|rollback``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.cli.output import console, json_option, print_history, print_json
+from lifecycle.cli.output import console, json_option, print_json
 
 if TYPE_CHECKING:
     from lifecycle.domain.ledger import LedgerEntry
@@ -95,27 +95,6 @@ def rollback(config: Path | None, model: str, stage: str, to: int | None, reason
     with console(stderr=True).status("Checking that the earlier version still loads …"):
         entry = assemble(config).promoter.rollback(check_model_name(model), stage, to, reason)
     _print_moved(entry, as_json)
-
-
-@click.command()
-@click.argument("model")
-@json_option
-@click.pass_obj
-def history(config: Path | None, model: str, as_json: bool) -> None:
-    """Show who moved which version where, when, why and on what evidence.
-
-    Example: lifecycle history flights-delay
-    """
-    from lifecycle.assembly import assemble
-    from lifecycle.domain.model_ref import check_model_name
-
-    entries = assemble(config).registry.history(check_model_name(model))
-    if as_json:
-        print_json([entry.as_dict() for entry in entries])
-    elif entries:
-        print_history(entries)
-    else:
-        click.echo(f"Nothing has happened to {model} yet.")
 
 
 def _print_moved(entry: LedgerEntry, as_json: bool) -> None:

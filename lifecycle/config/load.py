@@ -47,8 +47,13 @@ def load_config(environ: Mapping[str, str], cwd: Path, explicit: Path | None = N
     return Config(
         file=file,
         policies=content.as_policies(file.parent if file else cwd),
-        home=Path(environ.get("LIFECYCLE_HOME") or Path.home() / ".mlflow-lifecycle").absolute(),
+        home=home_of(environ),
     )
+
+
+def home_of(environ: Mapping[str, str]) -> Path:
+    """The folder for everything that is kept on this machine, whatever the file says."""
+    return Path(environ.get("LIFECYCLE_HOME") or Path.home() / ".mlflow-lifecycle").absolute()
 
 
 def _find(environ: Mapping[str, str], cwd: Path, explicit: Path | None) -> Path | None:

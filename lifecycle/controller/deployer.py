@@ -69,7 +69,7 @@ class Deployer:
         Raises:
             NotPromoted: it is not in the stage.
         """
-        policy = self._stage_of(ref, stage)
+        policy = self.stage_of(ref, stage)
         if not ref.pinned:
             return self.promoter.held(ref.name, policy)
         version = self.registry.get(ref)
@@ -87,7 +87,7 @@ class Deployer:
         target = self.target(request.target)
         target.Options.parse(request.options)
         if request.release.promote:
-            stage = self._stage_of(request.ref, request.release.stage)
+            stage = self.stage_of(request.ref, request.release.stage)
             self.release(request.ref, stage.name, request.release.current)
         held = self.wanted(request.ref, request.release.stage)
         snapshot = self.registry.snapshot(held.version, held.digest or None)
@@ -103,7 +103,13 @@ class Deployer:
             )
         )
 
-    def _stage_of(self, ref: ModelRef, stage: str) -> StagePolicy:
+    def stage_of(self, ref: ModelRef, stage: str = "production") -> StagePolicy:
+        """The stage that ``ref`` names; ``stage`` where it names a version.
+
+        Raises:
+            NotPromoted: an alias that no stage guards.
+            NotFound: no such stage.
+        """
         policy = self.policies.of(ref.name)
         if ref.alias is not None:
             guarding = policy.guarding_alias(ref.alias)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
+from lifecycle.domain.look_alike import alike
 from lifecycle.domain.policy import StagePolicy
 from lifecycle.errors import NotTrusted, PromotionRefused
 
@@ -20,17 +21,20 @@ def approvers_of(
 ) -> set[str]:
     """Who has approved these very files of the version for the stage, and may.
 
-    An approval is worth as much time as evidence is (``max_age``).
+    An approval is worth as much time as evidence is (``max_age``). Names that a database of users may take for
+    the same are one person.
     """
-    return {
-        entry.actor
-        for entry in ledger
-        if entry.action is Action.APPROVED
-        and (entry.stage, entry.version, entry.digest) == (policy.name, version, digest)
-        and entry.at > now - policy.max_age
-        and _may(entry.actor, policy)
-        and entry.actor != author
-    }
+    given: list[str] = []
+    for entry in ledger:
+        if (
+            entry.action is Action.APPROVED
+            and (entry.stage, entry.version, entry.digest) == (policy.name, version, digest)
+            and entry.at > now - policy.max_age
+            and _may(entry.actor, policy)
+            and not any(alike(entry.actor, other) for other in (*given, author or ""))
+        ):
+            given.append(entry.actor)
+    return set(given)
 
 
 def approvals_needed(policy: StagePolicy, author: str | None) -> int:
@@ -54,7 +58,7 @@ def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str,
             f"You may not approve {subject}: an approval needs somebody who has signed in. "
             f"Start the server with --app-name basic-auth"
         )
-    if actor == author:
+    if author is not None and alike(actor, author):
         raise PromotionRefused(
             f"{actor} may not approve {subject}: they registered it, and four eyes are demanded"
         )

@@ -36,6 +36,7 @@ class PromotionRequest:
         key: Idempotency key; empty for none.
         digest: Of an override: the files that it speaks of.
         issued_at, until: Of an override, UTC: when it was signed, and when it ends.
+        signed: Of an override, where it has arrived: the very text that was signed. No part of what is sent.
     """
 
     model: str
@@ -49,11 +50,14 @@ class PromotionRequest:
     digest: str = ""
     issued_at: datetime | None = None
     until: datetime | None = None
+    signed: str = ""
 
     def to_json(self) -> str:
         """Canonical JSON."""
         times = {"issued_at": self.issued_at, "until": self.until}
-        return canonical_json(asdict(self) | {name: t and to_timestamp(t) for name, t in times.items()})
+        fields = asdict(self) | {name: t and to_timestamp(t) for name, t in times.items()}
+        del fields["signed"]
+        return canonical_json(fields)
 
     @classmethod
     def from_json(cls, text: str) -> PromotionRequest:

@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 
+from lifecycle.domain.canonical import to_timestamp
 from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A day, or one moment: then both ends are the same. UTC."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def parse(cls, text: str) -> Period:
+        """Read a date, which is its whole day, or a time; in UTC unless it says otherwise.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            moment = _moment(text)
+            return cls(moment, moment)
+        return cls(datetime.combine(day, time.min, UTC), datetime.combine(day, time.max, UTC))
+
+    def as_dict(self) -> dict[str, str]:
+        """JSON types only."""
+        return {"from": to_timestamp(self.start), "to": to_timestamp(self.end)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +61,20 @@ class Tenure:
         """UTC; None: it goes on."""
         return self.ended_by.at if self.ended_by else None
 
-    def touches(self, start: datetime, end: datetime) -> bool:
-        """Whether any of it lies between ``start`` and ``end``, which may be one moment.
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Who approved."""
+        return tuple(dict.fromkeys(approval.actor for approval in self.approvals))
 
-        The moment in which one version gives way to another is the other's.
-        """
-        return self.since <= end and (self.until is None or start < self.until)
+    def touches(self, period: Period) -> bool:
+        """Whether any of it lies in that time; the moment in which it gives way to another version does not."""
+        return self.since <= period.end and (self.until is None or period.start < self.until)
+
+    def why_not_served(self, now: datetime) -> str:
+        """Why nothing served the version then, though the stage held it; empty where it was served."""
+        if self.entry.stands(max(now, self.since)):
+            return ""
+        return "its override had ended" if self.entry.moved else "the guard had found it there, unchecked"
 
 
 class Occupancy:
@@ -102,3 +138,11 @@ def _for(move: LedgerEntry, approvals: Iterable[LedgerEntry]) -> tuple[LedgerEnt
         for a in approvals
         if (a.stage, a.version, a.digest) == subject and a.sequence < move.sequence and move.digest
     )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text[:40]!r} is no time; write 2026-05-03 or 2026-05-03T12:00") from None

@@ -57,8 +57,8 @@ def open_database(uri: str) -> Iterator[Engine]:
     except IntegrityError:
         raise
     except (DatabaseError, InterfaceError) as exc:
-        why = str(exc.orig).strip().splitlines()
-        raise Unavailable(f"{shown(url)} does not answer as it should: {why[0] if why else exc.orig!r}") from exc
+        why = (str(exc.orig).strip() or repr(exc.orig)).splitlines()[0]
+        raise Unavailable(f"{shown(url)} does not answer as it should: {why}") from exc
     finally:
         engine.dispose()
 

@@ -56,6 +56,11 @@ class ModelEvidence:
         query = select(EVIDENCE.c.id).where(*self._about(version, stage)).limit(1)
         return self._session.execute(query).first() is not None
 
+    def signed(self, version: int, stage: str, evidence_id: str | None) -> str | None:
+        """Evidence as it was signed, if it is on record."""
+        query = select(EVIDENCE.c.signed).where(*self._about(version, stage))
+        return self._session.execute(query.where(EVIDENCE.c.evidence_id == evidence_id)).scalar()
+
     def of(self, version: int, stage: str) -> OnRecord:
         """All evidence for a version and policy stage. Signatures are verified again: keys get revoked."""
         query = select(EVIDENCE.c.signed).where(*self._about(version, stage)).order_by(EVIDENCE.c.id)

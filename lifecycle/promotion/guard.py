@@ -31,6 +31,7 @@ from lifecycle.registry.tags import (
     approvals_shown,
     evidence_key,
     history_value,
+    proof_key,
     queue_key,
     summary,
     summary_key,
@@ -61,7 +62,7 @@ class Guard:
         """
         if not text.startswith("{"):
             request, key = read_override(text, model, version, self.trust)
-            return replace(request, requested_by=f"key {key.name}")
+            return replace(request, requested_by=f"key {key.name}", signed=text)
         request = read_request(text, model, version)
         if request.kind is Kind.OVERRIDE:
             raise NotTrusted("an override needs the signature of a key that may override. See: lifecycle keys")
@@ -86,7 +87,10 @@ class Guard:
         ruling = self._ruling(model, request, policy, actor, digest)
         if not ruling.is_new:
             return ruling.entry
-        return self.append(model, self._queued(model, ruling, request, policy, actor))
+        entry = self.append(model, self._queued(model, ruling, request, policy, actor))
+        if entry.moved and request.signed:
+            model.show(entry.version, proof_key(policy.name), request.signed)
+        return entry
 
     def consider(
         self, model: LockedModel, request: PromotionRequest, actor: str, digest: str | None
@@ -176,12 +180,14 @@ class Guard:
         align_aliases(model, self.policies.of(model.name))
 
     def append(self, model: LockedModel, entry: LedgerEntry) -> LedgerEntry:
-        """Write a ledger entry and show the version's history."""
-        ledger = self._ledger(model)
-        sealed = ledger.append(entry)
-        shown = ledger.of_version(entry.version, MAX_REFUSALS)
-        model.show(entry.version, HISTORY, history_value(shown, entry.version))
+        """Write a ledger entry and show it."""
+        sealed = self._ledger(model).append(entry)
+        self._show(model, sealed)
         return sealed
+
+    def proof(self, model: LockedModel, version: int, stage: str, evidence_id: str | None) -> str | None:
+        """The evidence that a move rests on, as it was signed."""
+        return ModelEvidence(model.session, model.uid, self.trust).signed(version, stage, evidence_id)
 
     def has_evidence(self, model: LockedModel, version: int, stage: str) -> bool:
         """Whether there is any evidence that the version's files have to be compared with."""
@@ -196,7 +202,17 @@ class Guard:
         ruling = rule(request, policy, standing, actor, self.clock(), earlier)
         if ruling.places:
             self.place(model, request.version, policy)
+            if not ruling.is_new:
+                self._show(model, ruling.entry)  # somebody may have taken it away
         return ruling
+
+    def _show(self, model: LockedModel, entry: LedgerEntry) -> None:
+        """The version's history and, of a move, the evidence that it rests on."""
+        shown = self._ledger(model).of_version(entry.version, MAX_REFUSALS)
+        model.show(entry.version, HISTORY, history_value(shown, entry.version))
+        proof = self.proof(model, entry.version, entry.stage, entry.evidence_id) if entry.moved else None
+        if proof:
+            model.show(entry.version, proof_key(entry.stage), proof)
 
     def _queued(
         self, model: LockedModel, ruling: Ruling, request: PromotionRequest, policy: StagePolicy, actor: str

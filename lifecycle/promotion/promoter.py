@@ -9,11 +9,14 @@ from uuid import uuid4
 
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_state import ModelState
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.policy import PolicyBook, StagePolicy
 from lifecycle.domain.promotion import Kind, PromotionRequest
 from lifecycle.errors import NotFound, NotPromoted
+from lifecycle.promotion.consistency import standing_move
 from lifecycle.registry.contract import ModelRegistry
+from lifecycle.registry.lookup import version_meant
 
 ProveLoadable = Callable[[Snapshot], None]
 """Raises when a snapshot cannot be served."""
@@ -21,10 +24,11 @@ ProveLoadable = Callable[[Snapshot], None]
 
 @dataclass(frozen=True)
 class Held:
-    """What a stage holds: the version, and the digest it was promoted with."""
+    """What a stage holds: the version, the digest it was promoted with, and when an override ends (UTC)."""
 
     version: ModelVersion
     digest: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -95,20 +99,31 @@ class Promoter:
             NotFound: nothing is in the stage.
             NotPromoted: the stage was changed behind the ledger's back, which is never served.
         """
-        version = self.registry.get(ModelRef(model, stage=policy.stage))
-        moves = [e for e in self.registry.history(model) if e.moved and e.stage == policy.name]
-        if not moves or moves[-1].version != version.version:
+        return self.held_in(self.registry.look(model), policy)
+
+    def held_in(self, state: ModelState, policy: StagePolicy) -> Held:
+        """The same as :meth:`held`, of what the registry showed a moment ago.
+
+        Raises:
+            NotTrusted: what put it there is signed by no key that counts on this machine.
+        """
+        model = state.model
+        stage = ModelRef(model, stage=policy.stage)
+        version = version_meant(stage, state.versions, self.policies.of(model))
+        move = standing_move(state, policy)
+        if move is None or move.version != version.version:
             raise NotPromoted(
                 f"{policy.stage} of {model} holds version {version.version}, which no promotion put there. "
                 f"Run: lifecycle promote {version.uri} --stage {policy.name}"
             )
-        if not moves[-1].stands(self.clock()):
+        if not move.stands(self.clock()):
             raise NotPromoted(
                 f"the override that put version {version.version} of {model} into {policy.stage} has ended. "
                 f"Run: lifecycle gate run {version.uri} --stage {policy.name}, then lifecycle promote "
                 f"{version.uri} --stage {policy.name}; or lifecycle rollback {model}"
             )
-        return Held(version, moves[-1].digest)
+        self.registry.verify(version, move)
+        return Held(version, move.digest, move.until)
 
     def _request(self, version: ModelVersion, policy: StagePolicy, kind: Kind, reason: str) -> PromotionRequest:
         return PromotionRequest(
@@ -132,7 +147,8 @@ class Promoter:
         moves = [e for e in self.registry.history(model) if e.moved and e.stage == policy.name]
         if to is None:
             holder = self._holder(model, policy)
-            earlier = [e for e in _standing(moves) if e.version != holder]
+            passed = [e for e in moves if e.action is not Action.OVERRIDDEN]  # nothing has judged the others
+            earlier = [e for e in _standing(passed) if e.version != holder]
         else:
             earlier = [e for e in moves if e.version == to]
         if not earlier:

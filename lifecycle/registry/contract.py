@@ -12,6 +12,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_claim import Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model_state import ModelState
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.promotion import PromotionRequest
 
@@ -88,6 +89,35 @@ class ModelRegistry(Protocol):
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
         """The model's ledger, oldest first."""
+        ...
+
+    def models(self) -> Sequence[str]:
+        """Names of models, a hundred at most: those that something was done to last."""
+        ...
+
+    def look(self, model: str) -> ModelState:
+        """Versions and history of a model at one moment.
+
+        Raises:
+            NotFound: an unknown model.
+            IntegrityError: its history is no history any more.
+        """
+        ...
+
+    def glance(self, model: str) -> str:
+        """What a cheap question tells of :meth:`look`: another text when a stage or alias is on another version.
+
+        Not of changes that leave the newest version of each stage as it is, so look again from time to time.
+        """
+        ...
+
+    def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
+        """Demand that what moved a version rests on what a key that is trusted here has signed.
+
+        Raises:
+            NotTrusted: it does not; the history was written by somebody else than the guard, or by one that
+                trusts other keys.
+        """
         ...
 
     def queued(self) -> Sequence[QueuedGates]:

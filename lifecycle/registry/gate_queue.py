@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from mlflow.tracking import MlflowClient
 
 from lifecycle.domain.gate_claim import GIVEN_UP, Claim, QueuedGates
-from lifecycle.domain.model_ref import check_model_name
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.errors import UsageError
 from lifecycle.registry.tags import claim_key, queue_key
+from lifecycle.registry.versions import usable_names
 
 _PAGE = 1000
 
@@ -38,17 +37,8 @@ def _queued_for(client: MlflowClient, stage: str) -> Iterator[QueuedGates]:
         )
         for version in page:
             shown = version.tags.get(key, GIVEN_UP)
-            if not shown.startswith(GIVEN_UP) and _usable(version.name):
+            if not shown.startswith(GIVEN_UP) and usable_names([version.name]):
                 yield QueuedGates(version.name, int(version.version), stage, shown)
         token = page.token
         if not token:
             return
-
-
-def _usable(name: str) -> bool:
-    """MLflow allows names that no ``models:/`` of ours can say."""
-    try:
-        check_model_name(name)
-    except UsageError:
-        return False
-    return True

@@ -9,10 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_claim import Claim, QueuedGates
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef, check_model_name
+from lifecycle.domain.model_state import ModelState
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
 from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
@@ -123,6 +125,25 @@ class MemoryRegistry:
         """See the contract."""
         self.versions(model)
         return tuple(self._ledger.get(model, ()))
+
+    def models(self) -> Sequence[str]:
+        """See the contract."""
+        return tuple(self._versions)[-100:]
+
+    def look(self, model: str) -> ModelState:
+        """See the contract."""
+        with self._lock:
+            return ModelState(model, self.versions(model), self.history(model))
+
+    def glance(self, model: str) -> str:
+        """See the contract."""
+        state = self.look(model)
+        return sha256_of([[v.version, v.stage, v.aliases] for v in state.versions] + [len(state.history)])
+
+    def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
+        """See the contract. Nobody but this object writes the ledger, so an entry of it is proof enough."""
+        if move not in self._ledger.get(version.model, ()):
+            raise NotTrusted(f"what put version {version.version} of {version.model} into {move.stage} is forged")
 
     def queued(self) -> Sequence[QueuedGates]:
         """See the contract."""

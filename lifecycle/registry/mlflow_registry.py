@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from mlflow.exceptions import MlflowException
@@ -23,6 +22,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_claim import Claim, QueuedGates
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model_ref import ModelRef, check_model_name
+from lifecycle.domain.model_state import ModelState
 from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.promotion import Kind, PromotionRequest
@@ -35,15 +35,16 @@ from lifecycle.registry.location import Location
 from lifecycle.registry.lookup import version_meant
 from lifecycle.registry.mlflow_errors import translated
 from lifecycle.registry.plain_promotion import PlainRegistry
+from lifecycle.registry.proof import check_proof
 from lifecycle.registry.reachability import check_reachable
 from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import SnapshotStore, incoming_folder, settle
+from lifecycle.registry.versions import all_versions, fingerprint, in_our_words, ledger_of, usable_names
 
 _LOG = logging.getLogger(__name__)
 _TRACKED = "lifecycle"
 _TRACKED_FILES = ("reference.parquet", "expectations.json", "track.json")
 _MODELS_TO_LIST = 100
-_PAGE = 1000
 _RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
@@ -65,6 +66,7 @@ class MlflowRegistry:
         self._clock = clock
         self._seal = seal
         self._guarded: bool | None = None
+        self._answered = False
 
     @property
     def guarded(self) -> bool:
@@ -80,8 +82,7 @@ class MlflowRegistry:
         """See the contract."""
         with self._mlflow() as client:
             aliases = self._aliases(client, model)
-            found = sorted((_ours(mv) for mv in _all_versions(client, model)), key=lambda v: v.version)
-            return [replace(v, aliases=tuple(a for a, n in aliases.items() if n == v.version)) for v in found]
+            return in_our_words(all_versions(client, model), aliases)
 
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
         """See the contract."""
@@ -142,11 +143,41 @@ class MlflowRegistry:
         return [e for e in entries if e.action is Action.APPROVED and e.stage == policy.name][-1]
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
-        """See the contract. Each version shows its own newest entries, so a very long history has gaps."""
+        """See the contract. A very long one has gaps."""
         with self._mlflow() as client:
             self._aliases(client, model)
-            entries = (e for mv in _all_versions(client, model) for e in tags.history_of(mv.tags))
-            return sorted(entries, key=lambda entry: entry.sequence)
+            return ledger_of(all_versions(client, model))
+
+    def models(self) -> Sequence[str]:
+        """See the contract. Without those whose names no ``models:/`` of ours can say."""
+        with self._mlflow() as client:
+            order = ["last_updated_timestamp DESC"]
+            found = client.search_registered_models(max_results=_MODELS_TO_LIST, order_by=order)
+            return usable_names([model.name for model in found])
+
+    def look(self, model: str) -> ModelState:
+        """See the contract."""
+        with self._mlflow() as client:
+            aliases = self._aliases(client, model)
+            found = all_versions(client, model)
+            return ModelState(model, in_our_words(found, aliases), ledger_of(found))
+
+    def glance(self, model: str) -> str:
+        """See the contract. One request, as long as the registry answers."""
+        with translated():
+            if not self._answered:
+                check_reachable(self._registry_uri)
+            self._answered = False
+            text = fingerprint(self._client.get_registered_model(check_model_name(model)))
+            self._answered = True
+            return text
+
+    def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
+        """See the contract."""
+        with self._mlflow() as client:
+            shown = client.get_model_version(version.model, str(version.version)).tags
+        copied = self._policies.of(version.model).environment is not None
+        check_proof(shown.get(tags.proof_key(move.stage), ""), move, copied, self._seal.trust)
 
     def queued(self) -> Sequence[QueuedGates]:
         """See the contract. Without a guard nobody queues anything."""
@@ -237,27 +268,6 @@ class MlflowRegistry:
                 downloaded = Path(client.download_artifacts(run_id, _TRACKED, str(incoming)))
                 settle(downloaded, folder)
         return True
-
-
-def _all_versions(client: MlflowClient, model: str) -> Iterator[Any]:
-    token = None
-    while True:
-        page = client.search_model_versions(f"name='{model}'", max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _ours(mv: Any) -> ModelVersion:
-    return ModelVersion(
-        model=mv.name,
-        version=int(mv.version),
-        stage=mv.current_stage,
-        aliases=tuple(mv.aliases),
-        run_id=mv.run_id or None,
-        created_at_ms=mv.creation_timestamp,
-    )
 
 
 def _outcome(request: PromotionRequest, entries: Sequence[LedgerEntry]) -> LedgerEntry:

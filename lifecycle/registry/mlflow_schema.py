@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sqlalchemy import Engine
 
 from lifecycle.errors import ConfigError
@@ -13,6 +15,7 @@ def check_mlflow_schema(engine: Engine) -> None:
     Raises:
         ConfigError: MLflow's own words, which name ``mlflow db upgrade``.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # which begins when MLflow is imported
     from mlflow.exceptions import MlflowException
     from mlflow.store.db.utils import _verify_schema
 

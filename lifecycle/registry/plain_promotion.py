@@ -21,7 +21,7 @@ from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
 from lifecycle.errors import NotTrusted, PromotionRefused
 from lifecycle.registry.ruling import chained, rule
 from lifecycle.registry.seal import Seal
-from lifecycle.registry.tags import HISTORY, evidence_in, evidence_key, history_value
+from lifecycle.registry.tags import HISTORY, evidence_in, evidence_key, history_value, proof_key
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,17 @@ class PlainRegistry:
             entry = chained(entry, self.ledger[-1] if self.ledger else None)
             value = history_value([*self.ledger, entry], request.version)
             self.client.set_model_version_tag(request.model, str(request.version), HISTORY, value)
+            self._show_proof(entry)
         if entry.action is Action.REFUSED:
             raise PromotionRefused(entry.detail)
         return entry
+
+    def _show_proof(self, entry: LedgerEntry) -> None:
+        """Keep the evidence of a promotion apart: the next gate run replaces it. A rollback finds it there."""
+        if entry.action is Action.PROMOTED:
+            number = str(entry.version)
+            signed = self.client.get_model_version(entry.model, number).tags.get(evidence_key(entry.stage), "")
+            self.client.set_model_version_tag(entry.model, number, proof_key(entry.stage), signed)
 
     def _standing(self, request: PromotionRequest, policy: StagePolicy) -> Standing:
         holders = [v.version for v in self.versions if v.stage == policy.stage]

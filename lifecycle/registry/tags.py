@@ -86,6 +86,11 @@ def queue_key(stage: str) -> str:
     return f"lifecycle.queue.{stage}"
 
 
+def proof_key(stage: str) -> str:
+    """The tag that shows the signed evidence, or override, by which the version came into a policy stage."""
+    return f"lifecycle.proof.{stage}"
+
+
 def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of) -> list[Evidence]:
     """The newest evidence of each policy stage, from a version's tags.
 

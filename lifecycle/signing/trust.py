@@ -147,7 +147,7 @@ def _meant(who: str, keys: Sequence[TrustedKey]) -> TrustedKey:
     gone = [key for key in keys if key.name == who][-1:]
     meant = counting or printed or gone
     if len(meant) != 1:
-        raise NotFound(unknown("key", who[:80], [f"{key.name} ({key.kid[:8]})" for key in keys]))
+        raise NotFound(unknown("key", who[:80], {key.name for key in keys}))
     return meant[0]
 
 

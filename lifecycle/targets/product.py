@@ -31,7 +31,7 @@ class ProductTarget:
 
     def list(self) -> Sequence[Deployment]:
         """Every deployment, by name."""
-        return [self._described(record) for record in self._records.all()]
+        return self._records.described(self._described)
 
     def undeploy(self, name: str) -> None:
         """Forget the deployment. Its product belongs to the user and stays."""

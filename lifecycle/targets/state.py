@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.durable import write_durably
-from lifecycle.errors import Conflict, IntegrityError, NotFound, unknown
+from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError, unknown
 
 _RECORD = "deployment.json"
 _LOCKS = ".locks"  # no deployment name starts with a dot
+_UNKNOWN = ModelRef("?", version=0)  # no model is called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,13 @@ class DeploymentRecords:
         """
         path = self.path(name) / _RECORD
         try:
-            return _from_json(path.read_text(encoding="utf-8"))
+            record = _from_json(path.read_text(encoding="utf-8"))
+            if record.spec.name != name:
+                raise ValueError("it is another deployment's")
+            return record
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, UsageError) as exc:
             raise IntegrityError(f"{path} is not a deployment record any more; undeploy {name!r}") from exc
 
     def load(self, name: str) -> DeploymentRecord:
@@ -99,12 +103,20 @@ class DeploymentRecords:
         return record
 
     def names(self) -> list[str]:
-        """Every deployment, sorted."""
-        return sorted(path.parent.name for path in self._root.glob(f"*/{_RECORD}"))
+        """Every deployment, sorted. A folder that somebody else put there is none."""
+        return sorted(path.parent.name for path in self._root.glob(f"*/{_RECORD}") if _is_name(path.parent.name))
 
-    def all(self) -> list[DeploymentRecord]:
-        """Every record, by name."""
-        return [record for record in map(self.find, self.names()) if record is not None]
+    def described(self, describe: Callable[[DeploymentRecord], Deployment]) -> list[Deployment]:
+        """Every deployment, by name; one whose record cannot be read is FAILED, and the others are as they are."""
+        found = (self._described(name, describe) for name in self.names())
+        return [deployment for deployment in found if deployment is not None]
+
+    def _described(self, name: str, describe: Callable[[DeploymentRecord], Deployment]) -> Deployment | None:
+        try:
+            record = self.find(name)
+        except IntegrityError as exc:
+            return Deployment(name, self._root.name, _UNKNOWN, 0, "", Status.FAILED, detail=str(exc))
+        return None if record is None else describe(record)
 
     def save(self, record: DeploymentRecord) -> None:
         """Write the record; a reader sees the old one or the new one."""
@@ -156,6 +168,14 @@ def _as_dict(record: DeploymentRecord) -> dict[str, Any]:
     }
 
 
+def _is_name(name: str) -> bool:
+    try:
+        check_deployment_name(name)
+    except UsageError:
+        return False
+    return True
+
+
 def _from_json(text: str) -> DeploymentRecord:
     fields = json.loads(text)
     compiled = fields["compiled"]
@@ -166,6 +186,7 @@ def _from_json(text: str) -> DeploymentRecord:
         digest=fields["digest"],
         snapshot=Path(fields["snapshot"]),
         compiled=None if compiled is None else Path(compiled),
-        options=fields["options"],
+        options=dict(fields["options"]),
     )
-    return DeploymentRecord(spec, Status(fields["status"]), fields["address"], fields["detail"], fields["figures"])
+    figures = dict(fields["figures"])
+    return DeploymentRecord(spec, Status(fields["status"]), str(fields["address"]), str(fields["detail"]), figures)

@@ -206,6 +206,8 @@ class GuardedStore(JoiningStore):
                 created = model.plain.create_model_version(name, source, *args, **kwargs)
                 copy = self._model(model.session, name)
                 arrive(self._guard, copy, int(created.version), source, answer, actor())
+                proof = self._guard.proof(model, number, policy.name, answer.evidence_id)
+                copy.show(int(created.version), names.proof_key(environment), proof or "")
                 return copy.read(int(created.version))
         raise as_refusal(PromotionRefused(answer.detail))
 

@@ -138,11 +138,11 @@ class Registry:
 
     def move(self, version: int = 1, stage: str = "Production", model: str = "wine") -> Any:
         """As MLflow's stage menu does."""
-        return self.store.transition_model_version_stage(model, version, stage, True)
+        return self.store.transition_model_version_stage(model, version, stage, False)
 
-    def override(self, version: int = 1, key: SigningKey | None = None, **change: Any) -> None:
+    def override(self, version: int = 1, **change: Any) -> None:
         """Deliver an override for production, signed with the operator's key."""
-        self.write(tags.PROMOTION, self.signed_override(self.wish(version, **change), key), version)
+        self.write(tags.PROMOTION, self.signed_override(self.wish(version, **change)), version)
 
     def wish(self, version: int = 1, **change: Any) -> PromotionRequest:
         """An override as it should be."""

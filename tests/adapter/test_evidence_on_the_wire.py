@@ -153,6 +153,15 @@ def test_what_was_promoted_stays_when_its_key_is_revoked(registry):
     assert "any more" in registry.refused(registry.ask, PromotionRequest("wine", 1, "production"))
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"keys": [{}]}'])
+def test_a_file_of_trusted_keys_that_broke_meanwhile_lets_nothing_through(registry, content):
+    registry.judge()
+    registry.trust.file.write_text(content)
+    for call, *args in ((registry.move,), (registry.judge, 2), (registry.override, 2)):
+        assert "not a file of trusted keys" in registry.refused(call, *args)
+    assert registry.state() == (["None", "None"], {})
+
+
 ANOTHERS: dict[str, tuple[Callable[[Any], Any], int]] = {
     "version": (lambda registry: registry.evidence(2), 400),
     "model": (lambda registry: registry.evidence(1, model="beer"), 400),

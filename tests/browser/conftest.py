@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.exhibit import Bar, Comparison, Distribution
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.stack.server import start_server, stop_server
+from tests.browser.registries import PASSWORD, Registry, guarded
+from tests.browser.version_page import ASSISTANT_IS_CLOSED, VersionPage
+
+expect.set_options(timeout=30_000)
 
 PICTURES = Path(__file__).parents[2] / "test-artifacts" / "browser"
 NOW = datetime(2026, 11, 21, 10, 3, tzinfo=UTC)
@@ -88,12 +88,15 @@ class Seen:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Seen]]:
-    """Open an address: ``visit(url, within=…, dark=False, width=1200)``, and let it ask for nothing elsewhere."""
+    """Open an address: ``visit(url, within=…, dark=False, width=1200)``, and let it ask for nothing elsewhere.
+
+    Further arguments are those of a browser's context.
+    """
     contexts = []
 
-    def go(url: str, within: str | None = None, *, dark: bool = False, width: int = 1200) -> Seen:
+    def go(url: str, within: str | None = None, *, dark: bool = False, width: int = 1200, **more: Any) -> Seen:
         context = browser.new_context(
-            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 900}
+            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 900}, **more
         )
         contexts.append(context)
         page = context.new_page()
@@ -116,6 +119,22 @@ def visit(browser: Browser) -> Iterator[Callable[..., Seen]]:
     yield go
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def version_page(visit: Callable[..., Seen]) -> Callable[..., VersionPage]:
+    """Open the page of a version, or of the model: ``version_page(registry, name, version=None, user=None)``."""
+
+    def go(registry: Registry, name: str, version: int | None = None, user: str | None = None) -> VersionPage:
+        remembered = [{"name": key, "value": value} for key, value in ASSISTANT_IS_CLOSED.items()]
+        more: dict[str, Any] = {"origins": [{"origin": registry.url, "localStorage": remembered}]}
+        address = f"{registry.url}/#/models/{name}" + (f"/versions/{version}" if version else "")
+        credentials = {"username": user, "password": PASSWORD} if user else None
+        return VersionPage(
+            visit(address, registry.url, width=1400, storage_state=more, http_credentials=credentials)
+        )
+
+    return go
 
 
 @pytest.fixture(scope="session")
@@ -156,46 +175,8 @@ def hostile() -> Evidence:
     )
 
 
-@dataclass(frozen=True)
-class Registry:
-    """A server, and what makes a process talk to it."""
-
-    url: str
-    home: Path
-    environment: dict[str, str]
-
-    def run(self, program: Path, *arguments: str) -> str:
-        """Run a program of ours against it; its output."""
-        done = subprocess.run(
-            [sys.executable, str(program), *arguments],
-            cwd=self.home,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A guarded MLflow server with its UI, and nothing in it."""
-    home = tmp_path_factory.mktemp("registry")
-    config = home / "lifecycle.yaml"
-    config.write_text((Path(__file__).with_name("lifecycle.yaml")).read_text())
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "LIFECYCLE_"))}
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in owned_by_me().items():
-            patch.setenv(variable, value)
-        server = start_server(home, config)
-    environment = ours | owned_by_me()
-    environment |= {
-        "LIFECYCLE_HOME": str(home),
-        "LIFECYCLE_CONFIG": str(config),
-        "MLFLOW_TRACKING_URI": server.url,
-    }
-    try:
-        yield Registry(server.url, home, environment)
-    finally:
-        stop_server(home)
+    with guarded(tmp_path_factory.mktemp("registry")) as started:
+        yield started

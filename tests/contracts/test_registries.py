@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import flask
 import pytest
 from mlflow import MlflowClient
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from lifecycle.assembly import load_settings
+from lifecycle.domain.ledger import UNAUTHENTICATED
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.errors import IntegrityError, NotFound
@@ -26,8 +29,9 @@ from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.signing.own import own_key, trust_store
+from lifecycle.signing.trust import Permission
 from lifecycle.stack.server import start_server, stop_server
-from lifecycle.testing.registry_contract import MODEL, RegistryContract
+from lifecycle.testing.registry_contract import AUTHOR, MODEL, RegistryContract, SignIn
 
 POLICY = """
 models:
@@ -91,6 +95,31 @@ def version_folder(root: Path, number: int) -> Path:
     return folder
 
 
+@contextmanager
+def signed_in(user: str) -> Iterator[None]:
+    """A request of somebody whom MLflow's auth app has let in."""
+    app = flask.Flask("stands in for MLflow's auth app, which leaves the name of whom it let in here")
+
+    def authenticate() -> None:
+        raise AssertionError("never called; it is there to be seen")
+
+    authenticate.__module__ = "mlflow.server.auth"
+    app.before_request(authenticate)
+    with app.test_request_context():
+        flask.g.mlflow_authenticated_user = user
+        yield
+
+
+def trust_to_override(home: Path) -> None:
+    """Let the home's own key override, which it may not by itself."""
+    trust = trust_store(home, {})
+    trust.trust(own_key(home, {}, trust, now()), "own", Permission, now())
+
+
+def change(files: Path) -> None:
+    (files / "MLmodel").write_text("flavors: {changed: yes}")
+
+
 def register(tracking_uri: str, registry_uri: str, root: Path) -> None:
     client = MlflowClient(tracking_uri, registry_uri)
     client.create_registered_model(MODEL)
@@ -118,6 +147,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def files_of(client: MlflowClient, number: int) -> Path:
+    """Where the artifact store keeps a version's files."""
+    return Path(local_file_uri_to_path(client.get_model_version_download_uri(MODEL, str(number))))
+
+
 def uris(folder: Path) -> tuple[str, str]:
     """Of tracking and of the guarded registry in the same file."""
     return f"sqlite:///{folder / 'mlflow.db'}", f"lifecycle+sqlite:///{folder / 'mlflow.db'}"
@@ -125,19 +159,58 @@ def uris(folder: Path) -> tuple[str, str]:
 
 class TestMemoryRegistry(RegistryContract):
     @pytest.fixture
-    def registry(self, tmp_path: Path, policies: PolicyBook) -> ModelRegistry:
+    def registry(self, tmp_path: Path, policies: PolicyBook) -> MemoryRegistry:
         registry = MemoryRegistry(SnapshotStore(tmp_path / "snapshots"), policies, now)
+        registry.actor = AUTHOR
         for number in (1, 2):
             registry.add(MODEL, version_folder(tmp_path, number))
+        registry.actor = UNAUTHENTICATED
         return registry
+
+    @pytest.fixture
+    def overriding(self, registry: MemoryRegistry) -> ModelRegistry:
+        registry.may_override = True
+        return registry
+
+    @pytest.fixture
+    def signed_in(self, registry: MemoryRegistry) -> SignIn:
+        @contextmanager
+        def as_user(user: str) -> Iterator[None]:
+            registry.actor = user
+            yield
+            registry.actor = UNAUTHENTICATED
+
+        return as_user
+
+    @pytest.fixture
+    def tamper(self, tmp_path: Path) -> Callable[[int], None]:
+        return lambda number: change(tmp_path / f"version-{number}")
 
 
 class TestGuardedInProcess(RegistryContract):
     @pytest.fixture
     def registry(self, tmp_path: Path, policies: PolicyBook, empty_database: Path) -> ModelRegistry:
         shutil.copy(empty_database, tmp_path / "mlflow.db")
-        register(*uris(tmp_path), tmp_path)
+        with signed_in(AUTHOR):
+            register(*uris(tmp_path), tmp_path)
         return mlflow_registry(*uris(tmp_path), tmp_path, policies)
+
+    @pytest.fixture
+    def overriding(self, registry: ModelRegistry, tmp_path: Path) -> ModelRegistry:
+        trust_to_override(tmp_path)
+        return registry
+
+    @pytest.fixture
+    def stranger(self, tmp_path: Path, policies: PolicyBook) -> ModelRegistry:
+        return mlflow_registry(*uris(tmp_path), tmp_path / "stranger", policies)
+
+    @pytest.fixture
+    def signed_in(self) -> SignIn:
+        return signed_in
+
+    @pytest.fixture
+    def tamper(self, client: MlflowClient) -> Callable[[int], None]:
+        return lambda number: change(files_of(client, number))
 
     @pytest.fixture
     def client(self, registry: ModelRegistry, tmp_path: Path) -> MlflowClient:
@@ -200,13 +273,42 @@ class TestPlain(RegistryContract):
         register(uri, uri, tmp_path)
         return mlflow_registry(uri, uri, tmp_path, policies)
 
+    @pytest.fixture
+    def stranger(self, tmp_path: Path, policies: PolicyBook) -> ModelRegistry:
+        uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        return mlflow_registry(uri, uri, tmp_path / "stranger", policies)
+
+    @pytest.fixture
+    def tamper(self, tmp_path: Path) -> Callable[[int], None]:
+        uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        return lambda number: change(files_of(MlflowClient(uri, uri), number))
+
 
 @pytest.mark.slow
 class TestGuardedServer(RegistryContract):
-    """One real server; before each test its database goes back to the two fresh versions."""
+    """One real server; before each test its database goes back to the two fresh versions, and its keys to none."""
 
     @pytest.fixture
     def registry(self, served: Served, policies: PolicyBook) -> ModelRegistry:
+        shutil.rmtree(served.root / "keys", ignore_errors=True)
         with closing(sqlite3.connect(served.fresh)) as fresh, closing(sqlite3.connect(served.database)) as live:
             fresh.backup(live)
         return mlflow_registry(served.uri, served.uri, served.root, policies)
+
+    @pytest.fixture
+    def overriding(self, registry: ModelRegistry, served: Served) -> ModelRegistry:
+        trust_to_override(served.root)
+        return registry
+
+    @pytest.fixture
+    def stranger(self, served: Served, policies: PolicyBook, tmp_path: Path) -> ModelRegistry:
+        return mlflow_registry(served.uri, served.uri, tmp_path, policies)
+
+    @pytest.fixture
+    def tamper(self, registry: ModelRegistry, served: Served) -> Iterator[Callable[[int], None]]:
+        """The files are those of all tests, so they are put back."""
+        folders = [files_of(MlflowClient(served.uri, served.uri), number) for number in (1, 2)]
+        before = [(folder / "MLmodel").read_text() for folder in folders]
+        yield lambda number: change(folders[number - 1])
+        for folder, text in zip(folders, before, strict=True):
+            (folder / "MLmodel").write_text(text)

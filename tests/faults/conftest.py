@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,17 @@ class Promoter:
     """Another process that promotes. See :mod:`tests.faults.promoting`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+        self.process = process
 
     def order(self, wine: Wine, version: int, **order: Any) -> None:
         """Have it promote a version to Production; other arguments are those of the request, or of the blow."""
         asked = {key: order.pop(key) for key in ("expected", "key") if key in order}
         request = {"model": "wine", "version": version, "stage": "production", **asked}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"database": wine.uri, "request": request, **order}) + "\n")
-        self._process.stdin.flush()
+        self._say(database=wine.uri, request=request, **order)
+
+    def promote_without_end(self, wine: Wine) -> None:
+        """Have it do nothing else from now on."""
+        self._say(database=wine.uri, endless=True)
 
     def answer(self) -> dict[str, Any]:
         """How it went."""
@@ -39,8 +41,13 @@ class Promoter:
 
     def heard(self) -> str:
         """A line that it wrote."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def _say(self, **order: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
 
 
 @pytest.fixture(scope="session")
@@ -93,17 +100,29 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def wine(
-    kind: str, places: Callable[..., Any], prepared: Callable[[str], Wine], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Wine]:
-    """The model in a database of its own, and this process with its keys and its policy."""
+def copies(kind: str, places: Callable[..., Any], prepared: Callable[[str], Wine]) -> Callable[[], Any]:
+    """Each call lends the model in a database of its own."""
     template = prepared(kind)
-    wine = Wine(template.home, places(kind).copy(template.uri))
-    for name, value in wine.environment.items():
-        monkeypatch.setenv(name, value)
-    yield wine
-    forget(wine.uri)
-    places(kind).drop(wine.uri)
+
+    @contextmanager
+    def copied() -> Iterator[Wine]:
+        wine = Wine(template.home, places(kind).copy(template.uri))
+        try:
+            yield wine
+        finally:
+            forget(wine.uri)
+            places(kind).drop(wine.uri)
+
+    return copied
+
+
+@pytest.fixture
+def wine(copies: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Wine]:
+    """The model in a database of its own, and this process with its keys and its policy."""
+    with copies() as wine:
+        for name, value in wine.environment.items():
+            monkeypatch.setenv(name, value)
+        yield wine
 
 
 @pytest.fixture

@@ -6,6 +6,9 @@ Whoever owns the database can drop them; ``lifecycle audit verify`` finds what t
 from __future__ import annotations
 
 from alembic import op
+from sqlalchemy.exc import DBAPIError
+
+from lifecycle.errors import ConfigError
 
 _SQLITE = """
 CREATE TRIGGER {table}_no_{event} BEFORE {event} ON {table}
@@ -29,6 +32,8 @@ _MYSQL = """
 CREATE TRIGGER {table}_no_{event} BEFORE {event} ON {table} FOR EACH ROW
 SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{table} is append-only'
 """
+_MYSQL_FORBIDS = ((1419,), (1142,), (1227,))
+"""Error numbers: binary logging without SUPER, no TRIGGER privilege, another privilege is missing."""
 
 
 def make_append_only(table: str, unique: tuple[tuple[str, ...], ...]) -> None:
@@ -59,4 +64,12 @@ def drop_function() -> None:
 
 
 def _run(statement: str) -> None:
-    op.get_bind().exec_driver_sql(statement)
+    try:
+        op.get_bind().exec_driver_sql(statement)
+    except DBAPIError as exc:
+        if exc.orig is not None and exc.orig.args[:1] in _MYSQL_FORBIDS:
+            raise ConfigError(
+                "MySQL lets this user create no triggers, which keep the ledger append-only. Grant it TRIGGER, "
+                "and where binary logging is on set log_bin_trust_function_creators = 1"
+            ) from exc
+        raise

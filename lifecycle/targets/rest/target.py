@@ -73,7 +73,7 @@ class RestTarget:
 
     def list(self) -> Sequence[Deployment]:
         """Every deployment, by name."""
-        return [self._describe(record) for record in self._records.all()]
+        return self._records.described(self._describe)
 
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows over HTTP.

@@ -69,6 +69,11 @@ def test_a_thousand_random_edits_drops_and_swaps_are_all_found():
         assert broken_links(tampered), f"seed {SEED}, round {round_number}: not found"
 
 
+def test_a_ledger_that_was_put_in_anothers_place_is_found_by_whoever_knows_whose_it_is():
+    assert broken_links(chain(3), anchor=GENESIS) == []
+    assert broken_links(chain(3), anchor="f" * 64) == [1]
+
+
 def test_an_edit_that_is_sealed_again_breaks_the_next_link():
     tampered = chain(5)
     tampered[2] = replace(tampered[2], version=99).sealed(tampered[1].hash)

@@ -77,7 +77,7 @@ def test_several_workers_may_create_the_tables_at_once(engine):
 
 
 def test_entries_come_back_as_they_went_in_and_in_order(session):
-    first = entry(1)
+    first = entry(1, WINE)
     second = entry(2, first.hash)
     ledger = ModelLedger(session, WINE, "wine")
     ledger.append(first)

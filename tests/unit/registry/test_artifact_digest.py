@@ -172,4 +172,4 @@ def test_nothing_outside_the_artifacts_is_read(folder, tmp_path, monkeypatch, pa
     monkeypatch.setenv(DESTINATION, str(tmp_path / "artifacts"))
     with pytest.raises(IntegrityError):
         ArtifactDigests().of(f"mlflow-artifacts:/{path}")
-    assert read == []
+    assert all(tmp_path / "artifacts" in (found, *found.parents) for found in read)

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.domain.deployment import DeploymentSpec, Status
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError
 from lifecycle.targets.state import DeploymentRecord, DeploymentRecords, write_json
 
 SPEC = DeploymentSpec("flights", ModelRef("m", alias="champion"), 3, "ab" * 32, Path("/s"), Path("/c"), {"k": "v"})
 RECORD = DeploymentRecord(SPEC, Status.FAILED, "here", "why", {"rows_in": 7})
+
+
+def described(records: DeploymentRecords) -> list[Deployment]:
+    return records.described(lambda record: record.deployment("rest"))
 
 
 @pytest.fixture
@@ -53,13 +57,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones(records):
 def test_records_come_by_name_and_only_those_of_this_target(records, tmp_path):
     for name in ("b", "a"):
         records.save(replace(RECORD, spec=replace(SPEC, name=name)))
-    assert [r.spec.name for r in records.all()] == ["a", "b"]
-    assert DeploymentRecords(tmp_path, "batch").all() == []
+    assert [d.name for d in described(records)] == ["a", "b"]
+    assert described(DeploymentRecords(tmp_path, "batch")) == []
 
 
 def test_a_folder_without_a_record_is_no_deployment(records):
     records.folder("flights")
-    assert records.all() == []
+    assert described(records) == []
 
 
 def test_removing_takes_the_folder_along_and_can_be_repeated(records):
@@ -85,7 +89,46 @@ def test_a_broken_record_is_told_and_can_be_removed(records, text):
     with pytest.raises(IntegrityError, match="flights"):
         records.load("flights")
     records.remove("flights")
-    assert records.all() == []
+    assert described(records) == []
+
+
+BROKEN = {
+    "empty": b"",
+    "no JSON": b"{",
+    "no record": b"{}",
+    "a list": b"[]",
+    "no text": b"\xff\xfe",
+    "too deep": b"[" * 100_000,
+    "of another deployment": b"as it is",
+    "options that are none": None,
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_one_broken_record_is_one_failed_deployment_and_no_more(records, how):
+    for name in ("a", "flights", "z"):
+        records.save(replace(RECORD, spec=replace(SPEC, name=name), status=Status.READY))
+    file = records.path("flights") / "deployment.json"
+    content = BROKEN[how]
+    if how == "of another deployment":
+        content = (records.path("a") / "deployment.json").read_bytes()
+    if content is None:
+        content = file.read_bytes().replace(b'"k": "v"', b"").replace(b'"options": {', b'"options": 7, "x": {')
+    file.write_bytes(content)
+    found = {d.name: d for d in described(records)}
+    assert {name: d.status for name, d in found.items()} == {"a": "READY", "flights": "FAILED", "z": "READY"}
+    assert "undeploy 'flights'" in found["flights"].detail
+    assert found["flights"].ref.pinned  # so that nothing follows on its behalf
+    records.remove("flights")
+    assert [d.name for d in described(records)] == ["a", "z"]
+
+
+def test_a_folder_that_no_deployment_can_be_called_is_left_alone(records):
+    records.save(RECORD)
+    stranger = records.path("flights").with_name("a copy of flights")
+    stranger.mkdir()
+    (stranger / "deployment.json").write_bytes((records.path("flights") / "deployment.json").read_bytes())
+    assert [d.name for d in described(records)] == ["flights"]
 
 
 def test_one_at_a_time_changes_a_deployment_and_another_name_is_free(records, tmp_path):

@@ -1,0 +1,184 @@
+"""``lifecycle audit verify|export``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lifecycle.cli.database import guarded_database, store_option
+from lifecycle.cli.output import console, json_option, print_json, print_table
+from lifecycle.errors import IntegrityError, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from lifecycle.promotion.audit.findings import AuditReport, Finding
+    from lifecycle.promotion.audit.run import Progress
+
+_MOST_SHOWN = 50
+_PATIENCE_S = 2.0
+_FORMATS = ("jsonl", "csv")
+
+
+@click.group()
+def audit() -> None:
+    """Check and export the ledger: who moved what where, on whose word and on what evidence."""
+
+
+@audit.command()
+@click.argument("model", required=False)
+@store_option
+@click.option(
+    "--against",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An earlier export (jsonl): today's ledger has to begin with it.",
+)
+@json_option
+@click.pass_obj
+def verify(config: Path | None, model: str | None, uri: str | None, against: Path | None, as_json: bool) -> None:
+    """Check that nobody has changed the ledger, the evidence, or a stage behind the guard's back.
+
+    Exits with 0 when all is whole and with 8 when it is not; names every break. Only an earlier export, kept where
+    others can't write, shows a ledger that was rewritten from its beginning.
+
+    \b
+    Examples:
+      lifecycle audit verify
+      lifecycle audit verify flights-delay --registry-store-uri postgresql://mlflow@db/mlflow
+      lifecycle audit verify --against /safe/ledger-2026-05.jsonl
+    """  # noqa: D301  click reads \b
+    from lifecycle.config.load import load_config
+    from lifecycle.promotion.audit import audit as audited
+    from lifecycle.promotion.audit.export import read_export
+    from lifecycle.signing.own import trust_store
+
+    settings = load_config(os.environ, Path.cwd(), config)
+    earlier = read_export(against) if against else None
+    trust = trust_store(settings.home, os.environ)
+    with guarded_database(uri, settings.home) as connection, _progress() as progress:
+        report = audited(connection, trust, settings.policies, model, earlier, progress)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print(report)
+    if not report.whole:
+        raise IntegrityError(_summary(report.breaks))
+
+
+@audit.command()
+@click.argument("model", required=False)
+@store_option
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to; replaced when all of it is written. Default: standard output.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default=_FORMATS[0],
+    show_default=True,
+    help="jsonl, which audit verify --against takes, or csv for a spreadsheet.",
+)
+@click.option("--with-evidence", is_flag=True, help="The records of evidence too, decoded; jsonl only.")
+@click.pass_obj
+def export(config: Path | None, /, model: str | None, uri: str | None, **wanted: Any) -> None:
+    """Write the ledger to a file, those of models that were deleted included.
+
+    \b
+    Examples:
+      lifecycle audit export -o ledger.jsonl --with-evidence
+      lifecycle audit export flights-delay --format csv -o flights.csv
+    """  # noqa: D301  click reads \b
+    from lifecycle.config.load import load_config
+    from lifecycle.promotion.audit.export import as_csv, as_jsonl, records
+
+    if wanted["with_evidence"] and wanted["form"] == "csv":
+        raise click.UsageError("--with-evidence goes with --format jsonl: a table has no place for it")
+    home = load_config(os.environ, Path.cwd(), config).home
+    with guarded_database(uri, home) as connection:
+        lines = _demanded(records(connection, model, with_evidence=wanted["with_evidence"]), model)
+        _write(as_csv(lines) if wanted["form"] == "csv" else as_jsonl(lines), wanted["output"])
+
+
+def _demanded(lines: Iterable[dict[str, Any]], model: str | None) -> Iterator[dict[str, Any]]:
+    """Nothing at all about a model that was named is a name that is wrong."""
+    empty = True
+    for line in lines:
+        empty = False
+        yield line
+    if empty and model is not None:
+        raise NotFound(f"nothing is on record about a model {model[:80]!r}")
+
+
+def _write(chunks: Iterable[bytes], output: Path | None) -> None:
+    from lifecycle.durable import writing_durably
+
+    if output is None:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with writing_durably(output) as file:
+            for chunk in chunks:
+                file.write(chunk)
+    except OSError as exc:
+        raise Unavailable(f"{output}: cannot be written ({exc.strerror}); nothing was") from exc
+    click.echo(f"Written: {output}", err=True)
+
+
+def _print(report: AuditReport) -> None:
+    found = report.as_dict()
+    if report.ledgers:
+        print_table(
+            ["Model", "Entries", "Newest entry's hash"],
+            [(ledger.model, ledger.entries, ledger.head) for ledger in report.ledgers],
+        )
+    for note in report.notes:
+        click.echo(f"Note: {note.model or 'a model that is gone'}: {note.message}")
+    if report.breaks:
+        print_table(
+            ["Model", "Entry", "What", "Found"],
+            [(f.model or f.model_uid[:12], f.sequence, f.what, f.message) for f in report.breaks[:_MOST_SHOWN]],
+        )
+        if len(report.breaks) > _MOST_SHOWN:
+            click.echo(f"… and {len(report.breaks) - _MOST_SHOWN} more; --json shows all.")
+        return
+    click.echo(f"Whole: {found['entries']} entries and {found['evidence']} records of evidence.")
+
+
+def _summary(breaks: Iterable[Finding]) -> str:
+    first, *more = breaks
+    where = f"entry {first.sequence} of {first.model}" if first.sequence else first.model or first.model_uid[:12]
+    others = f" (and {len(more)} more)" if more else ""
+    return f"not as it was written: {where}: {first.message}{others}"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar in a terminal, for what takes longer than two seconds."""
+    from rich.progress import Progress as Bar
+
+    began = time.monotonic()
+    bar = Bar(console=console(stderr=True), transient=True, disable=not console(stderr=True).is_terminal)
+    task = bar.add_task("Reading the ledger …", total=None)
+
+    def show(done: int, total: int) -> None:
+        if time.monotonic() - began > _PATIENCE_S:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        bar.stop()

@@ -1,0 +1,126 @@
+"""What stages hold, round after round, at the price of one cheap question a model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lifecycle.domain.model_state import ModelState
+from lifecycle.domain.policy import StagePolicy
+from lifecycle.errors import LifecycleError, Unavailable
+from lifecycle.promotion.consistency import Inconsistency, inconsistencies
+from lifecycle.promotion.promoter import Held, Promoter
+
+_LOG = logging.getLogger(__name__)
+_LOOK_AGAIN_S = 60.0
+"""A glance does not see everything, nor does it see keys that were trusted or revoked here."""
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+
+
+@dataclass
+class Backoff:
+    """Waits longer after each failure, up to a minute."""
+
+    wait_s: float = FIRST_WAIT_S
+    not_before: float = 0.0
+
+    def failed(self, now: float) -> None:
+        """It failed again."""
+        self.not_before, self.wait_s = now + self.wait_s, min(2 * self.wait_s, LONGEST_WAIT_S)
+
+
+@dataclass
+class _Seen:
+    """A model as it was when it was last looked at, and what its stages hold by that."""
+
+    glance: str
+    at_s: float
+    state: ModelState
+    held: dict[str, Held | LifecycleError] = field(default_factory=dict)
+
+
+@dataclass
+class Watch:
+    """Says what stages hold, and logs what was changed behind the registry's back.
+
+    Attributes:
+        clock: Seconds, monotonic.
+    """
+
+    promoter: Promoter
+    clock: Callable[[], float]
+    _seen: dict[str, _Seen] = field(default_factory=dict)
+    _asked: dict[str, LifecycleError | None] = field(default_factory=dict)
+    _away: Unavailable | None = None
+    _backoff: Backoff = field(default_factory=Backoff)
+    _known: dict[str, list[Inconsistency]] = field(default_factory=dict)
+
+    def new_round(self) -> None:
+        """Ask anew about every model, once; a registry that is away, less and less often."""
+        self._asked.clear()
+        if self._away is not None and self.clock() >= self._backoff.not_before:
+            self._away = None
+
+    def held(self, model: str, policy: StagePolicy) -> Held:
+        """What the stage holds in this round.
+
+        Raises:
+            LifecycleError: as :meth:`lifecycle.promotion.promoter.Promoter.held`.
+        """
+        if self._away is not None:
+            raise self._away
+        try:
+            return self._held(self._current(model), policy)
+        except Unavailable as exc:
+            self._away = exc
+            self._backoff.failed(self.clock())
+            raise
+
+    def _held(self, seen: _Seen, policy: StagePolicy) -> Held:
+        known = seen.held.get(policy.name)
+        if isinstance(known, LifecycleError):
+            raise known
+        if known is None or (known.until and known.until <= self.promoter.clock()):
+            try:
+                known = self.promoter.held_in(seen.state, policy)
+            except Unavailable:
+                raise
+            except LifecycleError as exc:
+                seen.held[policy.name] = exc
+                raise
+            seen.held[policy.name] = known
+        return known
+
+    def _current(self, model: str) -> _Seen:
+        """The model as it is in this round, by asking at most once."""
+        if model not in self._asked:
+            self._asked[model] = None
+            try:
+                self._ask(model)
+            except LifecycleError as exc:
+                self._asked[model] = exc
+        error = self._asked[model]
+        if error is not None:
+            raise error
+        return self._seen[model]
+
+    def _ask(self, model: str) -> None:
+        registry, seen = self.promoter.registry, self._seen.get(model)
+        glance = registry.glance(model)
+        self._backoff = Backoff()
+        if seen is None or glance != seen.glance or self.clock() - seen.at_s >= _LOOK_AGAIN_S:
+            self._seen[model] = _Seen(glance, self.clock(), registry.look(model))
+            self._compare(self._seen[model].state)
+
+    def _compare(self, state: ModelState) -> None:
+        policies = self.promoter.policies.of(state.model)
+        found, known = inconsistencies(state, policies, self.promoter.clock()), self._known.get(state.model, [])
+        for one in found:
+            if one not in known:
+                _LOG.warning("behind the registry's back: %s", one)
+        for one in known:
+            if one not in found:
+                _LOG.info("put right: %s", one.message)
+        self._known[state.model] = found

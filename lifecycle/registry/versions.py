@@ -1,0 +1,85 @@
+"""What MLflow's client says of a model's versions, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mlflow.tracking import MlflowClient
+
+from lifecycle.domain.canonical import sha256_of
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.model_ref import check_model_name
+from lifecycle.domain.model_version import ModelVersion
+from lifecycle.errors import UsageError
+from lifecycle.registry.tags import HISTORY, history_of, proof_key
+
+_PAGE = 1000
+_PROOF = proof_key("")
+
+
+def all_versions(client: MlflowClient, model: str) -> list[Any]:
+    """Every version as MLflow says it, tags and all, oldest first."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name='{model}'", max_results=_PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda mv: int(mv.version))
+
+
+def in_our_words(found: Sequence[Any], aliases: Mapping[str, int]) -> list[ModelVersion]:
+    """The same as ours, with the aliases, which a search leaves out."""
+    versions = map(_ours, found)
+    return [replace(v, aliases=tuple(a for a, n in aliases.items() if n == v.version)) for v in versions]
+
+
+def ledger_of(found: Sequence[Any]) -> list[LedgerEntry]:
+    """The model's ledger as the tags of its versions tell it, oldest first.
+
+    Each version shows its own newest entries, so a very long history has gaps.
+
+    Raises:
+        IntegrityError: a tag holds something else.
+    """
+    return sorted((e for mv in found for e in history_of(mv.tags)), key=lambda entry: entry.sequence)
+
+
+def fingerprint(registered: Any) -> str:
+    """Of what MLflow's registered model says: its aliases, and the newest version in each stage."""
+    newest = [
+        [mv.version, mv.current_stage, mv.creation_timestamp, _deciding(mv.tags)]
+        for mv in registered.latest_versions
+    ]
+    return sha256_of([registered.creation_timestamp, dict(registered.aliases), sorted(newest)])
+
+
+def usable_names(names: Sequence[str]) -> list[str]:
+    """Those that a ``models:/`` of ours can say; MLflow allows almost anything."""
+    return [name for name in names if _usable(name)]
+
+
+def _deciding(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted((key, text) for key, text in tags.items() if key == HISTORY or key.startswith(_PROOF))
+
+
+def _usable(name: str) -> bool:
+    try:
+        check_model_name(name)
+    except UsageError:
+        return False
+    return True
+
+
+def _ours(mv: Any) -> ModelVersion:
+    return ModelVersion(
+        model=mv.name,
+        version=int(mv.version),
+        stage=mv.current_stage,
+        aliases=tuple(mv.aliases),
+        run_id=mv.run_id or None,
+        created_at_ms=mv.creation_timestamp,
+    )

@@ -1,0 +1,5 @@
+from tests.databases import KINDS
+
+
+def test_x():
+    assert KINDS

@@ -1,0 +1,68 @@
+"""Struck down at any moment, a promotion has happened or it has not; asked again, it ends where it was to end."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+
+import pytest
+
+from lifecycle.domain.promotion import PromotionRequest
+from tests.faults.promoting import POINTS
+
+SEED = 20261121
+REPEATS = 3
+KILLS = 5
+DONE = {"stages": [(1, "Archived"), (2, "Production"), (3, "None"), (4, "None")], "aliases": [("champion", 2)]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", ["SIGKILL", "SIGTERM", "exception"])
+def test_struck_at_each_point_it_has_happened_or_not_and_is_repeated(wine, promoters, copies, blow):
+    (promoter,) = promoters(wine)
+    for point, repeat in ((point, repeat) for point in POINTS for repeat in range(REPEATS)):
+        with copies() as copy:
+            before = copy.state()
+            promoter.order(copy, 2, key=f"{point} {repeat}", point=point, blow=blow)
+            answer = promoter.answer()
+            if blow == "exception":
+                assert answer["happened"]
+                assert answer["error"] == "Unavailable"
+                assert "\n" not in answer["said"]
+            else:
+                assert answer == {"signal": getattr(signal, blow)}, point
+            if point == "just after commit":
+                check_done(copy, before)
+            else:
+                assert copy.state() == before, point
+                assert copy.check_whole() == 1
+            promoter.order(copy, 2, key=f"{point} {repeat}")
+            assert promoter.answer() == {"error": None}
+            check_done(copy, before)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_promotion_has_happened_or_not(wine, promoters):
+    chance = random.Random(SEED)
+    for kill in range(KILLS):
+        (promoter,) = promoters(wine)
+        promoter.promote_without_end(wine)
+        assert promoter.heard() == "under way\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            promoter.process.wait(timeout=chance.uniform(0.1, 0.6))
+        promoter.process.kill()
+        promoter.process.wait()
+        assert wine.check_whole() in (3, 4), f"seed {SEED}, kill {kill}"
+        wine.registry().promote(PromotionRequest("wine", 1, "production"))
+        assert wine.check_whole() == 1
+    assert len(wine.ledger()) > 3 * KILLS
+
+
+def check_done(wine, before):
+    """Version 2 is in Production, once, and one entry says so."""
+    assert wine.check_whole() == 2
+    state = wine.state()
+    assert {name: state[name] for name in DONE} == DONE
+    assert state["ledger"][:-1] == before["ledger"]
+    assert state["evidence"] == before["evidence"]
