@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle.controller.deployer import Deployer
+    from lifecycle.controller.inspection import Inspection
     from lifecycle.controller.reconcile import Reconciler
     from lifecycle.controller.worker import Done, Worker
     from lifecycle.gates.progress import Progress
@@ -160,6 +161,12 @@ class Lifecycle:
 
         if any(not d.ref.pinned for target in self.following_targets() for d in target.list()):
             ensure_follower(self.config.home, self.config.file, registry)
+
+    def inspect(self, deployments: Iterable[Deployment]) -> Inspection:
+        """Whether the registry holds what its ledger tells, by a look at every model that matters here."""
+        from lifecycle.controller.inspection import inspect
+
+        return inspect(self.promoter, deployments)
 
     def deployments(self, target: str | None = None) -> list[Deployment]:
         """Every deployment of one target or of all."""

@@ -7,10 +7,15 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lifecycle.cli.output import console, deployment_as_dict, json_option, print_deployments, print_json
+from lifecycle.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from lifecycle.controller.inspection import Inspection
 
 _IDLE_ROUNDS = 5
 
@@ -55,8 +60,13 @@ def down(config: Path | None) -> None:
 @click.command()
 @json_option
 @click.pass_obj
-def status(config: Path | None, as_json: bool) -> None:
-    """Show what runs here: server, follower, deployments.
+def status(config: Path | None, as_json: bool) -> int:
+    """Show what runs here, and what was changed behind the registry's back.
+
+    Server, follower, deployments; and every model whose stages, aliases and history do not tell one story: of the
+    models that are deployed here, and of a hundred others of the registry.
+
+    Exits with 8 when there is such a model, and with 0 also when the registry does not answer.
 
     Example: lifecycle status --json
     """
@@ -65,8 +75,11 @@ def status(config: Path | None, as_json: bool) -> None:
     from lifecycle.stack.server import running_server
 
     product = assemble(config)
-    home, found = product.config.home, product.deployments()
+    home, deployed = product.config.home, product.deployments()
     server, follower = running_server(home), running_follower(home)
+    if server and not any(variable in os.environ for variable in server.as_environment()):
+        os.environ.update(server.as_environment())
+    inspection = product.inspect(deployed)
     if as_json:
         print_json(
             {
@@ -74,16 +87,31 @@ def status(config: Path | None, as_json: bool) -> None:
                 "config": str(product.config.file) if product.config.file else None,
                 "server": server and {"url": server.url, "pid": server.process.pid},
                 "follower": follower and {"pid": follower.pid},
-                "deployments": [deployment_as_dict(d) for d in found],
+                "deployments": [deployment_as_dict(d) for d in deployed],
+                "registry": {"models": inspection.models, "unavailable": inspection.unavailable or None},
+                "findings": None if inspection.unavailable else [one.as_dict() for one in inspection.findings],
             }
         )
-        return
-    click.echo(f"home:     {home}")
-    click.echo(f"config:   {product.config.file or 'none; the built-in policy holds'}")
-    click.echo(f"server:   {server.url if server else 'not running (lifecycle up starts one)'}")
-    click.echo(f"follower: {f'pid {follower.pid}' if follower else 'not running'}")
-    if found:
-        print_deployments(found)
+    else:
+        click.echo(f"home:     {home}")
+        click.echo(f"config:   {product.config.file or 'none; the built-in policy holds'}")
+        click.echo(f"server:   {server.url if server else 'not running (lifecycle up starts one)'}")
+        click.echo(f"follower: {f'pid {follower.pid}' if follower else 'not running'}")
+        click.echo(f"registry: {_compared(inspection)}")
+        for one in inspection.findings:
+            click.secho(f"  {one.message}.", fg="red", bold=True)
+            click.echo(f"    {one.mend}")
+        if deployed:
+            print_deployments(deployed)
+    return IntegrityError.exit_code if inspection.findings else 0
+
+
+def _compared(inspection: Inspection) -> str:
+    if inspection.unavailable:
+        return f"not compared: {inspection.unavailable}"
+    models = f"{inspection.models} model{'' if inspection.models == 1 else 's'} compared"
+    found = len(inspection.findings)
+    return f"{models}, {f'{found} found' if found else 'nothing'} behind its back"
 
 
 @click.command()

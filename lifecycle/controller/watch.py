@@ -59,6 +59,9 @@ class Watch:
 
     def new_round(self) -> None:
         """Ask anew about every model, once; a registry that is away, less and less often."""
+        if self._away is None:  # models that nobody follows any more are forgotten
+            self._seen = {model: seen for model, seen in self._seen.items() if model in self._asked}
+            self._known = {model: known for model, known in self._known.items() if model in self._asked}
         self._asked.clear()
         if self._away is not None and self.clock() >= self._backoff.not_before:
             self._away = None
@@ -70,7 +73,7 @@ class Watch:
             LifecycleError: as :meth:`lifecycle.promotion.promoter.Promoter.held`.
         """
         if self._away is not None:
-            raise self._away
+            raise _again(self._away)
         try:
             return self._held(self._current(model), policy)
         except Unavailable as exc:
@@ -81,7 +84,7 @@ class Watch:
     def _held(self, seen: _Seen, policy: StagePolicy) -> Held:
         known = seen.held.get(policy.name)
         if isinstance(known, LifecycleError):
-            raise known
+            raise _again(known)
         if known is None or (known.until and known.until <= self.promoter.clock()):
             try:
                 known = self.promoter.held_in(seen.state, policy)
@@ -103,7 +106,7 @@ class Watch:
                 self._asked[model] = exc
         error = self._asked[model]
         if error is not None:
-            raise error
+            raise _again(error)
         return self._seen[model]
 
     def _ask(self, model: str) -> None:
@@ -124,3 +127,8 @@ class Watch:
             if one not in found:
                 _LOG.info("put right: %s", one.message)
         self._known[state.model] = found
+
+
+def _again(error: LifecycleError) -> LifecycleError:
+    """An error that is raised every second would grow by a traceback each time."""
+    return error.with_traceback(None)

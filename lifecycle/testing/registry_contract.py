@@ -410,6 +410,50 @@ class RegistryContract:
         assert (entry.action, entry.previous, entry.until) == (Action.PROMOTED, 1, None)
         assert [e.action for e in overriding.history(MODEL)] == [Action.OVERRIDDEN, Action.PROMOTED]
 
+    def test_a_look_is_versions_and_history_of_one_moment(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        self.promote(registry, policies, 1, "staging")
+        state = registry.look(MODEL)
+        assert list(state.versions) == list(registry.versions(MODEL))
+        assert list(state.history) == list(registry.history(MODEL))
+        assert MODEL in registry.models()
+        with pytest.raises(NotFound, match="wine"):
+            registry.look("wein")
+
+    def test_a_glance_changes_with_what_stages_hold_and_stays_otherwise(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        seen = [registry.glance(MODEL)]
+        for version in (1, 2):
+            self.promote(registry, policies, version, "staging")
+            seen.append(registry.glance(MODEL))
+            assert registry.glance(MODEL) == seen[-1]
+        assert len(set(seen)) == 3
+        with pytest.raises(NotFound):
+            registry.glance("wein")
+
+    def test_a_move_is_proven_by_what_it_rests_on_and_no_other_is(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        move = self.promote(registry, policies, 1, "staging")
+        registry.publish(self.evidence(registry, policies, 1, "staging", {"signature": Outcome.FAILED}), {})
+        self.promote(registry, policies, 2, "staging")
+        first, second = registry.versions(MODEL)
+        registry.verify(first, move)
+        back = registry.promote(PromotionRequest(MODEL, 1, "staging", Kind.ROLLBACK, reason="errors"))
+        registry.verify(first, back)
+        for version, change in (
+            (first, {"digest": "0" * 64}),
+            (first, {"evidence_id": "0" * 16}),
+            (first, {"evidence_id": None}),
+            (first, {"stage": "production"}),
+            (first, {"action": Action.OVERRIDDEN}),
+            (second, {"version": 2}),
+        ):
+            with pytest.raises(NotTrusted):
+                registry.verify(version, replace(move, **change))
+
     # What tests say in one word
 
     def override(self, registry: ModelRegistry, version: int, **change: Any) -> PromotionRequest:

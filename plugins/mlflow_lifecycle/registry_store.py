@@ -80,8 +80,7 @@ class GuardedStore(JoiningStore):
         self, name: str, version: str | int, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
         """Into a guarded stage: a promotion, whatever letter case. Out of one: recorded."""
-        stage, number = get_canonical_stage(stage), _number(version)
-        policy = self._policy(name).guarding_stage(stage)
+        policy, number = self._policy(name).guarding_stage(get_canonical_stage(stage)), _number(version)
         if policy:
             return self._promote(name, number, policy, PromotionRequest(name, number, policy.name))
         with self._locked(name) as model:
@@ -92,14 +91,15 @@ class GuardedStore(JoiningStore):
 
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
         """A guarded alias: a promotion to its stage."""
-        number, policy = _number(version), self._policy(name).guarding_alias(alias)
-        if policy is None or self._is_prompt(name, number):
-            super().set_registered_model_alias(name, alias, number)
+        policy = self._policy(name).guarding_alias(alias or "")
+        if policy is None or self._is_prompt(name, _number(version)):
+            super().set_registered_model_alias(name, alias, version)
         elif policy.alias != alias:
             raise as_refusal(
                 PromotionRefused(f"alias {alias} looks like {policy.alias}, which is guarded; use that spelling")
             )
         else:
+            number = _number(version)
             self._promote(name, number, policy, PromotionRequest(name, number, policy.name))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
@@ -133,7 +133,7 @@ class GuardedStore(JoiningStore):
 
     def set_model_version_tag(self, name: str, version: str | int, tag: ModelVersionTag) -> None:
         """Evidence, requests, approvals and claims arrive here; any other reserved tag is refused."""
-        if not names.is_reserved(tag.key):
+        if not _is_reserved(tag.key):
             super().set_model_version_tag(name, version, tag)
             return
         number = _number(version)
@@ -184,7 +184,7 @@ class GuardedStore(JoiningStore):
     ) -> ModelVersion:
         """In a model that is an environment: a promotion. No reserved tags from the start; a copy has none."""
         if source.startswith("models:/"):  # the UI's "Promote model" sends all tags of the original along
-            tags = [tag for tag in tags or [] if not names.is_reserved(tag.key)]
+            tags = [tag for tag in tags or [] if not _is_reserved(tag.key)]
         _check_unreserved([tag.key for tag in tags or []])
         if self._policy(name).environment:
             return self._copy_into(name, source, run_id, tags, *args, **kwargs)
@@ -273,9 +273,14 @@ class GuardedWorkspaceStore(GuardedStore, WorkspaceAwareSqlAlchemyStore):  # typ
     """The same over MLflow's store with workspaces."""
 
 
+def _is_reserved(key: Any) -> bool:
+    """MLflow itself says what is wrong with a key that is no text."""
+    return isinstance(key, str) and names.is_reserved(key)
+
+
 def _check_unreserved(keys: Sequence[str]) -> None:
     for key in keys:
-        if names.is_reserved(key):
+        if _is_reserved(key):
             raise MlflowException(
                 f"tag {key!r} {names.GUARD_SAYS}; use lifecycle gate run, lifecycle approve and lifecycle promote",
                 PERMISSION_DENIED,

@@ -169,7 +169,8 @@ def _all_there(text: Locator) -> None:
             const {left, top, right, bottom} = element.getBoundingClientRect();
             const inside = left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
             const cut = [element, ...element.querySelectorAll('*')].some(
-                part => getComputedStyle(part).overflow !== 'visible' && part.scrollWidth > part.clientWidth + 1);
+                part => getComputedStyle(part).overflow !== 'visible' &&
+                    (part.scrollWidth > part.clientWidth + 1 || part.scrollHeight > part.clientHeight + 1));
             return inside && !cut;
         }"""
     )

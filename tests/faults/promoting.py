@@ -1,7 +1,8 @@
 """A program that promotes on demand, and is struck down at a named moment if the demand says so.
 
-A line of input is an order, a line of output the answer to it, both in JSON. An order with a ``point`` is carried
-out by a fork, because starting a Python with MLflow in it takes seconds.
+A line of input is an order, a line of output the answer to it, both in JSON. An order with a ``blow`` is carried
+out by a fork, because starting a Python with MLflow in it takes seconds. A process that forks has no connections
+to a database of its own: its children would share them.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def struck(order: dict[str, Any]) -> dict[str, Any]:
 def _promote_in_danger(order: dict[str, Any], writing: int) -> NoReturn:
     happened: list[str] = []
     blow = BLOWS[order["blow"]]
-    strike_at(POINTS[order["point"]], lambda: (happened.append("yes"), blow(order)))
+    strike_at(POINTS[order.get("point", "before the lock")], lambda: (happened.append("yes"), blow(order)))
     said = answer(order)
     os.write(writing, json.dumps(said | {"happened": bool(happened)}).encode())
     os._exit(0)
@@ -174,6 +175,7 @@ def _fill_disk(order: dict[str, Any]) -> None:
 
 
 BLOWS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "nothing": lambda _: None,
     "SIGKILL": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "SIGTERM": lambda _: os.kill(os.getpid(), signal.SIGTERM),
     "exception": _raise,
@@ -193,7 +195,7 @@ def main() -> None:
     _say("ready")
     for line in sys.stdin:
         order = json.loads(line)
-        carry_out = struck if "point" in order else promote_without_end if "endless" in order else answer
+        carry_out = struck if "blow" in order else promote_without_end if "endless" in order else answer
         _say(json.dumps(carry_out(order)))
 
 

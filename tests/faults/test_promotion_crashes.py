@@ -19,27 +19,26 @@ DONE = {"stages": [(1, "Archived"), (2, "Production"), (3, "None"), (4, "None")]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", ["SIGKILL", "SIGTERM", "exception"])
-def test_struck_at_each_point_it_has_happened_or_not_and_is_repeated(wine, promoters, copies, blow):
+def test_struck_at_each_point_it_has_happened_or_not_and_is_repeated(wine, promoters, blow):
     (promoter,) = promoters(wine)
     for point, repeat in ((point, repeat) for point in POINTS for repeat in range(REPEATS)):
-        with copies() as copy:
-            before = copy.state()
-            promoter.order(copy, 2, key=f"{point} {repeat}", point=point, blow=blow)
-            answer = promoter.answer()
-            if blow == "exception":
-                assert answer["happened"]
-                assert answer["error"] == "Unavailable"
-                assert "\n" not in answer["said"]
-            else:
-                assert answer == {"signal": getattr(signal, blow)}, point
-            if point == "just after commit":
-                check_done(copy, before)
-            else:
-                assert copy.state() == before, point
-                assert copy.check_whole() == 1
-            promoter.order(copy, 2, key=f"{point} {repeat}")
-            assert promoter.answer() == {"error": None}
-            check_done(copy, before)
+        before, where = wine.state(), f"{point}, repeat {repeat}"
+        promoter.order(wine, 2, key=where, point=point, blow=blow)
+        answer = promoter.answer()
+        if blow == "exception":
+            assert (answer["happened"], answer["error"]) == (True, "Unavailable"), where
+            assert "\n" not in answer["said"]
+        else:
+            assert answer == {"signal": getattr(signal, blow)}, where
+        if point == "just after commit":
+            check_done(wine, before)
+        else:
+            assert wine.state() == before, where
+            assert wine.check_whole() == 1
+        promoter.order(wine, 2, key=where, blow="nothing")
+        assert promoter.answer()["error"] is None, where
+        check_done(wine, before)
+        wine.restore()
 
 
 @pytest.mark.slow

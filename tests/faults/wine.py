@@ -89,8 +89,13 @@ class Wine:
             for policy in POLICIES.default.stages:
                 text = self._signed(version, policy, digest_of(folder))
                 client.set_model_version_tag("wine", str(version), tags.evidence_key(policy.name), text)
-        self.registry().promote(PromotionRequest("wine", 1, "production"))
-        self.registry().promote(PromotionRequest("wine", 2, "staging"))
+        self.restore()
+
+    def restore(self) -> None:
+        """1 is in Production, 2 in Staging, again."""
+        registry = self.registry()
+        registry.promote(PromotionRequest("wine", 1, "production"))
+        registry.promote(PromotionRequest("wine", 2, "staging"))
 
     def ledger(self) -> list[LedgerEntry]:
         """As it lies in the database."""

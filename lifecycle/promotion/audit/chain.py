@@ -70,7 +70,7 @@ class Chain:
         if head.sequence < self._last:
             behind = f"the head ends at entry {head.sequence}, and {self._last} are there"
             return [self.finding(Broken.HEAD, head.sequence, behind)]
-        if head.hash != self.last_hash:
+        if self._follows and head.hash not in self._follows:
             return [self.finding(Broken.HEAD, head.sequence, "the head is not that of the newest entry")]
         return []
 

@@ -69,6 +69,13 @@ class World:
         versions = self.registry._versions[MODEL]
         self.registry._versions[MODEL] = [replace(v, stage=stage) if v.version == version else v for v in versions]
 
+    def point_behind_the_ledgers_back(self, alias: str, version: int) -> None:
+        """The same, of an alias alone."""
+        versions = self.registry._versions[MODEL]
+        self.registry._versions[MODEL] = [
+            replace(v, aliases=(alias,) if v.version == version else ()) for v in versions
+        ]
+
     def change_a_byte(self, digest: str) -> Callable[[], None]:
         """Of the snapshot's largest file; returns what repairs it."""
         files = (path for path in (self.snapshots.root / digest).rglob("*") if path.is_file())

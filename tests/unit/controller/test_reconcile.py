@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from pandas import DataFrame
+
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.errors import Unavailable
 
 STAGE, ALIAS = "models:/flights-delay/Production", "models:/flights-delay@champion"
 
@@ -21,7 +26,8 @@ def failures_at(world, caplog):
         world.now_s = second
         with caplog.at_level(logging.WARNING, "lifecycle.controller"):
             reconciler.step()
-        return [message.partition(" ")[0] for message in caplog.messages]
+        said = [record for record in caplog.records if record.name == "lifecycle.controller.reconcile"]
+        return [record.getMessage().partition(" ")[0] for record in said]
 
     return run
 
@@ -150,3 +156,142 @@ def test_finished_work_is_not_repeated(world, lifecycle_models, tmp_path):
     world.promote(2)
     assert world.reconciler().step() == 0
     assert world.batch.describe("flights").version == 1
+
+
+# Behind the registry's back
+
+
+@pytest.fixture
+def moved(world):
+    """A deployment answers with version 1, and somebody has put version 2 in its place."""
+    world.promote(1)
+    world.create(STAGE)
+    reconciler = world.reconciler()
+    reconciler.step()
+    world.move_behind_the_ledgers_back(1, "Archived")
+    world.move_behind_the_ledgers_back(2, "Production")
+    return reconciler
+
+
+def test_what_was_changed_is_logged_once_with_what_mends_it_and_never_served(world, moved, caplog):
+    for second in range(100):
+        world.now_s = second
+        moved.step()
+    assert world.serving() == 1
+    behind = [m for m in caplog.messages if m.startswith("behind the registry's back")]
+    assert len(behind) == 2  # the stage, and the alias that stayed
+    assert "Production of flights-delay holds version 2, which no promotion put there" in behind[0]
+    assert "Run: lifecycle rollback flights-delay --stage production --to 1 --reason …" in behind[0]
+    assert len([m for m in caplog.messages if "stays at version 1" in m]) == 1
+
+
+def test_once_it_is_put_right_the_next_round_follows_again(world, moved, caplog):
+    for second in range(30):
+        world.now_s = second
+        moved.step()
+    with caplog.at_level(logging.INFO, "lifecycle.controller"):
+        world.promote(2)
+        world.now_s = 30
+        moved.step()
+    assert world.serving() == 2
+    assert any(m.startswith("put right: Production of flights-delay holds") for m in caplog.messages)
+
+
+def test_an_alias_that_alone_was_changed_is_logged_and_changes_nothing(world, caplog):
+    world.promote(1)
+    world.create(ALIAS)
+    reconciler = world.reconciler()
+    reconciler.step()
+    world.point_behind_the_ledgers_back("champion", 2)
+    reconciler.step()
+    assert world.serving() == 1
+    assert "alias champion of flights-delay points to version 2, and version 1 holds Production" in caplog.text
+
+
+def test_the_registry_is_asked_once_a_round_and_model_whatever_follows_it(world, asked):
+    world.promote(1)
+    for name in ("one", "two", "three"):
+        world.create(STAGE, name=name)
+    world.create(ALIAS, name="four")
+    reconciler = world.reconciler()
+    asked.clear()
+    for second in range(50):
+        world.now_s = second
+        reconciler.step()
+    assert asked.count("glance") == 50
+    assert asked.count("look") == asked.count("verify") == 1
+    assert set(asked) == {"glance", "look", "verify"}
+
+
+def test_what_a_glance_does_not_see_is_seen_within_a_minute(world, asked):
+    world.promote(1)
+    world.create(STAGE)
+    reconciler = world.reconciler()
+    reconciler.step()
+    asked.clear()
+    for second in range(1, 62):
+        world.now_s = second
+        reconciler.step()
+    assert asked.count("look") == 1
+
+
+def test_a_registry_that_is_away_is_asked_less_and_less_often_for_all_models_together(
+    world, two_models, asked, monkeypatch, caplog
+):
+    def away(model):
+        asked.append("away")
+        raise Unavailable("no MLflow server answers")
+
+    reconciler = world.reconciler()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.registry, "glance", away)
+        tries = []
+        for second in range(200):
+            world.now_s, before = second, len(asked)
+            reconciler.step()
+            if len(asked) > before:
+                tries.append(second)
+    assert asked.count("away") == len(tries)
+    assert [later - sooner for sooner, later in pairwise(tries)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert len(caplog.messages) == 2  # one line for each of the deployments
+    world.now_s = 300
+    reconciler.step()
+    assert (world.serving("broken"), world.serving("sound")) == (2, 2)
+
+
+def test_an_override_that_ends_is_noticed_without_another_look(world, asked, caplog, monkeypatch):
+    world.registry.may_override = True
+    world.promoter.override(ModelRef("flights-delay", version=1), "production", "INC-1", timedelta(hours=1))
+    world.create(STAGE)
+    reconciler = world.reconciler()
+    reconciler.step()
+    assert caplog.messages == []
+    later = datetime.now(UTC) + timedelta(hours=2)
+    monkeypatch.setattr(reconciler._watch, "promoter", replace(world.promoter, clock=lambda: later))
+    asked.clear()
+    reconciler.step()
+    assert "look" not in asked
+    assert "the override that put version 1 of flights-delay into Production has ended" in caplog.text
+    assert world.serving() == 1
+
+
+@pytest.fixture
+def asked(world, monkeypatch):
+    """The names of the questions that the registry is asked, as they come."""
+    questions, open_ones = [], []
+
+    def noting(name, method):
+        def noted(*args):
+            if not open_ones:  # one that a question asks itself is no other question
+                questions.append(name)
+            open_ones.append(name)
+            try:
+                return method(*args)
+            finally:
+                open_ones.pop()
+
+        return noted
+
+    for name in ("get", "versions", "history", "look", "glance", "verify"):
+        monkeypatch.setattr(world.registry, name, noting(name, getattr(world.registry, name)))
+    return questions

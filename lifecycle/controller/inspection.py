@@ -1,0 +1,67 @@
+"""A look at everything that matters here: does the registry hold what its ledger tells, and does that count here?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lifecycle.domain.deployment import Deployment
+from lifecycle.domain.model_state import ModelState
+from lifecycle.errors import IntegrityError, NotFound, NotPromoted, NotTrusted, Unavailable
+from lifecycle.promotion.consistency import Inconsistency, Mismatch, inconsistencies
+from lifecycle.promotion.promoter import Promoter
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        models: How many were looked at.
+        unavailable: Why the registry could not be asked; then nothing is known, good or bad.
+    """
+
+    models: int
+    findings: Sequence[Inconsistency]
+    unavailable: str = ""
+
+
+def inspect(promoter: Promoter, deployments: Iterable[Deployment]) -> Inspection:
+    """Compare every model that a deployment here belongs to, and a hundred others at most."""
+    deployed = dict.fromkeys(d.ref.name for d in deployments if d.version)
+    try:
+        models = list(dict.fromkeys([*deployed, *promoter.registry.models()]))
+        found = [one for model in models for one in _of_model(promoter, model, model in deployed)]
+    except Unavailable as exc:
+        return Inspection(0, (), str(exc))
+    return Inspection(len(models), found)
+
+
+def _of_model(promoter: Promoter, model: str, deployed: bool) -> list[Inconsistency]:
+    """What two looks say alike: between two questions of one look somebody may have promoted."""
+    found = _differences(promoter, model, deployed)
+    return [one for one in found if one in _differences(promoter, model, deployed)] if found else []
+
+
+def _differences(promoter: Promoter, model: str, deployed: bool) -> list[Inconsistency]:
+    policies = promoter.policies.of(model)
+    try:
+        state = promoter.registry.look(model)
+    except NotFound:  # deployed from another registry
+        return []
+    except IntegrityError as exc:
+        return [Inconsistency(model, Mismatch.HISTORY, f"{model}: {exc}", "Run: lifecycle audit verify")]
+    unproven = _unproven(promoter, state) if deployed else ()
+    return [*inconsistencies(state, policies, promoter.clock()), *unproven]
+
+
+def _unproven(promoter: Promoter, state: ModelState) -> Iterator[Inconsistency]:
+    """Whose key counts is a matter of this machine, so it matters for what is deployed here."""
+    for policy in promoter.policies.of(state.model).stages:
+        try:
+            promoter.held_in(state, policy)
+        except NotTrusted as exc:
+            message, _, mend = str(exc).partition(". ")
+            yield Inconsistency(state.model, Mismatch.UNPROVEN, message, mend)
+        except (NotFound, NotPromoted):
+            continue
