@@ -51,7 +51,10 @@ def history_rows(entries: Iterable[LedgerEntry]) -> list[tuple[object, ...]]:
     ]
 
 
-HELD_COLUMNS = ("Stage", "Version", "From (UTC)", "Until (UTC)", "What", "Who", "Approved by", "Why", "Evidence")
+HELD_COLUMNS = (
+    *("Stage", "Version", "Files (sha256)", "From (UTC)", "Until (UTC)", "What", "Who", "Approved by", "Why"),
+    "Evidence",
+)
 
 
 def held_rows(stages: Mapping[str, Sequence[Tenure]], verdicts: Mapping[str, str]) -> list[tuple[object, ...]]:
@@ -62,7 +65,7 @@ def held_rows(stages: Mapping[str, Sequence[Tenure]], verdicts: Mapping[str, str
     """
     rows: list[tuple[object, ...]] = []
     for stage, held in stages.items():
-        rows += [_held_row(tenure, verdicts) for tenure in held] or [(stage, "none", *[None] * 7)]
+        rows += [_held_row(tenure, verdicts) for tenure in held] or [(stage, "none", *[None] * 8)]
     return rows
 
 
@@ -72,6 +75,7 @@ def _held_row(tenure: Tenure, verdicts: Mapping[str, str]) -> tuple[object, ...]
     return (
         e.stage,
         e.version,
+        e.digest[:12],
         _minute(e.at),
         tenure.until and _minute(tenure.until),
         e.action if e.until is None else f"{e.action} until {_minute(e.until)}",

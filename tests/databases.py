@@ -125,6 +125,18 @@ class PostgresServer:
     def drop(self, uri: str) -> None:
         run(self.uri, f"DROP DATABASE IF EXISTS {make_url(uri).database} WITH (FORCE)")
 
+    @contextmanager
+    def tablespace_in(self, folder: Path) -> Iterator[PostgresServer]:
+        """The same server, whose new databases lie in a folder."""
+        name, place = f"space_{next(_numbers)}", folder / "tablespace"
+        place.mkdir()
+        shutil.chown(place, psutil.Process(self.server.get_pid()).username())
+        run(self.uri, f"CREATE TABLESPACE {name} LOCATION '{place}'")
+        try:
+            yield PostgresServer(self.server, name)
+        finally:
+            run(self.uri, f"DROP TABLESPACE {name}")
+
     def restart(self) -> None:
         """Start it again, after somebody has stopped it in whatever way."""
         self.server.ensure_postgres_running()

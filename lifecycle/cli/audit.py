@@ -145,7 +145,7 @@ def _print(report: AuditReport) -> None:
             [(ledger.model, ledger.entries, ledger.head) for ledger in report.ledgers],
         )
     for note in report.notes:
-        click.echo(f"Note: {note.model or 'a model that is gone'}: {note.message}")
+        click.echo(f"Note: {note.message}.")
     if report.breaks:
         print_table(
             ["Model", "Entry", "What", "Found"],
@@ -161,7 +161,7 @@ def _summary(breaks: Iterable[Finding]) -> str:
     first, *more = breaks
     where = f"entry {first.sequence} of {first.model}" if first.sequence else first.model or first.model_uid[:12]
     others = f" (and {len(more)} more)" if more else ""
-    return f"not as it was written: {where}: {first.message}{others}"
+    return f"not as it was written: {where}: {first.message.partition(' Run: ')[0]}{others}"
 
 
 @contextmanager

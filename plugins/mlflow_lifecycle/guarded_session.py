@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
+from mlflow.store.db.db_types import POSTGRES
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from lifecycle.errors import LifecycleError
 from mlflow_lifecycle.errors import as_refusal
 from mlflow_lifecycle.locked_model import LockedModel
+
+_LOCK_WITHIN_S = 20
+_BUSY_SQLSTATES = ("55P03", "40P01")  # PostgreSQL: no lock within lock_timeout, deadlock
+_BUSY_NUMBERS = (1205, 1213)  # MySQL: the same
 
 
 class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no types
@@ -64,6 +71,8 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
             yield self._model(session, name)
 
     def _lock(self, session: Session, name: str) -> None:
+        if self.db_type == POSTGRES:  # which would wait without end; SQLite waits 20 s, MySQL 50 s
+            session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_WITHIN_S}s'"))
         try:
             session.execute(
                 update(SqlRegisteredModel)
@@ -74,8 +83,14 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
                 .values(last_updated_time=SqlRegisteredModel.last_updated_time)
                 .execution_options(synchronize_session=False)
             )
-        except OperationalError as exc:  # busy for 20 s; a 5xx would have the client wait that long again
-            raise MlflowException(str(exc).splitlines()[0], RESOURCE_CONFLICT) from exc
+        except OperationalError as exc:
+            if not _is_busy(exc):
+                raise
+            # A 5xx would have the client wait as long again, several times.
+            raise MlflowException(
+                f"somebody else has been changing {name}, or all of its database, for too long. Try again",
+                RESOURCE_CONFLICT,
+            ) from None
 
     def _model(self, session: Session, name: str) -> LockedModel:
         """The registered model as this transaction sees it, with MLflow's own methods to write it."""
@@ -88,3 +103,13 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
         )
         with self._session() as session:
             return session.execute(query).scalar() or name
+
+
+def _is_busy(error: OperationalError) -> bool:
+    """Whether somebody else holds the lock, and not that the database is gone, full or read-only."""
+    cause: Any = error.orig
+    return (
+        getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        or getattr(cause, "sqlstate", None) in _BUSY_SQLSTATES
+        or cause.args[:1] in [(number,) for number in _BUSY_NUMBERS]
+    )

@@ -74,7 +74,8 @@ def test_the_copy_is_in_the_stage_with_its_alias_and_recorded_there(prod):
     assert broken_links(prod.ledger(PROD)) == []
     shown = prod.shown(1, PROD)
     assert shown["team"] == "cellar"
-    assert sorted(key for key in shown if key.startswith("lifecycle.")) == ["lifecycle.history"]
+    assert shown["lifecycle.proof.production"] == prod.shown()["lifecycle.evidence.production"]
+    assert "lifecycle.evidence.production" not in shown
     assert prod.state() == (["Staging", "None"], {})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,12 +87,8 @@ class Seen:
         self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Seen]]:
-    """Open an address: ``visit(url, within=…, dark=False, width=1200)``, and let it ask for nothing elsewhere.
-
-    Further arguments are those of a browser's context.
-    """
+@contextmanager
+def _visits(browser: Browser) -> Iterator[Callable[..., Seen]]:
     contexts = []
 
     def go(url: str, within: str | None = None, *, dark: bool = False, width: int = 1200, **more: Any) -> Seen:
@@ -122,19 +119,47 @@ def visit(browser: Browser) -> Iterator[Callable[..., Seen]]:
 
 
 @pytest.fixture
-def version_page(visit: Callable[..., Seen]) -> Callable[..., VersionPage]:
-    """Open the page of a version, or of the model: ``version_page(registry, name, version=None, user=None)``."""
+def visit(browser: Browser) -> Iterator[Callable[..., Seen]]:
+    """Open an address: ``visit(url, within=…, dark=False, width=1200)``, and let it ask for nothing elsewhere.
 
-    def go(registry: Registry, name: str, version: int | None = None, user: str | None = None) -> VersionPage:
-        remembered = [{"name": key, "value": value} for key, value in ASSISTANT_IS_CLOSED.items()]
-        more: dict[str, Any] = {"origins": [{"origin": registry.url, "localStorage": remembered}]}
-        address = f"{registry.url}/#/models/{name}" + (f"/versions/{version}" if version else "")
-        credentials = {"username": user, "password": PASSWORD} if user else None
-        return VersionPage(
-            visit(address, registry.url, width=1400, storage_state=more, http_credentials=credentials)
-        )
+    Further arguments are those of a browser's context.
+    """
+    with _visits(browser) as go:
+        yield go
 
-    return go
+
+@pytest.fixture(scope="module")
+def version_page(browser: Browser) -> Iterator[Callable[..., VersionPage]]:
+    """Open the page of a version or model: ``version_page(registry, name, version=None, user=None, old=False)``.
+
+    Each person has one window for the old interface, which alone has a menu of stages, and one for the new.
+    """
+    windows: dict[tuple[str | None, bool], Seen] = {}
+    with _visits(browser) as visit:
+
+        def go(
+            registry: Registry,
+            name: str,
+            version: int | None = None,
+            user: str | None = None,
+            *,
+            old: bool = False,
+        ) -> VersionPage:
+            if (user, old) in windows:
+                return VersionPage(windows[user, old], registry.url, name, version)
+            storage = [{"name": key, "value": value} for key, value in ASSISTANT_IS_CLOSED.items()]
+            windows[user, old] = visit(
+                registry.url,
+                width=1400,
+                storage_state={"origins": [{"origin": registry.url, "localStorage": storage}]},
+                http_credentials={"username": user, "password": PASSWORD} if user else None,
+            )
+            page = VersionPage(windows[user, old], registry.url, name, version)
+            if old:
+                page.leave_the_new_interface()
+            return page
+
+        yield go
 
 
 @pytest.fixture(scope="session")

@@ -28,9 +28,8 @@ def server(tmp_path_factory):
 
 
 def test_without_an_approval_the_stage_menu_refuses(version_page, server):
-    page = version_page(server, NAME, 1, user="ada")
+    page = version_page(server, NAME, 1, user="ada", old=True)
     expect(page.tag("lifecycle.approvals.production")).to_have_text("0 of 1")
-    page.leave_the_new_interface()
     page.move_to("Production")
     page.says(
         f"PERMISSION_DENIED: Version 1 of {NAME} may not go to Production: it has 0 of 1 approvals. Have somebody "
@@ -65,8 +64,7 @@ def test_grace_approves_with_a_tag_and_ada_promotes(version_page, server):
     expect(page.tag(APPROVE)).to_have_count(0)
     page.picture("ui-approval-of-grace")
 
-    page = version_page(server, NAME, 1, user="ada")
-    page.leave_the_new_interface()
+    page = version_page(server, NAME, 1, user="ada", old=True)
     page.move_to("Production")
     expect(page.fact("Stage")).to_have_text("Production")
 

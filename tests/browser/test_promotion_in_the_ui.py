@@ -34,8 +34,7 @@ def judged(arrivals):
 
 
 def test_the_stage_menu_refuses_what_no_gate_has_judged(version_page, arrivals):
-    page = version_page(arrivals, NAME, 1)
-    page.leave_the_new_interface()
+    page = version_page(arrivals, NAME, 1, old=True)
     page.move_to("Production")
     page.says(
         f"PERMISSION_DENIED: Version 1 of {NAME} may not go to Production: {unjudged(1)}",
@@ -45,8 +44,7 @@ def test_the_stage_menu_refuses_what_no_gate_has_judged(version_page, arrivals):
 
 
 def test_the_stage_menu_promotes_what_has_passed(version_page, judged):
-    page = version_page(judged, NAME, 1)
-    page.leave_the_new_interface()
+    page = version_page(judged, NAME, 1, old=True)
     page.move_to("Production")
     expect(page.fact("Stage")).to_have_text("Production")
     page.picture("ui-stage-menu-promoted")
@@ -108,7 +106,6 @@ def test_promote_model_refuses_an_environment_what_no_gate_has_judged(version_pa
         f"Production: {unjudged(2)}",
         "ui-promote-model-refused",
     )
-    page.close_dialog()
 
 
 def test_promote_model_copies_what_has_passed_into_production_of_the_environment(version_page, judged):

@@ -27,10 +27,12 @@ class Seen(Protocol):
 class VersionPage:
     """The page of one version, or of the model, until the browser goes elsewhere."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Seen, server: str, name: str, version: int | None) -> None:
         self._seen = seen
         self._page = seen.page
-        expect(self._menu).to_be_visible()
+        self._models = f"{server}/#/models"
+        self._address = f"{self._models}/{name}" + (f"/versions/{version}" if version else "")
+        self.reload()
 
     def picture(self, name: str) -> None:
         """Keep a screenshot for people."""
@@ -80,8 +82,10 @@ class VersionPage:
     # What can be done on it
 
     def reload(self) -> None:
-        """Look again."""
-        self._page.reload()
+        """Go elsewhere and come back: the UI asks the server again, and dialogs are gone."""
+        self._page.goto(self._models)
+        expect(self._page.get_by_role("heading", name="Registered Models")).to_be_visible()
+        self._page.goto(self._address)
         expect(self._menu).to_be_visible()
 
     def leave_the_new_interface(self) -> None:
@@ -133,10 +137,6 @@ class VersionPage:
         self._row(name).get_by_test_id("editable-table-button-edit").click()
         self._row(name).get_by_role("textbox").fill(value)
         self._row(name).get_by_role("button", name="Save").click()
-
-    def close_dialog(self) -> None:
-        self._dialog.get_by_role("button", name="Cancel").click()
-        expect(self._dialog).to_have_count(0)
 
     @property
     def delete(self) -> Locator:

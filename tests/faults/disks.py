@@ -16,20 +16,17 @@ import pytest
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     """A file system of that size at ``folder``, in memory. Mounting takes more than most users may."""
     options = f"size={megabytes}m,mode=0777"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "lifecycle-test", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
+    if _run("mount", "-t", "tmpfs", "-o", options, "lifecycle-test", str(folder)).returncode:
         pytest.skip("this user may not mount a small disk to fill")
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        _run("umount", "--lazy", str(folder)).check_returncode()
 
 
 def read_only(folder: Path, so: bool) -> None:
     """Make a small disk read-only, or writable again."""
-    subprocess.run(["mount", "-o", f"remount,{'ro' if so else 'rw'}", str(folder)], check=True)
+    _run("mount", "-o", f"remount,{'ro' if so else 'rw'}", str(folder)).check_returncode()
 
 
 def fill(filler: Path, leave: int = 0) -> None:
@@ -43,3 +40,7 @@ def fill(filler: Path, leave: int = 0) -> None:
                 if exc.errno != errno.ENOSPC:
                     raise
         file.truncate(max(0, file.tell() - leave))
+
+
+def _run(*argv: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(argv, capture_output=True, check=False)

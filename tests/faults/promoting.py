@@ -13,6 +13,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,9 +104,14 @@ def _promote_in_danger(order: dict[str, Any], writing: int) -> NoReturn:
     happened: list[str] = []
     blow = BLOWS[order["blow"]]
     strike_at(POINTS[order.get("point", "before the lock")], lambda: (happened.append("yes"), blow(order)))
-    said = answer(order)
-    os.write(writing, json.dumps(said | {"happened": bool(happened)}).encode())
-    os._exit(0)
+    said: dict[str, Any] = {"error": "none of ours"}
+    try:
+        said = answer(order)
+    except BaseException:
+        said["said"] = traceback.format_exc()
+    finally:  # whatever happens, it does not go on as another one that takes orders
+        os.write(writing, json.dumps(said | {"happened": bool(happened)}).encode())
+        os._exit(0)
 
 
 def strike_at(point: Point, blow: Callable[[], object]) -> None:

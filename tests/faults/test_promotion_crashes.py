@@ -36,7 +36,7 @@ def test_struck_at_each_point_it_has_happened_or_not_and_is_repeated(wine, promo
             assert wine.state() == before, where
             assert wine.check_whole() == 1
         promoter.order(wine, 2, key=where, blow="nothing")
-        assert promoter.answer()["error"] is None, where
+        assert promoter.answer() == {"error": None, "happened": True}, where
         check_done(wine, before)
         wine.restore()
 

@@ -1,288 +1,296 @@
-"""Races, kills and broken databases: one winner, before or after but never between, one clear line.
-
-This file is also the program that the tests start: other processes that promote, one line of input each.
-"""
+"""Databases that are gone, full, locked or read-only: before or after but never between, and one clear line."""
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import shutil
-import signal
-import sqlite3
-import subprocess
-import sys
+import re
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
-from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.ledger import LedgerEntry, broken_links
-from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.promotion import PromotionRequest
-from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.errors import Conflict, Unavailable
+from lifecycle.errors import Conflict, LifecycleError, Unavailable
 from lifecycle.processes.spawn import free_port
+from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.snapshot import SnapshotStore
+from tests.databases import SqliteFiles, forget, run
+from tests.faults.disks import fill, read_only, small_disk
+from tests.faults.promoting import POINTS
+from tests.faults.wine import POLICIES, Wine, now
 
-SEED = 20261121
-ROUNDS = 30
-KILLS = 5
-CRASH_POINTS = ("place", "point", "append", "show")
-POLICY = StagePolicy("production", "Production", (GateSpec("signature"),), alias="champion")
-POLICIES = PolicyBook(ModelPolicy((POLICY,)))
-YAML = "defaults: {stages: {production: {stage: Production, alias: champion, gates: [signature]}}}"
-
-
-def open_registry(database: Path) -> MlflowRegistry:
-    return MlflowRegistry(
-        f"sqlite:///{database}",
-        f"lifecycle+sqlite:///{database}",
-        SnapshotStore(database.with_name("snapshots")),
-        POLICIES,
-        lambda: datetime.now(UTC),
-    )
+HANGS_S = 60
+WAITS_LONGEST_S = 40  # for a lock: SQLite and PostgreSQL 20 s
 
 
-# The program
+def ask(wine: Wine, version: int, **request) -> None:
+    wine.registry().promote(PromotionRequest("wine", version, "production", **request))
 
 
-def prepare(database: Path) -> None:
-    """Lay out a database with versions 1 and 2 of ``wine`` and passing evidence for both."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{database}", f"sqlite:///{database}")
-    client.create_registered_model("wine")
-    registry, now = open_registry(database), datetime.now(UTC)
-    verdicts = (Verdict("signature", Outcome.PASSED, "signature.ok", "fine"),)
-    for version in (1, 2):
-        client.create_model_version("wine", f"file:///nowhere/{version}", await_creation_for=None)
-        digests = f"{version:064x}", POLICY.digest
-        times = now, now + timedelta(days=1)
-        registry.publish(Evidence("wine", version, "production", *digests, verdicts, *times), {})
+def refused(call: Callable[[], object], kind: type[LifecycleError] = Unavailable) -> str:
+    """The one line of an error."""
+    with pytest.raises(kind) as caught:
+        call()
+    said = str(caught.value)
+    assert "\n" not in said
+    assert "Traceback" not in said
+    return said
 
 
-def promote_on_demand(database: Path) -> None:
-    """Each line of input is a request; the answer is how it went."""
-    registry = open_registry(database)
+def check_told_what_is_so(wine: Wine, answer: dict[str, object], before: object) -> None:
+    """Whoever was told that it was done finds it done; whoever was told an error finds all of it or nothing."""
+    after = wine.state()
+    if answer["error"] is None:
+        assert wine.check_whole() == 2
+    else:
+        assert answer["error"] == "Unavailable", answer
+        assert "\n" not in str(answer["said"])
+        assert after == before or wine.check_whole() == 2
+
+
+def repeat(wine: Wine, promoter, key: str) -> None:
+    """The same promotion once more, which ends in Production whatever came of the first."""
+    promoter.order(wine, 2, key=key, blow="nothing")
+    assert promoter.answer()["error"] is None, key
+    assert wine.check_whole() == 2
+    assert [entry.key for entry in wine.ledger()].count(key) == 1
+
+
+# The database goes away in the middle
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"], indirect=True)
+def test_connections_that_are_ended_at_each_point(wine, promoters):
+    (promoter,) = promoters(wine)
+    for point in POINTS:
+        before = wine.state()
+        promoter.order(wine, 2, key=point, point=point, blow="connections ended")
+        answer = promoter.answer()
+        assert answer["happened"]
+        check_told_what_is_so(wine, answer, before)
+        repeat(wine, promoter, point)
+        wine.restore()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_server_that_is_killed_at_each_point(wine, promoters, postgres):
+    (promoter,) = promoters(wine)
+    for point in POINTS:
+        before = wine.state()
+        promoter.order(wine, 2, key=point, point=point, blow="server killed", server=postgres.server.get_pid())
+        answer = promoter.answer()
+        assert answer["happened"]
+        wait_until_gone(postgres.server.get_pid())
+        postgres.restart()
+        check_told_what_is_so(wine, answer, before)
+        repeat(wine, promoter, point)
+        wine.restore()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_file_that_is_moved_away_at_each_point_and_comes_back(wine, promoters):
+    (promoter,) = promoters(wine)
+    file = Path(str(make_url(wine.uri).database))
+    for point in POINTS:
+        before = wine.state()
+        promoter.order(wine, 2, key=point, point=point, blow="file moved away", file=str(file))
+        answer = promoter.answer()
+        assert answer["happened"]
+        assert not file.exists(), "nobody makes a new one"
+        assert "no readable database" in refused(lambda: wine.registry().versions("wine"))
+        Path(f"{file}.away").rename(file)
+        check_told_what_is_so(wine, answer, before)
+        repeat(wine, promoter, point)
+        wine.restore()
+
+
+# The database is not there, or is something else
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("how", ["removed", "overwritten", "a folder"])
+def test_a_database_that_is_gone_is_unavailable_and_is_not_made_anew(wine, how):
+    registry, file = wine.registry(), Path(str(make_url(wine.uri).database))
     registry.versions("wine")
-    say("ready")
-    for line in sys.stdin:
-        try:
-            registry.promote(PromotionRequest(**json.loads(line)))
-            say("won")
-        except Conflict:
-            say("lost")
+    file.unlink()
+    if how == "overwritten":
+        file.write_bytes(b"not a database at all" * 100)
+    elif how == "a folder":
+        file.mkdir()
+    refused(lambda: registry.versions("wine"))
+    refused(lambda: registry.promote(PromotionRequest("wine", 1, "production")))
+    refused(lambda: wine.registry().guarded)
+    assert file.exists() is (how != "removed")
+    if how == "a folder":
+        file.rmdir()
 
 
-def promote_without_end(database: Path) -> None:
-    """Versions 1 and 2 in turn, until somebody kills us."""
-    registry = open_registry(database)
-    registry.promote(PromotionRequest("wine", 1, "production"))
-    say("ready")
-    while True:
-        for version in (2, 1):
-            registry.promote(PromotionRequest("wine", version, "production"))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_server_that_is_stopped_is_unavailable_at_once_and_back_when_it_is(wine, postgres):
+    registry = wine.registry()
+    registry.versions("wine")
+    postgres.server.stop()
+    try:
+        started = time.monotonic()
+        refused(lambda: registry.promote(PromotionRequest("wine", 2, "production")))
+        assert time.monotonic() - started < HANGS_S
+    finally:
+        postgres.restart()
+    registry.promote(PromotionRequest("wine", 2, "production"))
+    assert wine.check_whole() == 2
 
 
-def promote_and_die(database: Path, point: str) -> None:
-    """Promote version 2, and be killed right after the named step of the transaction."""
-    from mlflow_lifecycle.locked_model import LockedModel
-
-    from lifecycle.promotion.ledger import ModelLedger
-
-    owner = ModelLedger if point == "append" else LockedModel
-    step: Callable[..., None] = getattr(owner, point)
-
-    def last_step(*args: object) -> None:
-        step(*args)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, point, last_step)
-    open_registry(database).promote(PromotionRequest("wine", 2, "production"))
+def test_what_cannot_be_recorded_does_not_happen_and_prints_no_traceback(wine, caplog):
+    before = wine.state()
+    run(wine.uri, "ALTER TABLE lifecycle_ledger RENAME TO elsewhere")
+    refused(lambda: ask(wine, 2))
+    run(wine.uri, "ALTER TABLE elsewhere RENAME TO lifecycle_ledger")
+    assert not [record for record in caplog.records if record.exc_info]
+    assert wine.state() == before
+    assert wine.check_whole() == 1
 
 
-def say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
+def test_a_server_that_is_gone_is_unavailable_without_its_password(wine):
+    url = f"http://ada:secret@127.0.0.1:{free_port()}"
+    snapshots = SnapshotStore(wine.home / "snapshots")
+    registry = MlflowRegistry(Location(url, url), snapshots, POLICIES, now, wine.seal())
+    said = refused(lambda: registry.versions("wine"))
+    assert "no MLflow server answers" in said
+    assert "secret" not in said
 
 
-# The tests
+# Somebody holds the lock
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    (folder / "lifecycle.yaml").write_text(YAML)
-    with started("prepare", folder / "mlflow.db") as process:
-        assert process.wait(timeout=120) == 0
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def database(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(prepared.with_name("lifecycle.yaml"), tmp_path)
-    monkeypatch.setenv("LIFECYCLE_CONFIG", str(tmp_path / "lifecycle.yaml"))
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    return Path(shutil.copy(prepared, tmp_path / "mlflow.db"))
-
-
-@pytest.fixture
-def registry(database: Path) -> MlflowRegistry:
-    return open_registry(database)
+@pytest.mark.slow  # as long as MLflow and we wait for a lock
+def test_a_lock_that_somebody_holds_is_a_conflict_after_a_while_and_nothing_changes(wine):
+    before = wine.state()
+    with locked(wine):
+        started = time.monotonic()
+        assert "somebody else has been changing wine" in refused(lambda: ask(wine, 2), Conflict)
+        assert time.monotonic() - started < WAITS_LONGEST_S
+    assert wine.state() == before
+    ask(wine, 2)
+    assert wine.check_whole() == 2
 
 
 @contextmanager
-def started(role: str, database: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
-    environment = os.environ | {
-        "LIFECYCLE_CONFIG": str(database.with_name("lifecycle.yaml")),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    process = subprocess.Popen(
-        [sys.executable, __file__, role, str(database), *args],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-        bufsize=1,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def locked(wine: Wine) -> Iterator[None]:
+    """Somebody who has begun to change the model, and does not go on."""
+    engine = create_engine(wine.uri, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("UPDATE registered_models SET description = 'mine' WHERE name = 'wine'")
+        yield
+        connection.rollback()
 
 
-def heard(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
+# The disk
 
 
-def ledger(database: Path) -> list[LedgerEntry]:
-    with closing(sqlite3.connect(database)) as connection:
-        rows = connection.execute("select entry from lifecycle_ledger order by sequence").fetchall()
-    return [LedgerEntry.from_dict(json.loads(text)) for (text,) in rows]
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, 48) as folder:
+        yield folder
 
 
-def check_whole(registry: MlflowRegistry, database: Path) -> int | None:
-    """Stage, alias, ledger and the history that is shown tell one story; returns the version in the stage."""
-    entries = ledger(database)
-    assert broken_links(entries) == []
-    assert list(registry.history("wine"))[-5:] == entries[-5:]
-    held = {v.version: v.aliases for v in registry.versions("wine") if v.stage == "Production"}
-    aliased = [v.version for v in registry.versions("wine") if "champion" in v.aliases]
-    assert list(held) == aliased
-    assert len(held) <= 1
-    moved = [e.version for e in entries if e.moved]
-    if held:
-        assert list(held) == moved[-1:]
-    return next(iter(held), None)
+@pytest.fixture
+def on_small_disk(kind, disk, prepared, request, monkeypatch) -> Iterator[Wine]:
+    """The model in a database that lies on the small disk."""
+    template = prepared(kind)
+    with ExitStack() as stack:
+        if kind == "sqlite":
+            place = SqliteFiles(disk)
+        else:
+            place = stack.enter_context(request.getfixturevalue("postgres").tablespace_in(disk))
+        wine = Wine(template.home, place.copy(template.uri))
+        stack.callback(place.drop, wine.uri)
+        stack.callback(forget, wine.uri)
+        for name, value in wine.environment.items():
+            monkeypatch.setenv(name, value)
+        yield wine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
+def test_on_a_full_disk_it_happens_or_it_does_not_and_goes_on_when_there_is_room(on_small_disk, disk):
+    wine = on_small_disk
+    registry = wine.registry()
+    fill(disk / "filler", leave=64 << 10)
+    done = [1]
+
+    def promote_in_turn() -> None:
+        for version in [3, 4] * 1000:
+            registry.promote(PromotionRequest("wine", version, "production"))
+            done.append(version)
+
+    assert re.search("full|space", refused(promote_in_turn))
+    assert wine.check_whole() == done[-1]
+    (disk / "filler").unlink()
+    registry.promote(PromotionRequest("wine", 2, "production"))
+    assert wine.check_whole() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_disk_that_is_full_at_each_point(on_small_disk, disk, promoters):
+    wine = on_small_disk
+    (promoter,) = promoters(wine)
+    for point in POINTS:
+        before, filler = wine.state(), disk / "filler"
+        promoter.order(wine, 2, key=point, point=point, blow="disk full", file=str(filler))
+        answer = promoter.answer()
+        assert answer["happened"]
+        check_told_what_is_so(wine, answer, before)
+        filler.unlink()
+        repeat(wine, promoter, point)
+        wine.restore()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*transition_model_version_stage.*deprecated:FutureWarning")
-def test_of_two_processes_that_expect_the_same_one_wins_every_round(registry, database):
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{database}", f"lifecycle+sqlite:///{database}")
-    winners = []
-    with started("promote_on_demand", database) as one, started("promote_on_demand", database) as two:
-        assert (heard(one), heard(two)) == ("ready", "ready")
-        for _ in range(ROUNDS):
-            for version, process in ((1, one), (2, two)):
-                request = {"model": "wine", "version": version, "stage": "production", "expected": 0}
-                process.stdin.write(json.dumps(request) + "\n")
-            outcomes = {1: heard(one), 2: heard(two)}
-            assert sorted(outcomes.values()) == ["lost", "won"]
-            winner = check_whole(registry, database)
-            assert outcomes[winner] == "won"
-            winners.append(winner)
-            client.transition_model_version_stage("wine", str(winner), "Archived")
-    assert len(ledger(database)) == 2 * ROUNDS
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_file_on_a_disk_that_became_read_only_is_unavailable(on_small_disk, disk):
+    wine, before = on_small_disk, on_small_disk.state()
+    client = MlflowClient(wine.uri, f"lifecycle+{wine.uri}")
+    read_only(disk, so=True)
+    try:
+        assert "read-only" in refused(lambda: ask(wine, 2))
+        with pytest.raises(MlflowException, match="readonly database") as caught:
+            client.transition_model_version_stage("wine", "2", "Production")
+        assert caught.value.error_code == "TEMPORARILY_UNAVAILABLE", "and no conflict with anybody"
+        forget(wine.uri)
+    finally:
+        read_only(disk, so=False)
+    assert wine.state() == before
+    ask(wine, 2)
+    assert wine.check_whole() == 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("point", CRASH_POINTS)
-def test_killed_within_a_promotion_nothing_has_happened(registry, database, point):
-    registry.promote(PromotionRequest("wine", 1, "production"))
-    before = ledger(database)
-    with started("promote_and_die", database, point) as process:
-        assert process.wait(timeout=120) == -signal.SIGKILL
-    assert check_whole(registry, database) == 1
-    assert ledger(database) == before
-    registry.promote(PromotionRequest("wine", 2, "production", expected=1))
-    assert check_whole(registry, database) == 2
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_database_that_takes_no_writes_is_unavailable(wine):
+    """As a standby, or one whose owner has said so."""
+    before, name = wine.state(), make_url(wine.uri).database
+    run(wine.uri, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    assert "read-only" in refused(lambda: ask(wine, 2))
+    run(wine.uri, f"SET default_transaction_read_only = off; ALTER DATABASE {name} RESET ALL")
+    assert wine.state() == before
+    forget(wine.uri)
+    ask(wine, 2)
+    assert wine.check_whole() == 2
 
 
-@pytest.mark.slow
-def test_killed_at_any_moment_a_promotion_has_happened_or_not(registry, database):
-    chance = random.Random(SEED)
-    for kill in range(KILLS):
-        with started("promote_without_end", database) as process:
-            assert heard(process) == "ready"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=chance.uniform(0.1, 0.6))
-        assert check_whole(registry, database) in (1, 2), f"seed {SEED}, kill {kill}"
-    assert len(ledger(database)) > 2 * KILLS
-
-
-def test_what_cannot_be_recorded_does_not_happen_and_prints_no_traceback(registry, database, caplog):
-    registry.promote(PromotionRequest("wine", 1, "production"))
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("alter table lifecycle_ledger rename to elsewhere")
-        with pytest.raises(Unavailable) as caught:
-            registry.promote(PromotionRequest("wine", 2, "production"))
-        connection.execute("alter table elsewhere rename to lifecycle_ledger")
-    assert "\n" not in str(caught.value)
-    assert not [record for record in caplog.records if record.exc_info]
-    assert check_whole(registry, database) == 1
-
-
-@pytest.mark.slow  # MLflow waits 20 s for a lock
-def test_a_locked_database_is_unavailable_and_nothing_changes(registry, database):
-    registry.promote(PromotionRequest("wine", 1, "production"))
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute("begin immediate")
-        with pytest.raises(Unavailable, match="database is locked") as caught:
-            registry.promote(PromotionRequest("wine", 2, "production"))
-    assert "\n" not in str(caught.value)
-    assert check_whole(registry, database) == 1
-    registry.promote(PromotionRequest("wine", 2, "production"))
-    assert check_whole(registry, database) == 2
-
-
-@pytest.mark.parametrize("how", ["removed", "overwritten", "a folder"])
-def test_a_database_that_is_gone_is_unavailable_and_is_not_made_anew(registry, database, how):
-    registry.versions("wine")
-    database.unlink()
-    if how == "overwritten":
-        database.write_bytes(b"not a database at all" * 100)
-    elif how == "a folder":
-        database.mkdir()
-    for ask in (
-        lambda: registry.versions("wine"),
-        lambda: registry.promote(PromotionRequest("wine", 1, "production")),
-        lambda: open_registry(database).guarded,
-    ):
-        with pytest.raises(Unavailable) as caught:
-            ask()
-        assert "\n" not in str(caught.value)
-    assert database.exists() is (how != "removed")
-
-
-def test_a_server_that_is_gone_is_unavailable_without_its_password(tmp_path):
-    url = f"http://ada:secret@127.0.0.1:{free_port()}"
-    registry = MlflowRegistry(url, url, SnapshotStore(tmp_path), POLICIES, lambda: datetime.now(UTC))
-    with pytest.raises(Unavailable, match="no MLflow server answers") as caught:
-        registry.versions("wine")
-    assert "secret" not in str(caught.value)
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
+def wait_until_gone(pid: int) -> None:
+    """Until its children, which have the database open, are gone too."""
+    psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid or p.ppid() == pid], timeout=HANGS_S)

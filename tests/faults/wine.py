@@ -68,10 +68,13 @@ class Wine:
 
     def registry(self) -> MlflowRegistry:
         """Through the guard in this very process."""
-        trust = trust_store(self.home, {})
-        seal = Seal(lambda: own_key(self.home, {}, trust, _now()), trust)
         location = Location(self.uri, f"lifecycle+{self.uri}")
-        return MlflowRegistry(location, SnapshotStore(self.home / "snapshots"), POLICIES, _now, seal)
+        return MlflowRegistry(location, SnapshotStore(self.home / "snapshots"), POLICIES, now, self.seal())
+
+    def seal(self) -> Seal:
+        """With the key of the home."""
+        trust = trust_store(self.home, {})
+        return Seal(lambda: own_key(self.home, {}, trust, now()), trust)
 
     def prepare(self) -> None:
         """Four versions with evidence for every stage; 1 is in Production, 2 in Staging."""
@@ -127,17 +130,16 @@ class Wine:
         return held["Production"][0] if held["Production"] else None
 
     def _signed(self, version: int, policy: StagePolicy, digest: str) -> str:
-        now = _now()
         verdicts = (Verdict("signature", Outcome.PASSED, "signature.ok", "fine"),)
-        times = now, now + timedelta(days=1)
+        times = now(), now() + timedelta(days=1)
         evidence = Evidence("wine", version, policy.name, digest, policy.digest, verdicts, *times)
-        trust = trust_store(self.home, {})
-        return Seal(lambda: own_key(self.home, {}, trust, now), trust).sign_evidence(evidence)
+        return self.seal().sign_evidence(evidence)
 
 
 def _entries(state: State) -> list[LedgerEntry]:
     return [LedgerEntry.from_dict(json.loads(text)) for _, text in state["ledger"]]
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """UTC."""
     return datetime.now(UTC)

@@ -45,7 +45,7 @@ class EvidenceAudit:
         self._names = names
         self._records: dict[str, list[Record]] = defaultdict(list)
         self._environments: set[str] = set()
-        self._notes: Counter[tuple[str, str, str]] = Counter()
+        self._notes: Counter[str] = Counter()
         self.count = 0
 
     def look_at(self, row: Row[Any]) -> list[Finding]:
@@ -70,8 +70,8 @@ class EvidenceAudit:
     def notes(self) -> list[Finding]:
         """Whose signatures could not be checked, or would not count today."""
         return [
-            Finding("key", model, uid, None, f"evidence {message}: {number} of its records")
-            for (uid, model, message), number in sorted(self._notes.items())
+            Finding("key", "", "", None, f"evidence {message}: {number} of {self.count} records")
+            for message, number in sorted(self._notes.items())
         ]
 
     def problem(self, model_uid: str, entry: LedgerEntry) -> str:
@@ -109,11 +109,11 @@ class EvidenceAudit:
                 return str(exc)
             if self._signed_by_another(row.signed, kid):
                 return "names another key than the one that signed it"
-            return self._note(row, f"is signed by a key that is not known here ({kid}), so it was not checked")
+            return self._note(f"signed by a key that is not known here ({kid}), and so not checked")
         known = self._once_trusted.as_it_is(key)
         if not known.permits(Permission.EVIDENCE):
-            since = f", on {known.revoked_at:%Y-%m-%d %H:%M} UTC" if known.revoked_at else ""
-            return self._note(row, f"is signed by the key {key.name!r}, which is not trusted any more{since}")
+            since = f" since {known.revoked_at:%Y-%m-%d %H:%M} UTC" if known.revoked_at else ""
+            return self._note(f"signed by the key {key.name!r}, which is trusted no more{since}")
         return ""
 
     def _signed_by_another(self, signed: str, kid: str) -> bool:
@@ -131,8 +131,8 @@ class EvidenceAudit:
     def _keys(self) -> Sequence[TrustedKey]:
         return self._once_trusted.keys()
 
-    def _note(self, row: Row[Any], message: str) -> str:
-        self._notes[row.model_uid, self._names.get(row.model_uid, ""), message] += 1
+    def _note(self, message: str) -> str:
+        self._notes[message] += 1
         return ""
 
     def _finding(self, row: Row[Any], message: str, what: Broken = Broken.EVIDENCE) -> Finding:

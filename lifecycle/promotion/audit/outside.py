@@ -53,6 +53,6 @@ def _alias(model: RegisteredModel, ledger: Occupancy, policy: StagePolicy, alias
 
 def _behind(model: RegisteredModel, version: int) -> str:
     return (
-        f"it was put there behind the guard, or before it came (then lifecycle db upgrade records it). "
+        f"put there behind the guard, or before it came (which lifecycle db upgrade records). "
         f"Run: lifecycle gate run models:/{model.name}/{version}, then lifecycle promote, or take it out"
     )

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lifecycle.domain.decision import CLOCK_TOLERANCE, Decision, decide
+from lifecycle.domain.decision import CLOCK_TOLERANCE, LONGEST_OVERRIDE, Decision, decide
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.policy import GateSpec, StagePolicy
+from lifecycle.domain.policy import GateSpec, OnMissing, StagePolicy
 from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
 from lifecycle.domain.verdict import Outcome, Verdict
 
@@ -168,3 +168,130 @@ def test_where_the_current_data_lies_is_no_demand():
     monday = replace(POLICY, gates=(GateSpec("drift", {"current": "monday.parquet"}),))
     tuesday = replace(POLICY, gates=(GateSpec("drift", {"current": "tuesday.parquet"}),))
     assert monday.digest == tuesday.digest
+
+
+# Files and keys
+
+
+@pytest.mark.parametrize(("digest", "why"), [("e" * 64, "files have changed"), (None, "in this very moment")])
+def test_files_other_than_those_that_were_judged_refuse(digest, why):
+    decision = decide(REQUEST, POLICY, standing([], EVIDENCE, digest=digest), NOW)
+    assert not decision.allowed
+    assert why in decision.detail
+
+
+def test_what_changed_is_told_before_what_did_not_pass():
+    failed = replace(EVIDENCE, verdicts=(replace(PASSED[0], outcome=Outcome.FAILED),))
+    decision = decide(REQUEST, POLICY, standing([], failed, digest="e" * 64), NOW)
+    assert "files have changed" in decision.detail
+    assert not decision.unjudged
+
+
+def test_evidence_that_no_trusted_key_signed_is_told_apart_from_none():
+    assert "not trusted (any more)" in decide(REQUEST, POLICY, standing(distrusted=True), NOW).detail
+    assert decide(REQUEST, POLICY, standing([], EVIDENCE, distrusted=True), NOW).allowed
+
+
+def test_only_the_want_of_a_gate_run_is_worth_one():
+    assert decided().unjudged
+    assert decided(replace(EVIDENCE, expires_at=NOW)).unjudged
+    failed = replace(EVIDENCE, verdicts=(replace(PASSED[0], outcome=Outcome.FAILED),))
+    assert not decided(failed).unjudged
+    assert not decided(EVIDENCE).unjudged
+
+
+# Clocks
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=1), timedelta(minutes=1), CLOCK_TOLERANCE])
+def test_a_clock_may_be_a_little_ahead(ahead):
+    assert decided(replace(EVIDENCE, created_at=NOW + ahead)).allowed
+
+
+# Overrides
+
+OVERRIDE = replace(
+    REQUEST,
+    kind=Kind.OVERRIDE,
+    reason="the shop is down",
+    key="k",
+    digest=EVIDENCE.digest,
+    issued_at=NOW,
+    until=NOW + timedelta(hours=4),
+)
+MINUTE = timedelta(minutes=1)
+
+
+def overridden(**change: Any) -> Decision:
+    return decide(replace(OVERRIDE, **change), POLICY, standing(), NOW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"issued_at": NOW - 10 * MINUTE},
+        {"issued_at": NOW + CLOCK_TOLERANCE, "until": NOW + timedelta(hours=4)},
+        {"until": NOW + LONGEST_OVERRIDE},
+        {"until": NOW + timedelta(seconds=1)},
+    ],
+)
+def test_a_whole_override_that_was_signed_just_now_needs_no_evidence(change):
+    decision = overridden(**change)
+    assert (decision.allowed, decision.digest, decision.evidence_id) == (True, EVIDENCE.digest, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"reason": ""}, "says no reason"),
+        ({"reason": "\n "}, "says no reason"),
+        ({"key": ""}, "says no reason"),
+        ({"until": None}, "no end"),
+        ({"issued_at": None}, "not when it was signed"),
+        ({"issued_at": NOW - 10 * MINUTE - timedelta(seconds=1)}, "was not signed just now"),
+        ({"issued_at": NOW + CLOCK_TOLERANCE + timedelta(seconds=1)}, "was not signed just now"),
+        ({"until": NOW}, "has to end later"),
+        ({"until": NOW + LONGEST_OVERRIDE + timedelta(seconds=1)}, "7 days at most"),
+        ({"issued_at": NOW - 5 * MINUTE, "until": NOW + LONGEST_OVERRIDE}, "7 days at most"),
+        ({"digest": "e" * 64}, "other files"),
+        ({"digest": ""}, "other files"),
+    ],
+)
+def test_any_other_override_is_refused(change, why):
+    decision = overridden(**change)
+    assert not decision.allowed
+    assert why in decision.detail
+
+
+def test_an_override_of_files_that_nobody_has_looked_at_is_refused():
+    assert not decide(OVERRIDE, POLICY, standing(digest=None), NOW).allowed
+    assert not decide(replace(OVERRIDE, digest=""), POLICY, standing(digest=None), NOW).allowed
+
+
+def test_an_override_counts_for_nothing_that_comes_after_it():
+    earlier = replace(moved("staging", 1, EVIDENCE.digest), action=Action.OVERRIDDEN, until=NOW)
+    policy = replace(POLICY, after="staging")
+    evidence = replace(EVIDENCE, policy_digest=policy.digest)
+    assert not decided(evidence, policy=policy, ledger=[earlier]).allowed
+    rollback = replace(REQUEST, kind=Kind.ROLLBACK)
+    held = replace(earlier, stage="production")
+    assert not decide(rollback, POLICY, standing([held]), NOW).allowed
+
+
+@pytest.mark.parametrize("action", [Action.ADOPTED, Action.DEMOTED, Action.APPROVED, Action.REFUSED])
+def test_what_moved_nothing_is_nothing_to_roll_back_to(action):
+    entry = replace(moved("production", 1, EVIDENCE.digest), action=action)
+    assert not decide(replace(REQUEST, kind=Kind.ROLLBACK), POLICY, standing([entry]), NOW).allowed
+
+
+@pytest.mark.parametrize("field", ["approvals", "approvers", "on_missing", "auto_promote", "inherited"])
+def test_what_asks_nothing_of_the_gates_leaves_evidence_as_good_as_it_was(field):
+    other = {
+        "approvals": 2,
+        "approvers": frozenset({"ada"}),
+        "on_missing": OnMissing.ENQUEUE,
+        "auto_promote": True,
+        "inherited": True,
+    }
+    assert replace(POLICY, **{field: other[field]}).digest == POLICY.digest

@@ -183,3 +183,69 @@ def test_what_the_ledger_does_not_know_of_is_not_held(registry, promoter):
     ]
     with pytest.raises(NotPromoted, match="version 3, which no promotion put there"):
         promoter.held("wine", PRODUCTION)
+
+
+# Overrides
+
+
+def test_an_override_speaks_of_the_files_that_are_proven_to_load_and_says_when_it_ends(registry, promoter):
+    proven = []
+    registry.may_override = True
+    now = datetime.now(UTC)
+    promoter = replace(promoter, prove_loadable=proven.append, clock=lambda: now)
+    entry = promoter.override(ModelRef("wine", version=2), "production", "the shop is down", timedelta(hours=4))
+    assert (entry.action, entry.version, entry.until) == (Action.OVERRIDDEN, 2, now + timedelta(hours=4))
+    assert [snapshot.digest for snapshot in proven] == [entry.digest]
+    assert (entry.reason, entry.requested_by) == ("the shop is down", "ada")
+    assert holder(registry) == 2
+
+
+def test_a_version_that_does_not_load_is_not_put_in_by_override(registry, promoter):
+    def does_not_load(snapshot):
+        raise DeploymentFailed("the model does not load")
+
+    registry.may_override = True
+    with pytest.raises(DeploymentFailed):
+        replace(promoter, prove_loadable=does_not_load).override(
+            ModelRef("wine", version=2), "production", "down", timedelta(hours=1)
+        )
+    assert (registry.history("wine"), holder(registry)) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "lasts"),
+    [("", timedelta(hours=1)), ("down", timedelta(days=8)), ("down", timedelta()), ("down", -timedelta(hours=1))],
+)
+def test_an_override_without_a_reason_or_an_end_is_refused(registry, promoter, reason, lasts):
+    registry.may_override = True
+    with pytest.raises(PromotionRefused):
+        promoter.override(ModelRef("wine", version=2), "production", reason, lasts)
+    assert holder(registry) is None
+
+
+def test_what_was_overridden_is_held_until_it_ends(registry, promoter):
+    registry.may_override = True
+    promoter.override(ModelRef("wine", version=2), "production", "down", timedelta(hours=1))
+    assert promoter.held("wine", PRODUCTION).version.version == 2
+    later = replace(promoter, clock=lambda: datetime.now(UTC) + timedelta(hours=2))
+    with pytest.raises(NotPromoted, match=r"has ended.*or lifecycle rollback wine"):
+        later.held("wine", PRODUCTION)
+    promote(promoter, 2)
+    assert later.held("wine", PRODUCTION).version.version == 2
+
+
+def test_a_rollback_passes_over_what_nothing_has_judged(registry, promoter):
+    registry.may_override = True
+    promote(promoter, 1)
+    promoter.override(ModelRef("wine", version=2), "production", "down", timedelta(hours=1))
+    promote(promoter, 3)
+    assert promoter.rollback("wine").version == 1
+
+
+def test_a_rollback_from_an_override_goes_to_what_was_there_before(registry, promoter):
+    registry.may_override = True
+    promote(promoter, 1)
+    promoter.override(ModelRef("wine", version=2), "production", "down", timedelta(hours=1))
+    assert promoter.rollback("wine").version == 1
+    with pytest.raises(PromotionRefused, match="by its gates"):
+        promoter.rollback("wine", to=2)
