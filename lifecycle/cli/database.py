@@ -57,13 +57,14 @@ def default_uri(environ: Mapping[str, str], cwd: Path, home: Path) -> str:
         UsageError: that is a server elsewhere, which shows its database to nobody.
         NotFound: nothing says where it is.
     """
-    named = next((environ[name] for name in (*SERVER_VARIABLES, *_CLIENT_VARIABLES) if environ.get(name)), None)
+    variable = next((name for name in (*SERVER_VARIABLES, *_CLIENT_VARIABLES) if environ.get(name)), None)
     local = home / "mlflow.db"
-    if named is None:
+    if variable is None:
         found = next((file for file in (cwd / "mlflow.db", local) if file.is_file()), None)
         if found is None:
             raise NotFound(f"there is no mlflow.db here and no local stack; say where the database is: {_OPTION}")
         return f"sqlite:///{found}"
+    named = environ[variable]
     if not named.startswith(("http://", "https://")):
         return named
     from lifecycle.stack.server import running_server
@@ -71,7 +72,7 @@ def default_uri(environ: Mapping[str, str], cwd: Path, home: Path) -> str:
     server = running_server(home)
     if server is None or server.url.rstrip("/") != named.rstrip("/"):
         raise UsageError(
-            f"the ledger is read from the registry's database itself, and {named} is a server before it. Run this "
-            f"where the database can be reached, with {_OPTION}"
+            f"the ledger is read from the registry's database itself, and {variable} names a server before it. "
+            f"Run this where the database can be reached, with {_OPTION}"
         )
     return f"sqlite:///{local}"

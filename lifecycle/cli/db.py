@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,7 +112,8 @@ def _print_found(found: Sequence[Found]) -> None:
 
 
 def _row(found: Found) -> tuple[object, ...]:
-    command = f"lifecycle gate run models:/{found.model}/{found.version} --stage {found.stage}"
+    uri = shlex.quote(f"models:/{found.model}/{found.version}")
+    command = f"lifecycle gate run {uri} --stage {found.stage}"
     return found.model, found.version, found.stage, command
 
 

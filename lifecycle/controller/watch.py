@@ -85,7 +85,7 @@ class Watch:
         known = seen.held.get(policy.name)
         if isinstance(known, LifecycleError):
             raise _again(known)
-        if known is None :
+        if known is None or (known.until and known.until <= self.promoter.clock()):
             try:
                 known = self.promoter.held_in(seen.state, policy)
             except Unavailable:

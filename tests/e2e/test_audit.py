@@ -126,5 +126,5 @@ def test_what_is_wrong_is_one_line(stack, unchanged, call, code, said):
 
 def test_a_server_elsewhere_shows_its_database_to_nobody(stack):
     done = stack.lifecycle("audit verify", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    done.refused(2, "is a server before it")
+    done.refused(2, "names a server before it")
     assert stack.lifecycle("audit verify", MLFLOW_BACKEND_STORE_URI=f"sqlite:///{stack.database}").code == 0

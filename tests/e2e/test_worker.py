@@ -199,7 +199,9 @@ def refused(client: MlflowClient, model: str, version: int, stage: str = "Produc
 
 
 def ledger(cellar: Cellar, version: int, stage: str = "production") -> list[tuple[str, str]]:
-    entries = json.loads(cellar.lifecycle("history", "wine", "--json").stdout)
+    with closing(sqlite3.connect(cellar.home / "mlflow.db", timeout=30)) as connection:
+        rows = connection.execute("select entry from lifecycle_ledger order by sequence").fetchall()
+    entries = [entry for (text,) in rows if (entry := json.loads(text))["model"] == "wine"]
     return [(e["action"], e["actor"]) for e in entries if (e["version"], e["stage"]) == (version, stage)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,17 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of that size at ``folder``, in memory. Mounting takes more than most users may."""
-    options = f"size={megabytes}m,mode=0777"
-    if _run("mount", "-t", "tmpfs", "-o", options, "lifecycle-test", str(folder)).returncode:
-        pytest.skip("this user may not mount a small disk to fill")
-    try:
-        yield folder
-    finally:
-        _run("umount", "--lazy", str(folder)).check_returncode()
+def small_disk(megabytes: int) -> Iterator[Path]:
+    """A file system of that size, in memory, that every user may write to. Most users may not mount one."""
+    with tempfile.TemporaryDirectory(prefix="lifecycle-disk-") as folder:
+        Path(folder).chmod(0o755)
+        options = f"size={megabytes}m,mode=0777"
+        if _run("mount", "-t", "tmpfs", "-o", options, "lifecycle-test", folder).returncode:
+            pytest.skip("this user may not mount a small disk to fill")
+        try:
+            yield Path(folder)
+        finally:
+            _run("umount", "--lazy", folder).check_returncode()
 
 
 def read_only(folder: Path, so: bool) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
-from lifecycle.domain.ledger import Action
+from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
 from lifecycle.domain.tenure import Occupancy
 from lifecycle.promotion.mlflow_tables import RegisteredModel
@@ -32,10 +33,10 @@ def _stage(model: RegisteredModel, ledger: Occupancy, policy: StagePolicy) -> It
             yield f"version {version} is in {policy.stage}, which no entry says: {_behind(model, version)}"
     for entry in told:
         if entry.moved and entry.version not in held:
-            yield (
-                f"version {entry.version} is in {policy.name} by the ledger, and not in MLflow's {policy.stage} "
-                f"(any more). Run: lifecycle promote models:/{model.name}/{entry.version} --stage {policy.name}"
+            gone_from = (
+                f"version {entry.version} is in {policy.name} by the ledger, and not in MLflow's {policy.stage}"
             )
+            yield f"{gone_from}. {_back(model, entry)}"
 
 
 def _alias(model: RegisteredModel, ledger: Occupancy, policy: StagePolicy, alias: str) -> Iterator[str]:
@@ -43,16 +44,26 @@ def _alias(model: RegisteredModel, ledger: Occupancy, policy: StagePolicy, alias
     points, told = model.aliases.get(alias), ledger.of(policy.name)
     if points is not None and points not in {entry.version for entry in told}:
         yield f"alias {alias} points to version {points}, which no entry says: {_behind(model, points)}"
-    holders = [entry.version for entry in told if entry.action is not Action.ADOPTED]
+    holders = [entry for entry in told if entry.moved]
     if points is None and holders:
-        yield (
-            f"alias {alias} points to nothing, and version {holders[-1]} holds {policy.name}. "
-            f"Run: lifecycle promote models:/{model.name}/{holders[-1]} --stage {policy.name}"
-        )
+        holds = f"alias {alias} points to nothing, and version {holders[-1].version} holds {policy.name}"
+        yield f"{holds}. {_back(model, holders[-1])}"
 
 
 def _behind(model: RegisteredModel, version: int) -> str:
     return (
         f"put there behind the guard, or before it came (which lifecycle db upgrade records). "
-        f"Run: lifecycle gate run models:/{model.name}/{version}, then lifecycle promote, or take it out"
+        f"Run: lifecycle gate run {_uri(model, version)}, then lifecycle promote, or take it out"
     )
+
+
+def _back(model: RegisteredModel, entry: LedgerEntry) -> str:
+    """To what the ledger says: a version that has passed needs no new gates for that."""
+    if entry.action is Action.OVERRIDDEN:
+        return f"Run: lifecycle gate run {_uri(model, entry.version)}, then lifecycle promote"
+    name = shlex.quote(model.name)
+    return f"Run: lifecycle rollback {name} --stage {entry.stage} --to {entry.version} --reason …"
+
+
+def _uri(model: RegisteredModel, version: int) -> str:
+    return shlex.quote(f"models:/{model.name}/{version}")

@@ -78,3 +78,11 @@ def test_a_spoilt_tag_is_an_error_and_not_an_empty_answer(text):
         tags.history_of({tags.HISTORY: text})
     with pytest.raises(IntegrityError):
         tags.evidence_in({tags.evidence_key("staging"): text})
+
+
+@pytest.mark.parametrize(
+    ("approvers", "needed", "shown"),
+    [(set(), 1, "0 of 1"), ({"grace"}, 2, "1 of 2: grace"), ({"grace", "alan"}, 2, "2 of 2: alan, grace")],
+)
+def test_approvals_are_shown_with_the_names_of_those_who_approved(approvers, needed, shown):
+    assert tags.approvals_shown(approvers, needed) == shown
