@@ -56,6 +56,7 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
     from lifecycle.config.load import load_config
     from lifecycle.promotion.audit import audit as audited
     from lifecycle.promotion.audit.export import read_export
+    from lifecycle.promotion.database import shown
     from lifecycle.signing.own import trust_store
 
     settings = load_config(os.environ, Path.cwd(), config)
@@ -63,9 +64,12 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
     trust = trust_store(settings.home, os.environ)
     with guarded_database(uri, settings.home) as connection, _progress() as progress:
         report = audited(connection, trust, settings.policies, model, earlier, progress)
+        database = shown(connection.engine.url)
+    policy = str(settings.file or "the built-in policy")
     if as_json:
-        print_json(report.as_dict())
+        print_json({"database": database, "policy": policy, **report.as_dict()})
     else:
+        click.echo(f"{database}, its stages compared by {policy}")
         _print(report)
     if not report.whole:
         raise IntegrityError(_summary(report.breaks))
@@ -129,7 +133,7 @@ def _write(chunks: Iterable[bytes], output: Path | None) -> None:
         sys.stdout.buffer.flush()
         return
     try:
-        with writing_durably(output) as file:
+        with console(stderr=True).status("Writing the ledger …"), writing_durably(output) as file:
             for chunk in chunks:
                 file.write(chunk)
     except OSError as exc:

@@ -1,7 +1,7 @@
 """Names that some database takes for one and the same.
 
 MySQL and MariaDB compare without letter case, accents, width and the script of digits, take one letter for two
-(``æ``, ``ꝏ``) and overlook some: which of it, depends on their release. SQLite and PostgreSQL do nothing of the kind.
+(``æ``, ``ꝏ``) and overlook some; which of it, depends on their release. SQLite and PostgreSQL do none of this.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-_OVERLOOKED = "\u1cf2\u1cf3"  # and modifier letters, such as the Arabic tatweel
+_PAIRS = str.maketrans({"æ": "ae", "œ": "oe"})
+_OVERLOOKED = "\u00b7\u1cf2\u1cf3"
 
 
 def alike(one: str, other: str) -> bool:
@@ -26,18 +27,10 @@ def starts_alike(text: str, prefix: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _folded(text: str) -> str:
-    """Without case, width, marks that can be taken off, letters that are overlooked, and spaces at the end."""
-    folded = (_plain(letter) for letter in unicodedata.normalize("NFKC", text).casefold())
-    return "".join(folded).rstrip(" ")
-
-
-def _plain(letter: str) -> str:
-    category = unicodedata.category(letter)
-    if category == "Lm" or letter in _OVERLOOKED:
-        return ""
-    if category in ("Nd", "No"):
-        return str(unicodedata.digit(letter, letter))
-    return "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
+    """Without case, width, marks (on letters, or with nothing to stand on), and spaces at the end."""
+    letters = (letter for letter in text if letter == " " or unicodedata.normalize("NFKD", letter)[0] != " ")
+    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", "".join(letters)).lower())
+    return "".join(part for part in parts if not unicodedata.combining(part)).translate(_PAIRS).rstrip(" ")
 
 
 def _reached(text: str, wanted: str) -> set[int]:
@@ -45,10 +38,19 @@ def _reached(text: str, wanted: str) -> set[int]:
     ends = {0}
     for letter in text:
         same = {end + 1 for end in ends if wanted[end : end + 1] == letter}
-        ends = same | ({end + n for end in ends for n in (1, 2)} if _is_variant(letter) else set())
+        ends = same | {
+            end + n for end in ends for n in _lengths(letter) if not n or wanted[end : end + n].isalnum()
+        }
     return ends
 
 
-def _is_variant(letter: str) -> bool:
-    """Whether it may be any one or two Latin letters, such as an ø, whose stroke cannot be taken off."""
-    return not letter.isascii() and unicodedata.name(letter, "").startswith(("LATIN ", "MODIFIER LETTER "))
+@lru_cache(maxsize=4096)
+def _lengths(letter: str) -> tuple[int, ...]:
+    """How many letters or digits it may stand for, whichever they are, besides itself."""
+    if letter.isascii():
+        return ()
+    category = unicodedata.category(letter)
+    if category == "Lm" or letter in _OVERLOOKED:  # such as the Arabic tatweel
+        return (0, 1, 2)
+    latin = unicodedata.name(letter, "").startswith("LATIN ")  # such as an ø, whose stroke cannot be taken off
+    return (1, 2) if latin or category.startswith("N") else ()

@@ -1,27 +1,23 @@
-"""A real Chromium that writes down what a page tries: dialogs, requests, messages on its console."""
+"""A real Chromium, a guarded server, and words that were chosen to do harm."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.exhibit import Bar, Comparison, Distribution
 from lifecycle.domain.verdict import Outcome, Verdict
 from tests.browser.registries import PASSWORD, Registry, guarded
+from tests.browser.seen import Seen, visits
 from tests.browser.version_page import ASSISTANT_IS_CLOSED, VersionPage
 
 expect.set_options(timeout=30_000)
 
-PICTURES = Path(__file__).parents[2] / "test-artifacts" / "browser"
 NOW = datetime(2026, 11, 21, 10, 3, tzinfo=UTC)
 RUNS = "window.pwned=1;parent.pwned=1;top.pwned=1;alert('pwned')"
 HOSTILE = (
@@ -54,77 +50,13 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@dataclass
-class Seen:
-    """What a page has tried so far.
-
-    Attributes:
-        left: Requests that would have gone elsewhere than where the page came from. None of them went.
-    """
-
-    page: Page
-    left: list[str] = field(default_factory=list)
-    dialogs: list[str] = field(default_factory=list)
-    console: list[str] = field(default_factory=list)
-
-    @property
-    def pwned(self) -> bool:
-        """Whether a script of somebody else has run in the page itself or spoken to the person in front of it."""
-        return bool(self.dialogs) or self.page.evaluate("window.pwned !== undefined")
-
-    def move_over_everything(self) -> None:
-        """Point at and focus all that there is: some scripts wait for that."""
-        self.page.evaluate(
-            """() => document.querySelectorAll('*').forEach(element => {
-                element.dispatchEvent(new MouseEvent('mouseover', {bubbles: true}));
-                if (element.focus) element.focus();
-            })"""
-        )
-
-    def picture(self, name: str) -> None:
-        """Keep a screenshot for people."""
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
-
-
-@contextmanager
-def _visits(browser: Browser) -> Iterator[Callable[..., Seen]]:
-    contexts = []
-
-    def go(url: str, within: str | None = None, *, dark: bool = False, width: int = 1200, **more: Any) -> Seen:
-        context = browser.new_context(
-            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 900}, **more
-        )
-        contexts.append(context)
-        page = context.new_page()
-        seen = Seen(page)
-
-        def decide(route: Route) -> None:
-            if route.request.url.startswith(within or url):
-                route.continue_()
-            else:
-                seen.left.append(route.request.url)
-                route.abort()
-
-        context.route("**/*", decide)
-        page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
-        page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: seen.console.append(f"uncaught: {error}"))
-        page.goto(url, wait_until="load")
-        return seen
-
-    yield go
-    for context in contexts:
-        context.close()
-
-
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Seen]]:
     """Open an address: ``visit(url, within=…, dark=False, width=1200)``, and let it ask for nothing elsewhere.
 
     Further arguments are those of a browser's context.
     """
-    with _visits(browser) as go:
+    with visits(browser) as go:
         yield go
 
 
@@ -135,7 +67,7 @@ def version_page(browser: Browser) -> Iterator[Callable[..., VersionPage]]:
     Each person has one window for the old interface, which alone has a menu of stages, and one for the new.
     """
     windows: dict[tuple[str | None, bool], Seen] = {}
-    with _visits(browser) as visit:
+    with visits(browser) as visit:
 
         def go(
             registry: Registry,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
+
+from tests.browser.seen import Seen
 
 TOAST = ".du-bois-light-notification [role=alert]"
 OPTION = ".du-bois-light-select-item-option"
@@ -14,14 +15,6 @@ ASSISTANT_IS_CLOSED = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
 }
 """What MLflow's UI remembers of somebody who has closed the panel that opens on their first visit."""
-
-
-class Seen(Protocol):
-    """See the conftest."""
-
-    page: Page
-
-    def picture(self, name: str) -> None: ...
 
 
 class VersionPage:

@@ -325,6 +325,8 @@ def test_every_registry_scheme_and_reserved_tag():
         tags.evidence_key("<stage>"),
         tags.summary_key("<stage>"),
         tags.approve_key("<stage>"),
+        tags.approvals_key("<stage>"),
+        tags.proof_key("<stage>"),
         tags.claim_key("<stage>"),
         tags.queue_key("<stage>"),
     }

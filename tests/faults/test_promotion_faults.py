@@ -227,6 +227,7 @@ def on_small_disk(kind, disk, prepared, request, monkeypatch) -> Iterator[Wine]:
 def test_on_a_full_disk_it_happens_or_it_does_not_and_goes_on_when_there_is_room(on_small_disk, disk):
     wine = on_small_disk
     registry = wine.registry()
+    registry.versions("wine")
     fill(disk / "filler", leave=64 << 10)
     done = [1]
 

@@ -33,9 +33,29 @@ def test_an_accent_is_not_any_letter(one, other):
     assert not alike(one, other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("straße", "STRASSE"), ("\ufb01sh", "fish"), ("cæsar", "caesar")])
-def test_letters_that_stand_for_two_are_both(one, other):
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(
+            ("straße", "STRASSE"),
+            ("straße", "strase"),
+            ("\ufb01sh", "fish"),
+            ("cæsar", "caesar"),
+            ("b\ua74fk", "book"),
+        ),
+        *(("wine3", "wine\u0663"), ("wine3", "wine\u096b"), ("para\u0140el", "paralel")),
+        *(("champion", "champion\u0640"), ("champion", "\u0640champion"), ("champion", "cham\ufc5epion")),
+    ],
+)
+def test_letters_that_stand_for_two_or_none_and_other_digits(one, other):
     assert alike(one, other)
+    assert alike(other, one)
+    assert starts_alike(f"{other}.x", f"{one}.")
+
+
+def test_names_of_any_length_are_compared_in_no_time_to_speak_of():
+    assert not alike("ø" * 255, "ø" * 120 + "x")
+    assert not starts_alike("ø" * 255, "lifecycle.")
 
 
 def test_an_entry_of_exactly_that_name_goes_first():

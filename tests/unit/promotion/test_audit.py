@@ -112,6 +112,13 @@ def test_a_ledger_without_its_head_is_found_and_stays_found(past):
     assert past.breaks() == [("link", "wine", written.sequence)]
 
 
+def test_a_head_under_another_name_is_found(archive):
+    archive.register("wine", 1)
+    archive.write(Action.REFUSED, 1)
+    archive.sql("UPDATE lifecycle_heads SET model = 'beer'")
+    assert archive.breaks() == [("stranger", "beer", 1)]
+
+
 def test_a_ledger_that_is_gone_but_for_its_head_is_found(past):
     past.sql("DELETE FROM lifecycle_ledger WHERE model_uid = ?", past.uids["gone"])
     assert past.breaks() == [("missing", "gone", 1)]
