@@ -7,6 +7,7 @@ MySQL and MariaDB compare without letter case, accents, width and the script of 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 _PAIRS = str.maketrans({"æ": "ae", "œ": "oe"})
@@ -15,14 +16,18 @@ _OVERLOOKED = "\u00b7\u1cf2\u1cf3"
 
 def alike(one: str, other: str) -> bool:
     """Whether a database may find ``one`` where ``other`` is asked for."""
-    folded, wanted = _folded(one), _folded(other)
-    return folded == wanted or len(wanted) in _reached(folded, wanted) or len(folded) in _reached(wanted, folded)
+    return _stands_for(one, other) or _stands_for(other, one)
 
 
 def starts_alike(text: str, prefix: str) -> bool:
     """Whether a database may think that ``text`` starts with ``prefix``."""
-    folded, wanted = _folded(text), _folded(prefix)
-    return any(len(wanted) in _reached(folded[:end], wanted) for end in range(2 * len(wanted) + 1))
+    wanted = _folded(prefix)
+    return any(len(wanted) in reached for reached in _reached(_folded(text), wanted))
+
+
+def _stands_for(text: str, other: str) -> bool:
+    wanted = _folded(other)
+    return len(wanted) in [{0}, *_reached(_folded(text), wanted)][-1]
 
 
 @lru_cache(maxsize=4096)
@@ -33,15 +38,14 @@ def _folded(text: str) -> str:
     return "".join(part for part in parts if not unicodedata.combining(part)).translate(_PAIRS).rstrip(" ")
 
 
-def _reached(text: str, wanted: str) -> set[int]:
-    """How much of ``wanted`` the text may stand for."""
+def _reached(text: str, wanted: str) -> Iterator[set[int]]:
+    """After each letter of the text: how much of ``wanted`` it may stand for so far."""
     ends = {0}
     for letter in text:
         same = {end + 1 for end in ends if wanted[end : end + 1] == letter}
-        ends = same | {
-            end + n for end in ends for n in _lengths(letter) if not n or wanted[end : end + n].isalnum()
-        }
-    return ends
+        any_that = {(end, end + n) for end in ends for n in _lengths(letter)}
+        ends = same | {stop for start, stop in any_that if start == stop or wanted[start:stop].isalnum()}
+        yield {end for end in ends if end <= len(wanted)}
 
 
 @lru_cache(maxsize=4096)

@@ -23,7 +23,8 @@ _BY_STATUS: dict[int, type[LifecycleError]] = {
     409: Conflict,
 }
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]*@")
-_DATABASE_SAYS = re.compile(r"\((?:\w+\.)+\w*Error\)")  # SQLAlchemy's "(sqlite3.DatabaseError) …"
+_DATABASE_SAYS = re.compile(r"\((?:sqlite3|psycopg2?|pymysql|MySQLdb)\.[\w.]+\)")  # "(sqlite3.DatabaseError) …"
+_ASIDE = "(raised as a result of"  # what SQLAlchemy puts before that line sometimes, and helps nobody
 
 _translating: ContextVar[bool] = ContextVar("translating", default=False)
 # MLflow logs a traceback for the very database error that it raises, and that we pass on as one line.
@@ -69,5 +70,6 @@ def _unavailable(message: str) -> Unavailable:
 
 
 def _one_line(text: str) -> str:
-    first = (text.strip().splitlines() or ["no reason given"])[0]
+    lines = (line for line in text.strip().splitlines() if not line.startswith(_ASIDE))
+    first = next(lines, "no reason given")
     return _PASSWORD.sub("", first)[:1000]

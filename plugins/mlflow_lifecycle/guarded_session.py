@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_CONFLICT
 from mlflow.store.db.db_types import POSTGRES
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from lifecycle.errors import LifecycleError
+from mlflow_lifecycle.database_errors import as_answer
 from mlflow_lifecycle.errors import as_refusal
 from mlflow_lifecycle.locked_model import LockedModel
 
 _LOCK_WITHIN_S = 20
-_BUSY_SQLSTATES = ("55P03", "40P01")  # PostgreSQL: no lock within lock_timeout, deadlock
-_BUSY_NUMBERS = (1205, 1213)  # MySQL: the same
 
 
 class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no types
@@ -49,13 +44,23 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
 
     @contextmanager
     def _joined(self, read_only: bool = False) -> Iterator[Session]:
-        """One transaction that MLflow's own methods join. Our errors leave it as refusals, and it as it was."""
+        """One transaction that MLflow's own methods join: a new one, or the one that is open in this thread.
+
+        Our errors leave it as refusals and the database's as answers of one line, and it is as it was.
+        """
+        joined = getattr(self._own, "session", None)
+        if joined is not None:
+            yield joined
+            return
         with self._new_session(read_only=read_only) as session:
             self._own.session = session
             try:
                 yield session
+                session.commit()  # as MLflow would, but then the database's errors would leave in its words
             except LifecycleError as exc:
                 raise as_refusal(exc) from exc
+            except DBAPIError as exc:
+                raise as_answer(exc) from exc
             finally:
                 self._own.session = None
 
@@ -73,24 +78,15 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
     def _lock(self, session: Session, name: str) -> None:
         if self.db_type == POSTGRES:  # which would wait without end; SQLite waits 20 s, MySQL 50 s
             session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_WITHIN_S}s'"))
-        try:
-            session.execute(
-                update(SqlRegisteredModel)
-                .where(
-                    SqlRegisteredModel.workspace == self._get_active_workspace(),
-                    SqlRegisteredModel.name == name,
-                )
-                .values(last_updated_time=SqlRegisteredModel.last_updated_time)
-                .execution_options(synchronize_session=False)
+        session.execute(
+            update(SqlRegisteredModel)
+            .where(
+                SqlRegisteredModel.workspace == self._get_active_workspace(),
+                SqlRegisteredModel.name == name,
             )
-        except OperationalError as exc:
-            if not _is_busy(exc):
-                raise
-            # A 5xx would have the client wait as long again, several times.
-            raise MlflowException(
-                f"somebody else has been changing {name}, or all of its database, for too long. Try again",
-                RESOURCE_CONFLICT,
-            ) from None
+            .values(last_updated_time=SqlRegisteredModel.last_updated_time)
+            .execution_options(synchronize_session=False)
+        )
 
     def _model(self, session: Session, name: str) -> LockedModel:
         """The registered model as this transaction sees it, with MLflow's own methods to write it."""
@@ -101,15 +97,5 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
         query = select(SqlRegisteredModel.name).where(
             SqlRegisteredModel.workspace == self._get_active_workspace(), SqlRegisteredModel.name == name
         )
-        with self._session() as session:
+        with self._joined(read_only=True) as session:
             return session.execute(query).scalar() or name
-
-
-def _is_busy(error: OperationalError) -> bool:
-    """Whether somebody else holds the lock, and not that the database is gone, full or read-only."""
-    cause: Any = error.orig
-    return (
-        getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-        or getattr(cause, "sqlstate", None) in _BUSY_SQLSTATES
-        or cause.args[:1] in [(number,) for number in _BUSY_NUMBERS]
-    )

@@ -179,7 +179,7 @@ def test_a_lock_that_somebody_holds_is_a_conflict_after_a_while_and_nothing_chan
     before = wine.state()
     with locked(wine):
         started = time.monotonic()
-        assert "somebody else has been changing wine" in refused(lambda: ask(wine, 2), Conflict)
+        assert "somebody else is changing the same model" in refused(lambda: ask(wine, 2), Conflict)
         assert time.monotonic() - started < WAITS_LONGEST_S
     assert wine.state() == before
     ask(wine, 2)
@@ -236,7 +236,7 @@ def test_on_a_full_disk_it_happens_or_it_does_not_and_goes_on_when_there_is_room
             registry.promote(PromotionRequest("wine", version, "production"))
             done.append(version)
 
-    assert re.search("full|space", refused(promote_in_turn))
+    assert re.search("disk is full|No space left", refused(promote_in_turn))
     (disk / "filler").unlink()  # PostgreSQL lets nobody in without a byte to spare
     assert wine.check_whole() == done[-1]
     registry.promote(PromotionRequest("wine", 2, "production"))

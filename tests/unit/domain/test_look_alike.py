@@ -28,29 +28,28 @@ def test_other_names_are_others(text):
     assert not alike(text, "champion")
 
 
-@pytest.mark.parametrize(("one", "other"), [("Süd", "sad"), ("modèle", "modula"), ("ærø", "bero")])
+@pytest.mark.parametrize(("one", "other"), [("Süd", "sad"), ("modèle", "modula"), ("ærø", "beero")])
 def test_an_accent_is_not_any_letter(one, other):
     assert not alike(one, other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("odd", "plain"),
     [
+        *(("straße", "STRASSE"), ("straße", "strase"), ("\ufb01sh", "fish"), ("cæsar", "caesar")),
+        *(("b\ua74fk", "book"), ("wine\u0663", "wine3"), ("wine\u096b", "wine5"), ("para\u0140el", "paralel")),
         *(
-            ("straße", "STRASSE"),
-            ("straße", "strase"),
-            ("\ufb01sh", "fish"),
-            ("cæsar", "caesar"),
-            ("b\ua74fk", "book"),
+            ("champion\u0640", "champion"),
+            ("\u0640champion", "champion"),
+            ("cham\ufc5epion", "champion"),
+            ("\u0640" * 99 + "x", "x"),
         ),
-        *(("wine3", "wine\u0663"), ("wine3", "wine\u096b"), ("para\u0140el", "paralel")),
-        *(("champion", "champion\u0640"), ("champion", "\u0640champion"), ("champion", "cham\ufc5epion")),
     ],
 )
-def test_letters_that_stand_for_two_or_none_and_other_digits(one, other):
-    assert alike(one, other)
-    assert alike(other, one)
-    assert starts_alike(f"{other}.x", f"{one}.")
+def test_letters_that_stand_for_two_or_none_and_other_digits(odd, plain):
+    assert alike(odd, plain)
+    assert alike(plain, odd)
+    assert starts_alike(f"{odd}.x", f"{plain}.")
 
 
 def test_names_of_any_length_are_compared_in_no_time_to_speak_of():
