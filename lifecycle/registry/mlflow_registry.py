@@ -45,6 +45,7 @@ _LOG = logging.getLogger(__name__)
 _TRACKED = "lifecycle"
 _TRACKED_FILES = ("reference.parquet", "expectations.json", "track.json")
 _MODELS_TO_LIST = 100
+_PROBED = ("PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _RUN_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
@@ -222,16 +223,19 @@ class MlflowRegistry:
         return MlflowClient(self._tracking_uri, self._registry_uri)
 
     def _has_guard(self, model: str, version: int) -> bool:
-        """Whether deleting a tag that never exists is refused in the guard's own words."""
+        """Whether a tag that MLflow itself refuses for its name is refused in the guard's own words.
+
+        Whoever may edit the model may ask that; deleting takes more under MLflow's basic-auth.
+        """
         if self._guarded is None:
             # MlflowClient itself would first look whether the model exists.
             client = ModelRegistryClient(self._registry_uri, self._tracking_uri)
             try:
-                client.delete_model_version_tag(model, str(version), tags.PROMOTION)
+                client.set_model_version_tag(model, str(version), tags.GUARD_PROBE, "")
             except MlflowException as exc:
                 if exc.error_code == "PERMISSION_DENIED" and tags.GUARD_SAYS not in exc.message:
                     return False  # whoever forbids it hides the store; another model may tell
-                if exc.error_code not in ("PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST"):
+                if exc.error_code not in _PROBED:
                     raise
                 self._guarded = tags.GUARD_SAYS in exc.message
             else:

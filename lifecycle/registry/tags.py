@@ -28,6 +28,8 @@ _CLAIM = "lifecycle.claim."
 
 GUARD_SAYS = "is written by the lifecycle guard alone"
 """Part of the guard's answer to any other reserved tag; tells a client that there is a guard."""
+GUARD_PROBE = "lifecycle.guard?"
+"""No tag anywhere: MLflow allows no question mark in a tag's name."""
 
 MAX_EVIDENCE_CHARS = 60_000
 """MLflow allows 100,000 in a tag, but MySQL's TEXT holds 65,535 bytes. The same goes for the history."""

@@ -60,7 +60,7 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
             except LifecycleError as exc:
                 raise as_refusal(exc) from exc
             except DBAPIError as exc:
-                raise as_answer(exc) from exc
+                raise as_answer(exc) from None
             finally:
                 self._own.session = None
 

@@ -82,7 +82,7 @@ class GuardedStore(JoiningStore):
         """Into a guarded stage: a promotion, whatever letter case. Out of one: recorded."""
         policy, number = self._policy(name).guarding_stage(get_canonical_stage(stage)), _number(version)
         if policy:
-            return self._promote(name, number, policy, PromotionRequest(name, number, policy.name))
+            return self._promote(name, number, policy, PromotionRequest(self._spelled(name), number, policy.name))
         with self._locked(name) as model:
             before = model.stage_of(number)
             model.plain.transition_model_version_stage(name, number, stage, archive_existing_versions)
@@ -100,7 +100,7 @@ class GuardedStore(JoiningStore):
             )
         else:
             number = _number(version)
-            self._promote(name, number, policy, PromotionRequest(name, number, policy.name))
+            self._promote(name, number, policy, PromotionRequest(self._spelled(name), number, policy.name))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Refused while a version holds the stage that the alias belongs to."""

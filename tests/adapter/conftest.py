@@ -47,8 +47,8 @@ class Registry:
         ahead: How far the registry's clock is ahead of this machine's.
     """
 
-    def __init__(self, database: Path, folder: Path) -> None:
-        self.database = database
+    def __init__(self, uri: str, folder: Path) -> None:
+        self.uri = uri
         self.folder = folder
         self.ahead = timedelta()
         self.ci, self.operator, self.stranger = SigningKey.made(), SigningKey.made(), SigningKey.made()
@@ -69,7 +69,7 @@ class Registry:
 
     def open_with(self, policies: PolicyBook) -> GuardedStore:
         guard = Guard(policies, self.trust, self.now)
-        self.store = guarded_store(f"lifecycle+sqlite:///{self.database}", guard, ArtifactDigests().of)
+        self.store = guarded_store(f"lifecycle+{self.uri}", guard, ArtifactDigests().of)
         self.production = next((p for p in policies.default.stages if p.name == "production"), PRODUCTION)
         return self.store
 
@@ -192,8 +192,8 @@ class Registry:
         return found
 
     def sql(self, statement: str, *values: Any) -> list[Any]:
-        """Behind the guard's back, as somebody who may do everything to the database."""
-        with closing(sqlite3.connect(self.database)) as database, database:
+        """Behind the guard's back, as somebody who may do everything to the (SQLite) database."""
+        with closing(sqlite3.connect(self.uri.removeprefix("sqlite:///"))) as database, database:
             for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
                 database.execute(f'DROP TRIGGER "{trigger}"')
             return database.execute(statement, values).fetchall()
@@ -218,10 +218,22 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, empty_database: Path) -> Iterator[Registry]:
-    registry = Registry(Path(shutil.copy(empty_database, tmp_path / "registry.db")), tmp_path)
-    yield registry
-    registry.store.engine.dispose()
+def registry_at(tmp_path: Path) -> Iterator[Callable[[str], Registry]]:
+    """A registry in a database that MLflow has laid out."""
+    opened: list[Registry] = []
+
+    def at(uri: str) -> Registry:
+        opened.append(Registry(uri, tmp_path))
+        return opened[-1]
+
+    yield at
+    for registry in opened:
+        registry.store.engine.dispose()
+
+
+@pytest.fixture
+def registry(tmp_path: Path, empty_database: Path, registry_at: Callable[[str], Registry]) -> Registry:
+    return registry_at(f"sqlite:///{shutil.copy(empty_database, tmp_path / 'registry.db')}")
 
 
 @pytest.fixture

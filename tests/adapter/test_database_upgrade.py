@@ -197,15 +197,27 @@ def test_what_was_cut_short_is_finished(empty):
     assert tables(empty) == OURS
 
 
+STARTING = """
+import sys
+from sqlalchemy import create_engine
+from lifecycle.promotion.migrations import upgrade  # which takes longest
+from lifecycle.promotion.tables import create_tables
+engine = create_engine(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+create_tables(engine)
+"""
+
+
 def test_several_servers_may_start_at_once(empty):
-    uri = empty.url.render_as_string(hide_password=False)
-    start = (
-        "import sys; from sqlalchemy import create_engine; from lifecycle.promotion.tables import create_tables\n"
-        "engine = create_engine(sys.argv[1]); sys.stdin.readline(); create_tables(engine)"
-    )
-    argv = [sys.executable, "-c", start, uri]
-    servers = [subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    said = [server.communicate("go\n") for server in servers]
+    argv = [sys.executable, "-c", STARTING, empty.url.render_as_string(hide_password=False)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    servers = [subprocess.Popen(argv, **pipes) for _ in range(4)]
+    assert [server.stdout.readline() for server in servers] == ["ready\n"] * 4
+    for server in servers:
+        server.stdin.write("go\n")
+        server.stdin.flush()
+    said = [server.communicate()[1] for server in servers]
     assert [server.returncode for server in servers] == [0] * 4, said
     assert tables(empty) == OURS
 

@@ -142,11 +142,10 @@ for prefix in ("/models/api/2.0", "/models/ajax-api/2.0"):
     print(answer.status_code, answer.json["message"])
 assert http.post("/api/2.0/mlflow/model-versions/transition-stage", json=body).status_code in (404, 405)
 """
-    uri = f"sqlite:///{registry.database}"
     environment = os.environ | {
         "_MLFLOW_STATIC_PREFIX": "/models",
-        "_MLFLOW_SERVER_FILE_STORE": uri,
-        "_MLFLOW_SERVER_REGISTRY_STORE": f"lifecycle+{uri}",
+        "_MLFLOW_SERVER_FILE_STORE": registry.uri,
+        "_MLFLOW_SERVER_REGISTRY_STORE": f"lifecycle+{registry.uri}",
         "LIFECYCLE_HOME": str(registry.folder),
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

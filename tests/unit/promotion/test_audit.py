@@ -192,6 +192,16 @@ def test_a_key_that_was_revoked_since_is_worth_a_note(past):
     )
 
 
+def test_evidence_that_says_the_same_in_another_spelling_is_found_although_nobody_knows_the_key(past):
+    signed = past.sql("SELECT signed FROM lifecycle_evidence ORDER BY id LIMIT 1")[0].signed
+    header, payload, signature = signed.split(".")
+    spaced = base64.urlsafe_b64encode(base64.urlsafe_b64decode(payload + "==").replace(b":", b": ", 1))
+    respelled = f"{header}.{spaced.rstrip(b'=').decode()}.{signature}"
+    past.sql("UPDATE lifecycle_evidence SET signed = ? WHERE signed = ?", respelled, signed)
+    past.trust.file.unlink()
+    assert ("evidence", "wine", None) in past.breaks()
+
+
 def test_a_key_that_nobody_here_knows_is_worth_a_note(past):
     past.trust.file.unlink()
     report = past.audit()
@@ -231,6 +241,12 @@ def test_a_version_that_was_put_into_a_stage_is_found(past):
     (found,) = past.audit().breaks
     assert (found.what, found.model) == ("outside", "wine")
     assert found.message.startswith("version 2 is in Staging, which no entry says")
+
+
+def test_a_version_that_was_put_into_a_stage_of_a_model_without_a_past_is_found(archive):
+    archive.register("wine", 1)
+    archive.place(1, "Production")
+    assert archive.breaks() == [("outside", "wine", None)] * 2
 
 
 def test_a_version_that_was_taken_out_of_its_stage_is_found(past):

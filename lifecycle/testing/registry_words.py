@@ -1,0 +1,105 @@
+"""What the contract of registries says in one word: evidence, a promotion, an override."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.policy import PolicyBook
+from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.errors import NotTrusted, PromotionRefused
+from lifecycle.registry.contract import ModelRegistry
+
+MODEL = "wine"
+AUTHOR = "ada"
+SignIn = Callable[[str], AbstractContextManager[object]]
+
+REFUSED = (PromotionRefused, NotTrusted)
+"""Over MLflow's API both arrive as the same error."""
+
+
+class RegistryWords:
+    """Helpers and the fixtures that not every registry has."""
+
+    guarded = True
+    """Whether the registry itself refuses, whoever asks; where not, what only that can promise isn't asked."""
+
+    @pytest.fixture
+    def overriding(self) -> ModelRegistry | None:
+        return None
+
+    @pytest.fixture
+    def stranger(self) -> ModelRegistry | None:
+        return None
+
+    @pytest.fixture
+    def signed_in(self) -> SignIn | None:
+        return None
+
+    def override(self, registry: ModelRegistry, version: int, **change: Any) -> PromotionRequest:
+        """For production, an hour long, as it should be."""
+        now = datetime.now(UTC)
+        whole = PromotionRequest(
+            MODEL,
+            version,
+            "production",
+            Kind.OVERRIDE,
+            "the shop is down",
+            "contract",
+            key=f"override-{version}",
+            digest=registry.snapshot(registry.get(ModelRef(MODEL, version=version))).digest,
+            issued_at=now,
+            until=now + timedelta(hours=1),
+        )
+        return replace(whole, **change)
+
+    def evidence(
+        self,
+        registry: ModelRegistry,
+        policies: PolicyBook,
+        version: int,
+        stage: str,
+        outcomes: Mapping[str, Outcome] | None = None,
+    ) -> Evidence:
+        """Evidence as the gates would leave it, all PASSED unless ``outcomes`` says otherwise."""
+        policy = policies.of(MODEL).stage(stage)
+        created = datetime.now(UTC) - timedelta(seconds=1)
+        return Evidence(
+            model=MODEL,
+            version=version,
+            stage=policy.name,
+            digest=registry.snapshot(registry.get(ModelRef(MODEL, version=version))).digest,
+            policy_digest=policy.digest,
+            verdicts=_verdicts((g.name for g in policy.gates), outcomes or {}),
+            created_at=created,
+            expires_at=created + policy.max_age,
+            requested_by="contract",
+        )
+
+    def promote(
+        self,
+        registry: ModelRegistry,
+        policies: PolicyBook,
+        version: int,
+        stage: str,
+        **request: Any,
+    ) -> LedgerEntry:
+        """Publish passing evidence and promote; further arguments are fields of the request."""
+        registry.publish(self.evidence(registry, policies, version, stage), {"report.md": "# fine"})
+        return registry.promote(PromotionRequest(MODEL, version, stage, **request))
+
+
+def _verdicts(gates: Iterable[str], outcomes: Mapping[str, Outcome]) -> tuple[Verdict, ...]:
+    return tuple(
+        Verdict(gate, outcomes.get(gate, Outcome.PASSED), f"{gate}.contract", "as the contract says", {"rows": 7})
+        for gate in gates
+    )
