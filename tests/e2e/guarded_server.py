@@ -112,7 +112,7 @@ class Person:
 
     def move(self, version: int, stage: str, api: str = "api") -> Answer:
         """Transition a version of ``wine``."""
-        fields = {"name": "wine", "version": str(version), "stage": stage, "archive_existing_versions": True}
+        fields = {"name": "wine", "version": str(version), "stage": stage}
         return self.ask("POST", f"{api}/2.0/mlflow/model-versions/transition-stage", **fields)
 
     def tag(self, version: int, key: str, value: str) -> Answer:
