@@ -37,6 +37,7 @@ MODEL = """
 import mlflow, pandas, sys
 from mlflow.models import infer_signature
 from sklearn.dummy import DummyClassifier
+mlflow.set_experiment("tasting")
 rows = pandas.DataFrame({"acidity": [0.1, 0.9], "sugar": [1.0, 0.0]})
 for strategy in sys.argv[2:]:
     model = DummyClassifier(strategy=strategy).fit(rows, [0, 1])

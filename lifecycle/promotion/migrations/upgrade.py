@@ -90,12 +90,13 @@ def alone(engine: Engine) -> Iterator[Connection]:
     Raises:
         Unavailable: MySQL's lock was not to be had within a minute.
     """
-    with engine.connect() as connection, connection.begin():
-        _lock(connection)
+    with engine.connect() as connection:
         try:
-            yield connection
+            with connection.begin():
+                _lock(connection)
+                yield connection
         finally:
-            if connection.dialect.name == "mysql":  # its lock outlives the transaction, in the pool
+            if connection.dialect.name == "mysql":  # its lock outlives the transaction, now over
                 connection.execute(select(func.release_lock(_lock_name(connection))))
 
 
