@@ -35,7 +35,7 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright is there, nothing else in the process can run an event loop
 def browser() -> Iterator[Browser]:
     """The system's Chromium, without anything that calls home."""
     names = ("chromium", "chromium-browser", "google-chrome")

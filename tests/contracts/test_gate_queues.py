@@ -48,6 +48,9 @@ def policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PolicyBook:
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
     ):
         monkeypatch.setenv(variable, value)
+    # What some other test has told MLflow in this process would count for more than the environment.
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)
+    monkeypatch.setattr("mlflow.tracking._model_registry.utils._registry_uri", None)
     return load_settings().policies
 
 
