@@ -6,12 +6,13 @@ content or the new, and after a power cut too.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _ASIDE = ".writing-"
 
@@ -24,6 +25,11 @@ def write_durably(path: Path, content: bytes) -> None:
     """
     with writing_durably(path) as file:
         file.write(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` in one step."""
+    write_durably(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode())
 
 
 @contextmanager

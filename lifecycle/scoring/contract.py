@@ -20,6 +20,10 @@ Predictions = NDArray[Any] | Mapping[str, NDArray[Any]]
 """One array, first axis the rows, or named columns where the model answers with a table."""
 
 
+Params = Mapping[str, Any]
+"""Inference parameters by name."""
+
+
 class Scorer(Protocol):
     """A loaded snapshot."""
 
@@ -33,8 +37,11 @@ class Scorer(Protocol):
         """``compiled`` or ``pyfunc``."""
         ...
 
-    def predict(self, batch: Batch) -> Predictions:
+    def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
         """Score a batch. Thread-safe; the same rows give the same predictions in any batch size.
+
+        Args:
+            params: MLflow's inference parameters, already checked against the signature.
 
         Raises:
             InvalidInput: the batch does not fit the signature.

@@ -14,7 +14,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is read when ONNX Runt
 
 import onnxruntime as ort
 
-from lifecycle.scoring.contract import Batch, Predictions, demand_columns, row_count
+from lifecycle.scoring.contract import Batch, Params, Predictions, demand_columns, row_count
 from lifecycle.scoring.signature import Signature
 
 MISSING_TEXT = "nan"
@@ -50,8 +50,9 @@ class OnnxScorer:
         """The inputs the model takes."""
         return self._signature
 
-    def predict(self, batch: Batch) -> Predictions:
-        """Score a batch."""
+    def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
+        """Score a batch. A model that takes parameters is not compiled, so there are none."""
+        del params
         demand_columns(batch, self._signature)
         if row_count(batch) == 0:  # which some of ONNX Runtime's operators refuse
             return np.empty((0, *self._row_shape), self._dtype)

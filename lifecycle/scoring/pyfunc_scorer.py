@@ -9,7 +9,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 
-from lifecycle.scoring.contract import Batch, Predictions, demand_columns, row_count
+from lifecycle.scoring.contract import Batch, Params, Predictions, demand_columns, row_count
 from lifecycle.scoring.frames import frame_from_batch
 from lifecycle.scoring.golden import golden_batch
 from lifecycle.scoring.signature import InvalidInput, Signature
@@ -30,15 +30,15 @@ class PyfuncScorer:
         """The inputs the model takes."""
         return self._signature
 
-    def predict(self, batch: Batch) -> Predictions:
+    def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
         """Score a batch."""
         demand_columns(batch, self._signature)
         if row_count(batch) == 0:  # which scikit-learn refuses
             return self._none()
         if self._signature.is_tensor:
             tensors = dict(batch)
-            return _normalised(self._model.predict(tensors if len(tensors) > 1 else tensors.popitem()[1]))
-        return _normalised(self._model.predict(frame_from_batch(batch)))
+            return _normalised(self._model.predict(tensors if len(tensors) > 1 else tensors.popitem()[1], params))
+        return _normalised(self._model.predict(frame_from_batch(batch), params))
 
     def _none(self) -> Predictions:
         """The answer to no rows, in the shape of the answer to the model's input example."""

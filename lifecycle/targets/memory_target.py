@@ -10,8 +10,8 @@ from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, chec
 from lifecycle.domain.model_version import Snapshot
 from lifecycle.errors import NotFound, unknown
 from lifecycle.scoring.contract import Batch, Predictions, Scorer
+from lifecycle.scoring.verified import load_verified
 from lifecycle.targets.options import TargetOptions
-from lifecycle.targets.verified import load_verified
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
 from lifecycle.domain.model_ref import ModelRef
-from lifecycle.durable import write_durably
+from lifecycle.durable import write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError, unknown
 
 _RECORD = "deployment.json"
@@ -144,11 +144,6 @@ class DeploymentRecords:
             except BlockingIOError:
                 raise Conflict(f"somebody else is changing deployment {name!r} right now; try again") from None
             yield
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` in one step."""
-    write_durably(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode())
 
 
 def _as_dict(record: DeploymentRecord) -> dict[str, Any]:

@@ -210,15 +210,12 @@ def test_the_options_of_every_target():
 
 
 def test_the_rest_routes_and_their_methods():
-    from lifecycle.targets.rest.app import build_app
-    from lifecycle.targets.rest.control import Desired
-    from lifecycle.targets.rest.serving import Serving
+    from lifecycle.serving.release import Releases
+    from lifecycle.serving.routes import routes_of
+    from lifecycle.serving.settings import Settings
+    from lifecycle.serving.state import State
 
-    serving = Serving(Desired(1, "m", "m", 1, "", "", "", "127.0.0.1", [0], 1, 1))
-    given = {
-        (route.path, "GET" if route.methods is None or "GET" in route.methods else "POST")
-        for route in build_app(serving).routes
-    }
+    given = {(route.path, route.method) for route in routes_of(State(Releases("m"), Settings())).all}
     told = {
         (path, row[1])
         for row in rows(section(TARGETS, "### Endpoints"), "path")
@@ -228,7 +225,7 @@ def test_the_rest_routes_and_their_methods():
 
 
 def test_the_rest_headers_statuses_and_body_formats():
-    rest = "".join(text for path, text in SOURCES.items() if "rest" in path.parts)
+    rest = "".join(text for path, text in SOURCES.items() if "serving" in path.parts)
     payload = SOURCES[ROOT / "lifecycle" / "scoring" / "payload.py"]
     told = section(TARGETS, "## `rest`")
     assert {header.lower() for header in codes(told, "header")} == set(re.findall(r"x-lifecycle-[a-z]+", rest))

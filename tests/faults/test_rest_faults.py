@@ -23,8 +23,8 @@ from lifecycle.errors import Conflict, DeploymentFailed, LifecycleError, NotFoun
 from lifecycle.processes.owner import VARIABLE, owned_by_me
 from lifecycle.processes.spawn import wait_until
 from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.serving.control import read_desired, read_observed
 from lifecycle.targets.rest import RestTarget
-from lifecycle.targets.rest.control import read_desired, read_observed
 
 pytestmark = pytest.mark.slow
 
@@ -224,7 +224,7 @@ from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.targets.rest import RestTarget
-from lifecycle.targets.rest.control import read_desired, read_observed
+from lifecycle.serving.control import read_desired, read_observed
 RestTarget(Path({str(home)!r})).deploy(DeploymentSpec(
     "flights", ModelRef.parse({str(spec.ref)!r}), 1, {spec.digest!r}, Path({str(spec.snapshot)!r})))
 """

@@ -44,8 +44,8 @@ def facts_of(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
 
 
 def circumstances_of(evidence: Evidence) -> Iterator[str]:
-    """Which attempt it was, when, by whom, and how long it took."""
-    yield f"attempt {evidence.attempt}"
+    """Which attempt it was (none: only some gates ran), when, by whom, and how long it took."""
+    yield f"attempt {evidence.attempt}" if evidence.attempt else "a look, which counts for nothing"
     yield f"{evidence.created_at:%Y-%m-%d %H:%M} UTC"
     if evidence.requested_by:
         yield f"by {evidence.requested_by}"

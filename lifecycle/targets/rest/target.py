@@ -13,9 +13,9 @@ from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavail
 from lifecycle.processes.identity import ProcessId, is_alive
 from lifecycle.processes.spawn import spawn_detached, stop, wait_until
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.targets.rest import control
+from lifecycle.serving import control
+from lifecycle.serving.control import Desired, Observed, Phase
 from lifecycle.targets.rest.client import ask
-from lifecycle.targets.rest.control import Desired, Observed, Phase
 from lifecycle.targets.rest.options import RestOptions
 from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
 
@@ -111,7 +111,7 @@ class RestTarget:
         before = control.read_desired(folder)
         _refuse_to_move(before, options, observed.address)
         generation = before.generation + 1
-        control.write_desired(folder, _desired(spec, options, generation, before.ports))
+        control.write_desired(folder, _desired(spec, options, generation, before.settings.ports))
         try:
             self._await(spec, generation, options.timeout_s, observed.process)
         except BaseException:
@@ -179,10 +179,7 @@ def _desired(spec: DeploymentSpec, options: RestOptions, generation: int, ports:
         digest=spec.digest,
         snapshot=str(spec.snapshot.absolute()),
         compiled="" if spec.compiled is None else str(spec.compiled.absolute()),
-        host=options.host,
-        ports=list(ports),
-        max_body=int(options.max_body_mb * 2**20),
-        max_in_flight=options.max_in_flight,
+        settings=options.settings(ports),
     )
 
 
@@ -196,11 +193,11 @@ def _ports(options: RestOptions, last: Observed | None) -> list[int]:
 
 def _command(folder: Path) -> list[str]:
     # -P: nothing in whatever folder we were called from shadows a module of ours.
-    return [sys.executable, "-P", "-m", "lifecycle.targets.rest.server", str(folder)]
+    return [sys.executable, "-P", "-m", "lifecycle.serving.server", str(folder)]
 
 
 def _refuse_to_move(before: Desired, options: RestOptions, address: str) -> None:
-    if options.host != before.host or options.port not in (0, urlsplit(address).port):
+    if options.host != before.settings.host or options.port not in (0, urlsplit(address).port):
         raise Conflict(f"deployment {before.deployment!r} answers at {address}; undeploy it before moving it")
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
 from lifecycle.domain.model_ref import ModelRef
+from lifecycle.durable import write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError
-from lifecycle.targets.state import DeploymentRecord, DeploymentRecords, write_json
+from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
 
 SPEC = DeploymentSpec("flights", ModelRef("m", alias="champion"), 3, "ab" * 32, Path("/s"), Path("/c"), {"k": "v"})
 RECORD = DeploymentRecord(SPEC, Status.FAILED, "here", "why", {"rows_in": 7})

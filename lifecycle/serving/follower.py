@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from lifecycle.domain.model_version import Snapshot
 from lifecycle.errors import Conflict, LifecycleError
-from lifecycle.targets.rest.control import (
+from lifecycle.serving.control import (
     Desired,
     Observed,
     Phase,
@@ -18,8 +17,9 @@ from lifecycle.targets.rest.control import (
     read_desired,
     write_observed,
 )
-from lifecycle.targets.rest.serving import Release, Serving
-from lifecycle.targets.verified import load_verified
+from lifecycle.serving.engine import open_engine
+from lifecycle.serving.release import Release
+from lifecycle.serving.state import State
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.1
@@ -32,9 +32,9 @@ class Follower:
         start: What to say until the first version is up.
     """
 
-    def __init__(self, folder: Path, serving: Serving, start: Observed) -> None:
+    def __init__(self, folder: Path, state: State, start: Observed) -> None:
         self._folder = folder
-        self._serving = serving
+        self._state = state
         self._start = start
 
     async def run(self, on_gone: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class Follower:
         on_gone()
 
     async def _follow(self, desired: Desired) -> None:
-        self._serving.set_bounds(desired)
+        self._state.settings = desired.settings
         try:
             await self._serve(desired)
             outcome = self._outcome(desired, Phase.READY)
@@ -59,23 +59,21 @@ class Follower:
         write_observed(self._folder, outcome)
 
     async def _serve(self, desired: Desired) -> None:
-        release = self._serving.release
+        release = self._state.releases.get(desired.deployment)
         if release is not None and release.serves(desired):
             return
-        snapshot = Snapshot(desired.digest, Path(desired.snapshot))
-        compiled = Path(desired.compiled) if desired.compiled else None
-        scorer = await asyncio.to_thread(load_verified, snapshot, compiled)
+        engine = await open_engine(desired)
         if read_desired(self._folder).generation != desired.generation:
             # Whoever asked has given up waiting and been told so: then it must not answer after all.
-            scorer.close()
+            engine.close()
             raise Conflict("something else was asked for while it was coming up")
-        self._serving.switch(Release(desired, scorer))
-        _LOG.info("version %d of %s answers (%s)", desired.version, desired.model, scorer.kind)
+        self._state.releases.switch(Release(desired, engine))
+        _LOG.info("version %d of %s answers (%s)", desired.version, desired.model, engine.kind)
 
     def _outcome(self, desired: Desired, phase: Phase, code: str = "", error: str = "") -> Observed:
         outcome = replace(self._start, generation=desired.generation, phase=phase, code=code, error=error)
-        release = self._serving.release
+        release = self._state.releases.get(desired.deployment)
         if release is None:
             return outcome
         now = release.desired
-        return replace(outcome, version=now.version, digest=now.digest, scorer=release.scorer.kind)
+        return replace(outcome, version=now.version, digest=now.digest, scorer=release.engine.kind)

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from lifecycle.durable import write_json
 from lifecycle.processes.identity import ProcessId
-from lifecycle.targets.state import write_json
+from lifecycle.serving.settings import Settings
 
 LOG = "server.log"
 _DESIRED = "desired.json"
@@ -25,9 +26,6 @@ class Desired:
     Attributes:
         generation: Grows with every change.
         snapshot, compiled: Absolute paths; ``compiled`` is empty when pyfunc serves.
-        ports: To try in turn; 0 is any free one.
-        max_body: Bytes.
-        max_in_flight: Requests that are being read or scored at once; more are refused.
     """
 
     generation: int
@@ -37,10 +35,7 @@ class Desired:
     digest: str
     snapshot: str
     compiled: str
-    host: str
-    ports: list[int]
-    max_body: int
-    max_in_flight: int
+    settings: Settings
 
 
 class Phase(StrEnum):
@@ -97,7 +92,8 @@ def write_desired(folder: Path, desired: Desired) -> None:
 
 def read_desired(folder: Path) -> Desired:
     """Raises FileNotFoundError when there is none."""
-    return Desired(**json.loads((folder / _DESIRED).read_text(encoding="utf-8")))
+    fields = json.loads((folder / _DESIRED).read_text(encoding="utf-8"))
+    return Desired(**fields | {"settings": Settings(**fields["settings"])})
 
 
 def write_observed(folder: Path, observed: Observed) -> None:

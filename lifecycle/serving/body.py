@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
-from lifecycle.targets.rest.refusal import ClientGone, Refusal
+from lifecycle.serving.message import Request
+from lifecycle.serving.refusal import ClientGone, Refusal
+from lifecycle.serving.state import too_large
 
 _DEADLINE_S = 10.0
 
 
-def content_type_of(scope: Scope) -> str:
+def content_type_of(request: Request) -> str:
     """The one Content-Type.
 
     Raises:
         Refusal: 415 when there is none, more than one, or the body is compressed.
     """
-    types = [value for name, value in scope["headers"] if name == b"content-type"]
-    if len(types) != 1:
-        raise Refusal(415, "send exactly one Content-Type header: application/json or text/csv")
-    if any(name == b"content-encoding" and value != b"identity" for name, value in scope["headers"]):
-        raise Refusal(415, "send the body without Content-Encoding")
-    return str(types[0].decode("latin-1"))
+    found = None
+    for name, value in request.headers:
+        if name == b"content-type":
+            if found is not None:
+                raise _one_content_type()
+            found = value
+        elif name == b"content-encoding" and value != b"identity":
+            raise Refusal(415, "send the body without Content-Encoding")
+    if found is None:
+        raise _one_content_type()
+    return found.decode("latin-1")
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int) -> bytes:
     """The whole body.
 
     Args:
-        limit: Bytes; checked against Content-Length first, then while reading.
+        limit: Bytes, checked while reading.
 
     Raises:
         Refusal: 413 too large, 408 not sent in time.
         ClientGone: nobody is there to answer to.
     """
-    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if int(declared) > limit:
-        raise _too_large(limit)
     try:
         async with asyncio.timeout(_DEADLINE_S):
             return await _read(receive, limit)
@@ -55,9 +59,9 @@ async def _read(receive: Receive, limit: int) -> bytes:
         size += len(message["body"])
         more = message["more_body"]
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _too_large(limit: int) -> Refusal:
-    return Refusal(413, f"the body is larger than {limit / 2**20:g} MiB; send fewer rows at a time")
+def _one_content_type() -> Refusal:
+    return Refusal(415, "send exactly one Content-Type header: application/json or text/csv")

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 
 from lifecycle.scoring.signature import Column, Signature
-from lifecycle.targets.rest.app import build_app
-from lifecycle.targets.rest.control import Desired
-from lifecycle.targets.rest.serving import Release, Serving
+from lifecycle.serving.access import OpenAccess
+from lifecycle.serving.application import Application
+from lifecycle.serving.control import Desired
+from lifecycle.serving.engine import InProcess
+from lifecycle.serving.release import Release, Releases
+from lifecycle.serving.routes import routes_of
+from lifecycle.serving.settings import Settings
+from lifecycle.serving.state import State
 
-DESIRED = Desired(1, "d", "m", 1, "ab", "/s", "", "127.0.0.1", [0], 1000, 2)
+DESIRED = Desired(1, "d", "m", 1, "ab", "/s", "", Settings(max_body=1000, max_in_flight=2))
 
 
 class Times:
@@ -31,7 +36,7 @@ class Times:
         self.asked = threading.Event()
         self.closed = False
 
-    def predict(self, batch):
+    def predict(self, batch, params=None):
         assert not self.closed
         self.asked.set()
         assert self.may_answer.wait(10)
@@ -42,20 +47,20 @@ class Times:
 
 
 class Breaks(Times):
-    def predict(self, batch):
+    def predict(self, batch, params=None):
         raise RuntimeError(f"cannot take {batch['x']}")
 
 
 @pytest.fixture
-def serving() -> Serving:
-    return Serving(DESIRED)
+def state() -> State:
+    return State(Releases("d"), DESIRED.settings)
 
 
 def release(scorer, version: int = 1) -> Release:
-    return Release(replace(DESIRED, version=version), scorer)
+    return Release(replace(DESIRED, version=version), InProcess(scorer))
 
 
-async def ask(serving, method="POST", path="/invocations", body=b'{"inputs": {"x": [1.0]}}', messages=None):
+async def ask(state, method="POST", path="/invocations", body=b'{"inputs": {"x": [1.0]}}', messages=None):
     """Call the application as a server would; status, headers and body of its answer."""
     content_type = [(b"content-type", b"application/json")]
     scope = {"type": "http", "method": method, "path": path, "headers": content_type, "query_string": b""}
@@ -68,7 +73,7 @@ async def ask(serving, method="POST", path="/invocations", body=b'{"inputs": {"x
     async def send(message):
         sent.append(message)
 
-    await build_app(serving)(scope, receive, send)
+    await Application(state, routes_of(state), OpenAccess(), [])(scope, receive, send)
     if not sent:
         return None
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
@@ -76,43 +81,43 @@ async def ask(serving, method="POST", path="/invocations", body=b'{"inputs": {"x
 
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/readyz", "/metadata"])
-def test_before_the_first_version_nothing_is_ready_but_the_server_lives(serving, path):
-    status, headers, body = asyncio.run(ask(serving, "GET", path))
+def test_before_the_first_version_nothing_is_ready_but_the_server_lives(state, path):
+    status, headers, body = asyncio.run(ask(state, "GET", path))
     assert (status, json.loads(body)["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
     assert int(headers["retry-after"]) > 0
-    assert asyncio.run(ask(serving, "GET", "/livez"))[0] == 200
+    assert asyncio.run(ask(state, "GET", "/livez"))[0] == 200
 
 
-def test_before_the_first_version_requests_are_told_to_come_back(serving):
-    status, headers, _ = asyncio.run(ask(serving))
+def test_before_the_first_version_requests_are_told_to_come_back(state):
+    status, headers, _ = asyncio.run(ask(state))
     assert (status, headers["retry-after"]) == (503, "1")
 
 
-def test_while_draining_it_is_not_ready_and_answers_a_last_time_on_each_connection(serving):
-    serving.switch(release(Times(2.0)))
-    serving.draining = True
-    assert asyncio.run(ask(serving, "GET", "/readyz"))[0] == 503
-    status, headers, body = asyncio.run(ask(serving))
+def test_while_draining_it_is_not_ready_and_answers_a_last_time_on_each_connection(state):
+    state.releases.switch(release(Times(2.0)))
+    state.draining = True
+    assert asyncio.run(ask(state, "GET", "/readyz"))[0] == 503
+    status, headers, body = asyncio.run(ask(state))
     assert (status, body, headers["connection"]) == (200, b'{"predictions":[2.0]}', "close")
 
 
-def test_a_request_in_flight_keeps_its_version_and_that_is_closed_after_the_last_one(serving):
+def test_a_request_in_flight_keeps_its_version_and_that_is_closed_after_the_last_one(state):
     old, new = Times(2.0), Times(3.0)
 
     async def swap_under_requests():
-        serving.switch(release(old, 1))
+        state.releases.switch(release(old, 1))
         old.may_answer.clear()
-        running = [asyncio.create_task(ask(serving)) for _ in range(2)]
+        running = [asyncio.create_task(ask(state)) for _ in range(2)]
         await asyncio.to_thread(old.asked.wait, 10)
-        serving.switch(release(new, 2))
+        state.releases.switch(release(new, 2))
         after = await ask_alone()
         assert not old.closed
         old.may_answer.set()
         return await asyncio.gather(*running), after
 
     async def ask_alone():
-        serving.max_in_flight += 1
-        return await ask(serving)
+        state.settings = Settings(max_body=1000, max_in_flight=3)
+        return await ask(state)
 
     before, after = asyncio.run(swap_under_requests())
     assert [(h["x-lifecycle-version"], body) for _, h, body in before] == [("1", b'{"predictions":[2.0]}')] * 2
@@ -121,15 +126,15 @@ def test_a_request_in_flight_keeps_its_version_and_that_is_closed_after_the_last
     assert not new.closed
 
 
-def test_requests_beyond_the_bound_are_refused_at_once_and_the_others_answered(serving):
+def test_requests_beyond_the_bound_are_refused_at_once_and_the_others_answered(state):
     slow = Times(2.0)
     slow.may_answer.clear()
 
     async def overload():
-        serving.switch(release(slow))
-        running = [asyncio.create_task(ask(serving)) for _ in range(2)]
+        state.releases.switch(release(slow))
+        running = [asyncio.create_task(ask(state)) for _ in range(2)]
         await asyncio.to_thread(slow.asked.wait, 10)
-        refused = await ask(serving)
+        refused = await ask(state)
         slow.may_answer.set()
         return await asyncio.gather(*running), refused
 
@@ -137,32 +142,32 @@ def test_requests_beyond_the_bound_are_refused_at_once_and_the_others_answered(s
     assert [answer[0] for answer in answered] == [200, 200]
     assert (status, headers["retry-after"]) == (429, "1")
     assert json.loads(body)["error_code"] == "REQUEST_LIMIT_EXCEEDED"
-    assert serving.in_flight == 0
+    assert state.in_flight == 0
 
 
-def test_a_model_that_breaks_is_our_fault_and_its_words_stay_in_the_log(serving, caplog):
-    serving.switch(release(Breaks(1.0)))
-    status, _, body = asyncio.run(ask(serving, body=b'{"inputs": {"x": [4711.5]}}'))
+def test_a_model_that_breaks_is_our_fault_and_its_words_stay_in_the_log(state, caplog):
+    state.releases.switch(release(Breaks(1.0)))
+    status, _, body = asyncio.run(ask(state, body=b'{"inputs": {"x": [4711.5]}}'))
     assert (status, json.loads(body)["error_code"]) == (500, "INTERNAL_ERROR")
     assert b"4711" not in body
-    assert serving.in_flight == 0
+    assert state.in_flight == 0
 
 
-def test_a_client_that_hangs_up_is_not_scored_and_frees_its_place(serving):
+def test_a_client_that_hangs_up_is_not_scored_and_frees_its_place(state):
     scorer = Times(2.0)
-    serving.switch(release(scorer))
+    state.releases.switch(release(scorer))
     half = {"type": "http.request", "body": b"{", "more_body": True}
-    assert asyncio.run(ask(serving, messages=[half, {"type": "http.disconnect"}])) is None
+    assert asyncio.run(ask(state, messages=[half, {"type": "http.disconnect"}])) is None
     assert not scorer.asked.is_set()
-    assert serving.in_flight == 0
+    assert state.in_flight == 0
 
 
-def test_a_body_that_grows_beyond_the_limit_is_refused_while_it_is_read(serving):
-    serving.switch(release(Times(2.0)))
+def test_a_body_that_grows_beyond_the_limit_is_refused_while_it_is_read(state):
+    state.releases.switch(release(Times(2.0)))
     endless = ({"type": "http.request", "body": b" " * 400, "more_body": True} for _ in iter(int, 1))
-    assert asyncio.run(ask(serving, messages=endless))[0] == 413
+    assert asyncio.run(ask(state, messages=endless))[0] == 413
 
 
-def test_predictions_that_are_not_finite_are_still_valid_json(serving):
-    serving.switch(release(Times(np.nan)))
-    assert asyncio.run(ask(serving))[2] == b'{"predictions":[null]}'
+def test_predictions_that_are_not_finite_are_still_valid_json(state):
+    state.releases.switch(release(Times(np.nan)))
+    assert asyncio.run(ask(state))[2] == b'{"predictions":[null]}'

@@ -1,4 +1,4 @@
-"""The server process of one deployment: ``python -m lifecycle.targets.rest.server FOLDER``.
+"""The server process of one deployment: ``python -m lifecycle.serving.server FOLDER``.
 
 It takes no other input than the files in the folder and signals. SIGTERM, the owner's end or the loss of the
 folder: not ready at once, still answering for a moment, then no new connections, what is in flight is
@@ -22,10 +22,14 @@ import uvicorn
 from lifecycle.errors import Conflict
 from lifecycle.processes.identity import ProcessId
 from lifecycle.processes.owner import watch_owner
-from lifecycle.targets.rest.app import build_app
-from lifecycle.targets.rest.control import Desired, Observed, Phase, read_desired, write_observed
-from lifecycle.targets.rest.follower import Follower
-from lifecycle.targets.rest.serving import Serving
+from lifecycle.serving.application import Application
+from lifecycle.serving.auth import make_access
+from lifecycle.serving.control import Desired, Observed, Phase, read_desired, write_observed
+from lifecycle.serving.follower import Follower
+from lifecycle.serving.observing import make_observers
+from lifecycle.serving.release import Releases
+from lifecycle.serving.routes import routes_of
+from lifecycle.serving.state import State
 
 DRAIN_S = 20
 """How long requests in flight may take to finish."""
@@ -36,9 +40,9 @@ _BACKLOG = 512
 class Server(uvicorn.Server):
     """Uvicorn with a way to end that loses nothing: its own closes the door before anybody knows."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, state: State, folder: Path) -> None:
         config = uvicorn.Config(
-            build_app(serving),
+            Application(state, routes_of(state), make_access(state.settings), make_observers(state, folder)),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -46,7 +50,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=DRAIN_S,
         )
         super().__init__(config)
-        self._serving = serving
+        self._state = state
 
     def run_with(self, listener: socket.socket, follower: Follower) -> None:
         """Serve and follow until drained."""
@@ -55,14 +59,14 @@ class Server(uvicorn.Server):
 
     def drain(self) -> None:
         """Begin to end."""
-        if not self._serving.draining:
-            self._serving.draining = True
+        if not self._state.draining:
+            self._state.draining = True
             self._loop.call_later(_LAME_DUCK_S, self._close)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal has arrived."""
         del sig, frame
-        self.force_exit = self.should_exit = self._serving.draining
+        self.force_exit = self.should_exit = self._state.draining
         self._drain_soon()
 
     async def _serve_and_follow(self, listener: socket.socket, follower: Follower) -> None:
@@ -93,13 +97,13 @@ def main(folder: Path) -> int:
     desired, own = read_desired(folder), ProcessId.own()
     start = Observed(0, Phase.STARTING, own.pid, own.started)
     try:
-        listener = _listen(desired.host, desired.ports)
+        listener = _listen(desired.settings.host, desired.settings.ports)
     except OSError as exc:
         write_observed(folder, _no_address(start, desired, exc))
         return 1
-    serving = Serving(desired)
-    follower = Follower(folder, serving, replace(start, address=_address(desired.host, listener)))
-    Server(serving).run_with(listener, follower)
+    state = State(Releases(desired.deployment), desired.settings)
+    follower = Follower(folder, state, replace(start, address=_address(desired.settings.host, listener)))
+    Server(state, folder).run_with(listener, follower)
     return 0
 
 
@@ -129,7 +133,8 @@ def _address(host: str, listener: socket.socket) -> str:
 
 
 def _no_address(start: Observed, desired: Desired, exc: OSError) -> Observed:
-    error = f"cannot listen on {desired.host}:{desired.ports[-1]}: {exc.strerror}; choose another with -C port="
+    asked = f"{desired.settings.host}:{desired.settings.ports[-1]}"
+    error = f"cannot listen on {asked}: {exc.strerror}; choose another with -C port="
     return replace(start, generation=desired.generation, phase=Phase.FAILED, code=Conflict.code, error=error)
 
 

@@ -1,0 +1,1 @@
+"""The scoring protocols, one module each."""

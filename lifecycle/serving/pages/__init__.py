@@ -1,0 +1,1 @@
+"""What is asked beside predictions: health, metadata and the like. Off the hot path."""

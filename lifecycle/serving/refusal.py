@@ -1,0 +1,59 @@
+"""How the server says no."""
+
+from __future__ import annotations
+
+# MLflow's own names where it has one: its clients know them.
+CODES = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "ENDPOINT_NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "DEADLINE_EXCEEDED",
+    413: "REQUEST_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class ClientGone(Exception):
+    """The client hung up; there is nobody to answer to."""
+
+
+class Refusal(Exception):
+    """An answer that is no prediction. Each codec has its own shape for it.
+
+    Args:
+        message: One line for the client; never a row's values, never a traceback.
+        code: Stable; the usual one of the status when empty.
+        retry_after: Seconds, where trying again may help.
+        close: Whether the connection is of no more use.
+        headers: Others, such as ``www-authenticate``.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "",
+        retry_after: int = 0,
+        close: bool = False,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code or CODES.get(status, "BAD_REQUEST")
+        self.headers = [*headers]
+        if retry_after:
+            self.headers.append((b"retry-after", b"%d" % retry_after))
+        if close:
+            self.headers.append((b"connection", b"close"))
+
+
+def not_ready() -> Refusal:
+    """Nothing is loaded yet, or no more requests should come here."""
+    return Refusal(503, "not ready", retry_after=1)
