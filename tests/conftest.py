@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,28 @@ from lifecycle.testing.target_contract import Example
 
 NUMBERS = ["month", "sched_dep_time", "dep_delay", "distance"]
 TEXTS = ["carrier", "origin"]
+
+
+LONGEST_FIRST = ("e2e", "docs", "faults", "browser", "adapter", "contracts", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files are handed out in this order, so that no core waits in the end for another one's longest file."""
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def mlflow_is_left_as_it_was() -> Iterator[None]:
+    """MLflow keeps where it logs in globals and in the environment: none of it reaches another module."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+    yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        mlflow.tracking.fluent._active_experiment_id = None
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @dataclass(frozen=True)

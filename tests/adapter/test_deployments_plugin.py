@@ -48,14 +48,13 @@ def home(prepared, tmp_path, monkeypatch):
     """What the plugin finds in its environment."""
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    mlflow_was_at = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     monkeypatch.setenv("LIFECYCLE_CONFIG", str(tmp_path / "lifecycle.yaml"))
     monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path / "home"))
     yield tmp_path
-    mlflow.set_tracking_uri(mlflow_was_at[0])
-    mlflow.set_registry_uri(mlflow_was_at[1])
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 
 from lifecycle.processes.owner import VARIABLE, owned_by_me
 from lifecycle.processes.spawn import wait_until
+from tests.proof import rounds
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -111,7 +112,7 @@ def test_ten_steps_go_as_expected_and_nothing_is_left(clone, nothing_left, tmp_p
     assert clone.files == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL] * 3 + [signal.SIGINT] * 2, ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGKILL] * rounds(3, 1) + [signal.SIGINT] * rounds(2, 1), ids=lambda n: n.name)
 def test_killed_at_any_moment_it_leaves_no_process(clone, nothing_left, number, request):
     moment = random.Random(f"{SEED} {request.node.name}").uniform(0, LATEST_KILL_S)
     demo = clone.start(DEMO, **owner())

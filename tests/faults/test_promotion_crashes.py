@@ -10,10 +10,11 @@ import pytest
 
 from lifecycle.domain.promotion import PromotionRequest
 from tests.faults.promoting import POINTS
+from tests.proof import rounds
 
 SEED = 20261121
-REPEATS = 3
-KILLS = 5
+REPEATS = rounds(3, 1)
+KILLS = rounds(5, 2)
 DONE = {"stages": [(1, "Archived"), (2, "Production"), (3, "None"), (4, "None")], "aliases": [("champion", 2)]}
 
 

@@ -8,17 +8,18 @@ import re
 import pytest
 
 from tests.faults.wine import VERSIONS
+from tests.proof import rounds
 
 SEED = 20261121
 PROCESSES = 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("at_once", "rounds"), [(2, 200), (3, 50)])
-def test_of_several_that_saw_the_same_one_wins_every_round(wine, promoters, at_once, rounds):
+@pytest.mark.parametrize(("at_once", "times"), [(2, rounds(200, 25)), (3, rounds(50, 10))])
+def test_of_several_that_saw_the_same_one_wins_every_round(wine, promoters, at_once, times):
     processes = promoters(wine, PROCESSES)
     chance, before, holder = random.Random(SEED), len(wine.ledger()), 1
-    for number in range(rounds):
+    for number in range(times):
         racing = chance.sample(processes, at_once)
         versions = chance.sample([v for v in VERSIONS if v != holder], at_once)
         for process, version in zip(racing, versions, strict=True):
@@ -33,4 +34,4 @@ def test_of_several_that_saw_the_same_one_wins_every_round(wine, promoters, at_o
                 answers[version]["said"],
             )
         holder = winners[0]
-    assert len(wine.ledger()) == before + rounds
+    assert len(wine.ledger()) == before + times

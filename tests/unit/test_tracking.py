@@ -25,13 +25,10 @@ def flights():
 def tracking(tmp_path_factory):
     import mlflow
 
-    before = mlflow.get_tracking_uri()
     folder = tmp_path_factory.mktemp("mlflow")
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     mlflow.create_experiment("tracked", artifact_location=(folder / "artifacts").as_uri())
     mlflow.set_experiment("tracked")
-    yield
-    mlflow.set_tracking_uri(before)
 
 
 def tracked(tmp_path, *args, **kwargs):

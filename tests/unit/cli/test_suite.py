@@ -250,7 +250,6 @@ def registered(tmp_path, monkeypatch):
 
     from lifecycle.tracking import track
 
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path / "home"))
@@ -267,8 +266,7 @@ def registered(tmp_path, monkeypatch):
                 track(ROWS, label="late")
         client.create_model_version("m", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
     yield
-    mlflow.set_tracking_uri(before[0])
-    mlflow.set_registry_uri(before[1])
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.mark.slow

@@ -164,7 +164,6 @@ def evaluated(tmp_path_factory):
     store = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
 
     def evaluate(model, x, y, model_type):
-        before = mlflow.get_tracking_uri()
         mlflow.set_tracking_uri(store)
         try:
             artifacts = tmp_path_factory.mktemp("artifacts").as_uri()
@@ -179,7 +178,7 @@ def evaluated(tmp_path_factory):
                     evaluator_config={"log_model_explainability": False},
                 )
         finally:
-            mlflow.set_tracking_uri(before)
+            mlflow.set_tracking_uri(None)
         return result.metrics
 
     return evaluate
