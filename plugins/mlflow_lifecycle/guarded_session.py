@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from mlflow.store.db.db_types import POSTGRES
+from mlflow.store.db.db_types import MYSQL, POSTGRES
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import select, text, update
+from sqlalchemy import Table, bindparam, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,13 @@ from mlflow_lifecycle.errors import as_refusal
 from mlflow_lifecycle.locked_model import LockedModel
 
 _LOCK_WITHIN_S = 20
+_PATIENCE = text(f"SET LOCAL lock_timeout = '{_LOCK_WITHIN_S}s'")
+_MODELS: Table = SqlRegisteredModel.__table__
+_LOCK = (
+    update(_MODELS)
+    .where(_MODELS.c.workspace == bindparam("the_workspace"), _MODELS.c.name == bindparam("the_name"))
+    .values(last_updated_time=_MODELS.c.last_updated_time)
+)
 
 
 class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no types
@@ -77,16 +84,8 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
 
     def _lock(self, session: Session, name: str) -> None:
         if self.db_type == POSTGRES:  # which would wait without end; SQLite waits 20 s, MySQL 50 s
-            session.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_WITHIN_S}s'"))
-        session.execute(
-            update(SqlRegisteredModel)
-            .where(
-                SqlRegisteredModel.workspace == self._get_active_workspace(),
-                SqlRegisteredModel.name == name,
-            )
-            .values(last_updated_time=SqlRegisteredModel.last_updated_time)
-            .execution_options(synchronize_session=False)
-        )
+            session.execute(_PATIENCE)
+        session.execute(_LOCK, {"the_workspace": self._get_active_workspace(), "the_name": name})
 
     def _model(self, session: Session, name: str) -> LockedModel:
         """The registered model as this transaction sees it, with MLflow's own methods to write it."""
@@ -94,6 +93,8 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
 
     def _spelled(self, name: str) -> str:
         """A model's name as the database spells it: MySQL finds it in any letter case, a policy does not."""
+        if self.db_type != MYSQL:
+            return name
         query = select(SqlRegisteredModel.name).where(
             SqlRegisteredModel.workspace == self._get_active_workspace(), SqlRegisteredModel.name == name
         )

@@ -4,61 +4,114 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.entities.model_registry.model_version_stages import (
     DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS as ACTIVE_STAGES,
 )
-from mlflow.entities.model_registry.model_version_stages import get_canonical_stage
-from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from mlflow.entities.model_registry.model_version_stages import (
+    STAGE_ARCHIVED,
+    STAGE_DELETED_INTERNAL,
+    get_canonical_stage,
+)
+from mlflow.store.model_registry.dbmodels.models import (
+    SqlModelVersion,
+    SqlModelVersionTag,
+    SqlRegisteredModel,
+    SqlRegisteredModelAlias,
+)
+from mlflow.utils.time import get_current_time_millis
+from mlflow.utils.validation import _validate_model_version_tag
+from sqlalchemy import BindParameter, ColumnElement, Executable, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from lifecycle.promotion.tables import model_uid
 
 _PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})  # mlflow.prompt.constants
 
+_MODELS: Table = SqlRegisteredModel.__table__
+_VERSIONS: Table = SqlModelVersion.__table__
+_ALIASES: Table = SqlRegisteredModelAlias.__table__
+_TAGS: Table = SqlModelVersionTag.__table__
+
+
+def _own(table: Table, *columns: str) -> tuple[ColumnElement[bool], ...]:
+    """Rows of a model for which these columns have the values that the statement is given."""
+    return tuple(table.c[column] == bindparam(f"the_{column}") for column in ("workspace", "name", *columns))
+
+
+# To build a statement takes several times as long as to execute it, so each is built once.
+_FIND_MODEL = select(_MODELS.c.name, _MODELS.c.creation_time).where(*_own(_MODELS))
+_FIND_VERSION = select(_VERSIONS.c.current_stage, _VERSIONS.c.source).where(
+    *_own(_VERSIONS, "version"), _VERSIONS.c.current_stage != STAGE_DELETED_INTERNAL
+)
+_FIND_HOLDERS = select(_VERSIONS.c.version).where(*_own(_VERSIONS, "current_stage")).order_by(_VERSIONS.c.version)
+_FIND_ALIAS = select(_ALIASES.c.version).where(*_own(_ALIASES, "alias"))
+_FIND_ALIASES = select(_ALIASES.c.alias).where(*_own(_ALIASES)).order_by(_ALIASES.c.alias)
+_NOW: BindParameter[int] = bindparam("the_last_updated_time")
+_ARCHIVE = (
+    update(_VERSIONS)
+    .where(*_own(_VERSIONS, "current_stage"))
+    .values(current_stage=STAGE_ARCHIVED, last_updated_time=_NOW)
+)
+_PLACE = (
+    update(_VERSIONS)
+    .where(*_own(_VERSIONS, "version"))
+    .values(current_stage=bindparam("the_new_stage"), last_updated_time=_NOW)
+)
+_TOUCH = update(_MODELS).where(*_own(_MODELS)).values(last_updated_time=_NOW)
+_CHANGE_TAG = update(_TAGS).where(*_own(_TAGS, "version", "key")).values(value=bindparam("the_value"))
+_ADD_TAG = insert(_TAGS).values({c.name: bindparam(f"the_{c.name}") for c in _TAGS.c})
+_DROP_TAG = delete(_TAGS).where(*_own(_TAGS, "version", "key"))
+
 
 class LockedModel:
-    """Implements :class:`lifecycle.promotion.locked.LockedModel`."""
+    """Implements :class:`lifecycle.promotion.locked.LockedModel`.
+
+    Reads columns and not MLflow's objects, which take many times as long; what is missing MLflow reports.
+    """
 
     def __init__(self, store: Any, plain: Any, session: Session, name: str) -> None:
         self._store = store
         self.plain = plain
         """MLflow's own methods, without the guard, in this transaction."""
         self.session = session
-        row = store._get_registered_model(session, name)
+        self._own = {"the_workspace": store._get_active_workspace(), "the_name": name}
+        row = self._ask(_FIND_MODEL).first() or store._get_registered_model(session, name)
         self.name: str = row.name
-        self.uid = model_uid(row.workspace, row.name, row.creation_time)
+        self._own["the_name"] = row.name
+        self.uid = model_uid(self._own["the_workspace"], row.name, row.creation_time)
 
     def stage_of(self, version: int) -> str:
         """MLflow's stage of a version."""
-        stage: str = self._store._get_sql_model_version(self.session, self.name, version).current_stage
+        stage: str = self._row(version).current_stage
         return stage
 
     def is_prompt(self, version: int) -> bool:
         """Whether it is a prompt's version. Judged by its source, which nobody can change: it has no files."""
-        source = self._store._get_sql_model_version(self.session, self.name, version).source
-        return source in _PROMPT_SOURCES
+        return self._row(version).source in _PROMPT_SOURCES
 
     def holders(self, stage: str) -> list[int]:
         """Versions in MLflow's stage, ascending."""
-        query = self._store._get_query(self.session, SqlModelVersion).filter(
-            SqlModelVersion.name == self.name, SqlModelVersion.current_stage == get_canonical_stage(stage)
-        )
-        return sorted(row.version for row in query)
+        return list(self._ask(_FIND_HOLDERS, current_stage=get_canonical_stage(stage)).scalars())
 
     def place(self, version: int, stage: str) -> None:
         """Put a version into a stage and archive every other version there."""
-        if self.holders(stage) != [version]:
-            stage = get_canonical_stage(stage)
-            self.plain.transition_model_version_stage(self.name, version, stage, stage in ACTIVE_STAGES)
+        if self.holders(stage) == [version]:
+            return
+        stage, now = get_canonical_stage(stage), get_current_time_millis()
+        if stage in ACTIVE_STAGES:
+            self._ask(_ARCHIVE, current_stage=stage, last_updated_time=now)
+        self._ask(_PLACE, version=version, new_stage=stage, last_updated_time=now)
+        self._ask(_TOUCH, last_updated_time=now)
 
     def aliases(self) -> list[str]:
         """Every alias of the model."""
-        row = self._store._get_registered_model(self.session, self.name)
-        return sorted(alias.alias for alias in row.registered_model_aliases)
+        return list(self._ask(_FIND_ALIASES).scalars())
 
     def point(self, alias: str, version: int | None) -> None:
         """Point an alias to a version, or remove it."""
+        if self._ask(_FIND_ALIAS, alias=alias).scalar() == version:
+            return
         if version is None:
             self.plain.delete_registered_model_alias(self.name, alias)
         else:
@@ -66,14 +119,26 @@ class LockedModel:
 
     def show(self, version: int, key: str, value: str) -> None:
         """Set a tag of a version, for people."""
-        self.plain.set_model_version_tag(self.name, version, ModelVersionTag(key, value))
+        _validate_model_version_tag(key, value)
+        if self._ask(_CHANGE_TAG, version=version, key=key, value=value).rowcount == 0:
+            self._ask(_ADD_TAG, version=version, key=key, value=value)
 
     def hide(self, version: int, key: str) -> None:
         """Remove a tag of a version, if it is there."""
-        self.plain.delete_model_version_tag(self.name, version, key)
+        self._ask(_DROP_TAG, version=version, key=key)
 
     def read(self, version: int) -> ModelVersion:
         """The version as MLflow answers with it, with everything that this transaction wrote."""
         self.session.flush()
         self.session.expire_all()
         return self.plain.get_model_version(self.name, version)
+
+    def _row(self, version: int) -> Any:
+        """What a version is."""
+        found = self._ask(_FIND_VERSION, version=version).first()
+        return found or self._store._get_sql_model_version(self.session, self.name, version)
+
+    def _ask(self, statement: Executable, **the: Any) -> Any:
+        """Execute a statement about this model; MLflow's own objects that it changed go first."""
+        self.session.flush()
+        return self.session.execute(statement, self._own | {f"the_{key}": value for key, value in the.items()})
