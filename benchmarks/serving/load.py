@@ -1,0 +1,89 @@
+"""Two kinds of load: as fast as it goes (wrk), and at a fixed rate whatever the server does."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import uvloop
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one run: answers a second, latencies in ms, and answers that were no 200."""
+
+    per_second: float
+    p50: float
+    p99: float
+    errors: int
+
+
+def closed_loop(url: str, body: bytes, content_type: str, connections: int, seconds: float) -> Measured:
+    """wrk: each connection asks again as soon as it has its answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "body").write_bytes(body)
+        script = Path(folder) / "post.lua"
+        script.write_text(
+            f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "{content_type}"\n'
+            f'local f = io.open("{folder}/body", "rb")\nwrk.body = f:read("*all")\nf:close()\n'
+        )
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s", "-s"]
+        done = subprocess.run([*command, str(script), url], capture_output=True, text=True, check=True)
+    return _of_wrk(done.stdout)
+
+
+def _of_wrk(text: str) -> Measured:
+    def latency(percentile: str) -> float:
+        found = re.search(rf"{percentile}%\s+([\d.]+)(us|ms|s|m)\b", text)
+        assert found, text
+        return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}[found[2]]
+
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    assert rate, text
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    return Measured(float(rate[1]), latency("50"), latency("99"), int(refused[1]) if refused else 0)
+
+
+def open_loop(url: str, body: bytes, rate: float, connections: int, seconds: float) -> Measured:
+    """A request every ``1 / rate`` seconds; latency counts from when it was due, sent or not."""
+    return uvloop.run(_open_loop(url, body, rate, connections, seconds))
+
+
+async def _open_loop(url: str, body: bytes, rate: float, connections: int, seconds: float) -> Measured:
+    server = urlsplit(url)
+    head = f"POST {server.path} HTTP/1.1\r\nHost: {server.netloc}\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    free: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.LifoQueue()
+    for _ in range(connections):
+        free.put_nowait(await asyncio.open_connection(server.hostname, server.port))
+    latencies: list[float] = []
+    errors = 0
+
+    async def one(due: float) -> None:
+        nonlocal errors
+        reader, writer = await free.get()
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        await reader.readexactly(int(length[1]) if length else 0)
+        free.put_nowait((reader, writer))
+        latencies.append((time.perf_counter() - due) * 1e3)
+        errors += not head.startswith(b"HTTP/1.1 200")
+
+    began = time.perf_counter()
+    tasks = []
+    for n in range(int(rate * seconds)):
+        due = began + n / rate
+        while (wait := due - time.perf_counter()) > 0:
+            await asyncio.sleep(wait if wait > 0.002 else 0)
+        tasks.append(asyncio.create_task(one(due)))
+    await asyncio.gather(*tasks)
+    p50, p99 = np.percentile(latencies, [50, 99])
+    return Measured(len(latencies) / (time.perf_counter() - began), float(p50), float(p99), errors)
