@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.config.load import Config, load_config
-from lifecycle.domain.deployment import Deployment
+from lifecycle.domain.deployment import Deployment, DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.errors import LifecycleError, NotFound
@@ -150,6 +150,12 @@ class Lifecycle:
         deployment = self.deployer.update(DeployRequest.parse(target, name, ref, options))
         self.keep_following(self.location.as_environment())
         return deployment
+
+    def resolve(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> DeploymentSpec:
+        """What a deployment would be, checked, fetched and compiled, without deploying it."""
+        from lifecycle.controller.request import DeployRequest
+
+        return self.deployer.resolve(DeployRequest.parse(target, name, ModelRef.parse(model_uri), options))
 
     def keep_following(self, registry: Mapping[str, str]) -> None:
         """Have a follower run if there is anything to follow.

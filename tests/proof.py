@@ -1,4 +1,4 @@
-"""How much of a long proof is run: the whole of it with ``LIFECYCLE_PROOF=full``, a part of it at each ``make test``."""
+"""How much of a long proof is run: all of it with ``LIFECYCLE_PROOF=full``, a part at each ``make test``."""
 
 from __future__ import annotations
 

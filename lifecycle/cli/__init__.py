@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from lifecycle.cli.api_keys import api
 from lifecycle.cli.audit import audit
 from lifecycle.cli.db import db
 from lifecycle.cli.demo import demo
@@ -19,6 +20,7 @@ from lifecycle.cli.gate import gate
 from lifecycle.cli.history import history
 from lifecycle.cli.keys import keys
 from lifecycle.cli.promotion import approve, promote, rollback
+from lifecycle.cli.serve import serve
 from lifecycle.cli.stack import down, follow, status, up
 from lifecycle.cli.worker import worker
 from lifecycle.errors import LifecycleError
@@ -43,6 +45,7 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
     A version's way to production:
       lifecycle gate run models:/flights-delay/1 --stage production --current july.parquet
       lifecycle promote models:/flights-delay/1 --stage production --reason "July looks good"
+      lifecycle serve models:/flights-delay/Production
       mlflow deployments create -t lifecycle:/rest --name flights -m models:/flights-delay/Production
       lifecycle rollback flights-delay --reason "complaints"
 
@@ -55,9 +58,10 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
         logging.basicConfig(level=logging.DEBUG)
 
 
+keys.add_command(api)
 for command in (gate, approve, promote, rollback, history, audit, keys, db):
     cli.add_command(command)
-for command in (deployments, status, up, down, follow, worker, demo):
+for command in (deployments, serve, status, up, down, follow, worker, demo):
     cli.add_command(command)
 
 

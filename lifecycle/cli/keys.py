@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Say whose gate runs count: the keys that sign evidence, and those that may break the glass."""
+    """Say whose gate runs count, and with "api" who may ask a deployment: keys that sign, and keys that open."""
 
 
 @keys.command("init")

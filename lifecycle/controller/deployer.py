@@ -83,25 +83,31 @@ class Deployer:
             f"then lifecycle promote {version.uri} --stage {policy.name}; or deploy with -C promote=true"
         )
 
-    def _deploy(self, request: DeployRequest) -> Deployment:
-        target = self.target(request.target)
-        target.Options.parse(request.options)
+    def resolve(self, request: DeployRequest) -> DeploymentSpec:
+        """What a target would be asked to bring up: promoted as asked for, checked, fetched and compiled.
+
+        Raises:
+            NotPromoted: the version is not in the stage that the deployment belongs to.
+            OptionError: the target knows no such option.
+        """
+        self.target(request.target).Options.parse(request.options)
         if request.release.promote:
             stage = self.stage_of(request.ref, request.release.stage)
             self.release(request.ref, stage.name, request.release.current)
         held = self.wanted(request.ref, request.release.stage)
         snapshot = self.registry.snapshot(held.version, held.digest or None)
-        return target.deploy(
-            DeploymentSpec(
-                name=request.name,
-                ref=request.ref,
-                version=held.version.version,
-                digest=snapshot.digest,
-                snapshot=snapshot.path,
-                compiled=self.compile(held.version, snapshot),
-                options=dict(request.options),
-            )
+        return DeploymentSpec(
+            name=request.name,
+            ref=request.ref,
+            version=held.version.version,
+            digest=snapshot.digest,
+            snapshot=snapshot.path,
+            compiled=self.compile(held.version, snapshot),
+            options=dict(request.options),
         )
+
+    def _deploy(self, request: DeployRequest) -> Deployment:
+        return self.target(request.target).deploy(self.resolve(request))
 
     def stage_of(self, ref: ModelRef, stage: str = "production") -> StagePolicy:
         """The stage that ``ref`` names; ``stage`` where it names a version.

@@ -35,7 +35,13 @@ _log = logging.getLogger(__name__)
 _START_SECONDS = 120.0  # to import what the worker itself needs
 
 _SECRETS = frozenset(
-    {KEY_VARIABLE, "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"}
+    {
+        KEY_VARIABLE,
+        "LIFECYCLE_API_KEY",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+    }
 )
 
 Message = Mapping[str, Any]

@@ -7,6 +7,7 @@ where the type has none) is refused with the column and the row, never with the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -41,25 +42,28 @@ def missing(column: Column, rows: int) -> Array:
 
 
 def _to_float(column: Column, values: Array) -> Array:
-    if values.dtype.kind in "fiu":
-        return values.astype(column.dtype)
     if values.dtype.kind == "O":
         _demand(column, values, lambda v: _is_missing(v) or (_is_number(v) and not isinstance(v, bool)))
-        try:
-            return np.array([np.nan if v is None else v for v in values], dtype=column.dtype)
-        except OverflowError:  # an integer of more than 308 digits
-            raise InvalidInput(f"column {column.name!r} holds a number beyond {column.type}") from None
+    try:
+        with np.errstate(over="raise"):
+            if values.dtype.kind in "fiu":
+                return values.astype(column.dtype)
+            if values.dtype.kind == "O":
+                return np.array([np.nan if v is None else float(v) for v in values]).astype(column.dtype)
+    except (OverflowError, FloatingPointError):  # an integer of more than 308 digits, or too large for float32
+        raise InvalidInput(f"column {column.name!r} holds a number beyond {column.type}") from None
     raise _wrong_type(column, 0) if len(values) else InvalidInput("no rows")
 
 
 def _to_integer(column: Column, values: Array) -> Array:
     if values.dtype.kind == "O":
-        _demand(column, values, lambda v: _is_number(v) and not isinstance(v, bool))
-        values = np.array(list(values))
+        _demand(column, values, lambda v: _is_number(v) and not isinstance(v, bool) and _is_whole(v))
+        # As Python's own: a float among them would make floats of all, and whole numbers beyond 2**53 others.
+        values = np.array([int(v) for v in values])
     limits = np.iinfo(column.dtype)
     if values.dtype.kind == "f":
-        # float64(int64 max) rounds up to 2**63, which no longer fits: hence "<" at the upper end.
-        fits = (values == np.floor(values)) & (values >= float(limits.min)) & (values < float(limits.max) + 1)
+        # The limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">".
+        fits = (values == np.floor(values)) & (values > float(limits.min) - 1) & (values < float(limits.max) + 1)
         _demand_all(column, fits)
     elif values.dtype.kind in "iu":
         _demand_all(column, (values >= limits.min) & (values <= limits.max))
@@ -87,13 +91,22 @@ def _to_text(column: Column, values: Array) -> Array:
 
 def _to_datetime(column: Column, values: Array) -> Array:
     if values.dtype.kind == "M":
-        return values.astype(column.dtype)
+        return _nanoseconds(column, values, values.astype(column.dtype))
     if values.dtype.kind not in "OU":
         raise _wrong_type(column, 0)
+    # numpy would take a number for so many nanoseconds since 1970.
+    _demand(column, values, lambda v: _is_missing(v) or isinstance(v, str | date | np.datetime64))
+    times = [None if _is_missing(v) else v for v in values]
     try:
-        return np.array([None if _is_missing(v) else v for v in values], dtype=column.dtype)
-    except (ValueError, TypeError):
+        return _nanoseconds(column, np.array(times, "datetime64[us]"), np.array(times, column.dtype))
+    except (ValueError, TypeError, OverflowError):
         raise InvalidInput(f"column {column.name!r} holds a value that is no ISO 8601 time") from None
+
+
+def _nanoseconds(column: Column, given: Array, converted: Array) -> Array:
+    """Nanoseconds reach from 1677 to 2262; numpy turns what lies beyond into some other time."""
+    _demand_all(column, np.isnat(given) | (converted.astype(given.dtype) == given))
+    return converted
 
 
 _COERCE: dict[str, Callable[[Column, Array], Array]] = {
@@ -113,6 +126,11 @@ def _is_missing(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number)
+
+
+def _is_whole(value: Any) -> bool:
+    """A float at the limits of int64 may have been another number before it was parsed."""
+    return bool(value == value // 1) and (not isinstance(value, float) or abs(value) < 2.0**63)
 
 
 def _demand(column: Column, values: Array, fits: Callable[[Any], bool]) -> None:

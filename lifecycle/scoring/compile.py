@@ -5,6 +5,7 @@ The result is a cache entry: ``<cache>/<digest>-<format>/{model.onnx, scorer.jso
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -21,11 +22,12 @@ from lifecycle.durable import sync_file
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import Batch, Predictions, row_count
 from lifecycle.scoring.golden import golden_batch
+from lifecycle.scoring.matrix import MATRIX
 from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Of ``scorer.json`` and of the conversion: raise it when either changes, and old entries are left alone."""
 
 TOLERANCE = 1e-6
@@ -79,9 +81,13 @@ def convert_snapshot(snapshot: Snapshot, folder: Path, expected: Predictions) ->
     if not isinstance(expected, np.ndarray):
         raise NotCompilable("the model answers with a table; only single arrays compile")
     signature = Signature.from_snapshot(snapshot.path)
+    if signature.params:
+        raise NotCompilable("the model takes parameters, which a compiled one cannot")
     output = _write_onnx(folder / "model.onnx", snapshot.path, signature, one_value=expected.ndim == 1)
     description: dict[str, Any] = {"digest": snapshot.digest, "signature": signature.as_dict(), "output": output}
     description |= {"dtype": str(expected.dtype), "row_shape": list(expected.shape[1:])}
+    description["matrix"] = MATRIX if signature.one_type is not None else None
+    description["sha256"] = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     _write_json(folder / "scorer.json", description)
     return description
 

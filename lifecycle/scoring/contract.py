@@ -20,6 +20,10 @@ Predictions = NDArray[Any] | Mapping[str, NDArray[Any]]
 """One array, first axis the rows, or named columns where the model answers with a table."""
 
 
+class Fields(dict[str, NDArray[Any]]):
+    """Predictions of a model that answers with a dict and not a table: a client gets it as it is, by name."""
+
+
 Params = Mapping[str, Any]
 """Inference parameters by name."""
 

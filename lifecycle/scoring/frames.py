@@ -9,6 +9,9 @@ from lifecycle.scoring.assemble import assemble, tensor
 from lifecycle.scoring.contract import Batch
 from lifecycle.scoring.signature import Signature
 
+_TEXT = pd.Series(["text"]).dtype
+"""What pandas itself makes of text: ``str`` from pandas 3 on, ``object`` before."""
+
 
 def batch_from_frame(frame: pd.DataFrame, signature: Signature) -> Batch:
     """The rows as a batch; extra columns are left out.
@@ -30,4 +33,6 @@ def frame_from_batch(batch: Batch) -> pd.DataFrame:
 def _with_nan(values: np.ndarray[tuple[int, ...], np.dtype[np.object_]]) -> object:
     if values.dtype.kind != "O":
         return values
-    return pd.Series(np.array([np.nan if v is None else v for v in values], dtype=object)).infer_objects()
+    text = pd.Series(np.array([np.nan if v is None else v for v in values], dtype=object))
+    # Nothing but missing text would be taken for numbers, which MLflow refuses in a text column.
+    return text.astype(_TEXT) if text.isna().all() else text.infer_objects()

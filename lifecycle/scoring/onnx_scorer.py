@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,7 +15,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is read when ONNX Runt
 
 import onnxruntime as ort
 
-from lifecycle.scoring.contract import Batch, Params, Predictions, demand_columns, row_count
+from lifecycle.errors import IntegrityError
+from lifecycle.scoring.contract import Batch, Params, Predictions, demand_columns
+from lifecycle.scoring.matrix import Matrix, array_of
 from lifecycle.scoring.signature import Signature
 
 MISSING_TEXT = "nan"
@@ -27,6 +30,9 @@ class OnnxScorer:
 
     Args:
         compiled: Folder with ``model.onnx`` and ``scorer.json``, as ``compile_snapshot`` leaves it.
+
+    Raises:
+        IntegrityError: the model is not the one that was compiled.
     """
 
     kind = "compiled"
@@ -34,16 +40,12 @@ class OnnxScorer:
     def __init__(self, compiled: Path) -> None:
         description = json.loads((compiled / "scorer.json").read_text(encoding="utf-8"))
         self._signature = Signature.from_dict(description["signature"])
-        self._output: str = description["output"]
+        self._outputs: list[str] = [description["output"]]
+        self._matrix: str | None = description["matrix"]
+        self._inputs = [(column.name or "input", column.name) for column in self._signature.inputs]
         self._dtype = np.dtype(description["dtype"])
         self._row_shape: list[int] = description["row_shape"]
-        # One thread: a request should not fight its neighbours for cores, and sums stay in one order,
-        # so that a row scores the same alone and in a batch.
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session: Any = ort.InferenceSession(
-            str(compiled / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = _session(_checked(compiled / "model.onnx", description["sha256"]))
 
     @property
     def signature(self) -> Signature:
@@ -53,12 +55,21 @@ class OnnxScorer:
     def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
         """Score a batch. A model that takes parameters is not compiled, so there are none."""
         del params
+        if self._matrix is not None:
+            return self._run({self._matrix: self._together(batch)})
         demand_columns(batch, self._signature)
-        if row_count(batch) == 0:  # which some of ONNX Runtime's operators refuse
+        return self._run({given: _feed(batch[name]) for given, name in self._inputs})
+
+    def _together(self, batch: Batch) -> NDArray[Any]:
+        if not isinstance(batch, Matrix):
+            demand_columns(batch, self._signature)
+        return array_of(batch, self._signature)
+
+    def _run(self, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        if not len(next(iter(feed.values()))):  # which some of ONNX Runtime's operators refuse
             return np.empty((0, *self._row_shape), self._dtype)
-        feed = {c.name or "input": _feed(batch[c.name]) for c in self._signature.inputs}
-        answer: NDArray[Any] = self._session.run([self._output], feed)[0]
-        return answer.astype(self._dtype, copy=False)
+        answer: NDArray[Any] = self._session.run(self._outputs, feed)[0]
+        return answer if answer.dtype == self._dtype else answer.astype(self._dtype)
 
     def close(self) -> None:
         """Release the model. Idempotent."""
@@ -66,6 +77,25 @@ class OnnxScorer:
 
 
 def _feed(values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype.kind == "O":
-        values = np.array([MISSING_TEXT if v is None else v for v in values], dtype=object)
-    return values.reshape(-1, 1) if values.ndim == 1 else values
+    if values.dtype == object:
+        cells = values.tolist()
+        if None in cells:
+            values = np.array([MISSING_TEXT if cell is None else cell for cell in cells], dtype=object)
+    return values[:, None] if values.ndim == 1 else values
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise IntegrityError(
+            f"{path} is not the model that was compiled; delete its folder to have it compiled anew"
+        )
+    return content
+
+
+def _session(model: bytes) -> Any:
+    # One thread: a request should not fight its neighbours for cores, and sums stay in one order,
+    # so that a row scores the same alone and in a batch.
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

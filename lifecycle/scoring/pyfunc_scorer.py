@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from lifecycle.scoring.contract import Batch, Params, Predictions, demand_columns, row_count
+from lifecycle.scoring.contract import Batch, Fields, Params, Predictions, demand_columns, row_count
 from lifecycle.scoring.frames import frame_from_batch
 from lifecycle.scoring.golden import golden_batch
 from lifecycle.scoring.signature import InvalidInput, Signature
@@ -48,7 +50,8 @@ class PyfuncScorer:
         answer = self.predict(example)
         if isinstance(answer, np.ndarray):
             return answer[:0]
-        return {name: values[:0] for name, values in answer.items()}
+        nothing = {name: values[:0] for name, values in answer.items()}
+        return Fields(nothing) if isinstance(answer, Fields) else nothing
 
     def close(self) -> None:
         """Release the model. Idempotent."""
@@ -60,5 +63,19 @@ def _normalised(answer: Any) -> Predictions:
     if isinstance(answer, pd.DataFrame):
         return {str(name): answer[name].to_numpy() for name in answer.columns}
     if isinstance(answer, dict):
-        return {str(name): np.asarray(values) for name, values in answer.items()}
-    return np.asarray(answer)
+        return Fields({str(name): _array(values) for name, values in answer.items()})
+    return _array(answer)
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """As numpy has it, unless it would change the values: numbers among texts, lists of different lengths."""
+    if isinstance(values, list | tuple) and not _alike(values):
+        return np.fromiter(values, object, len(values))
+    return np.asarray(values)
+
+
+def _alike(values: Sequence[Any]) -> bool:
+    kinds = set(map(type, values))
+    if kinds <= {list, tuple} and values:
+        return len(set(map(len, values))) == 1 and _alike([cell for row in values for cell in row])
+    return kinds <= {float, int} or (len(kinds) <= 1 and not kinds & {dict})

@@ -7,32 +7,31 @@ Format: https://mlflow.org/docs/latest/ml/model/signatures
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import DTypeLike
 
 from lifecycle.errors import LifecycleError
+from lifecycle.scoring.invalid import InvalidInput
+from lifecycle.scoring.params import Param, param_from_mlmodel
 
-_NUMPY: dict[str, DTypeLike] = {
-    "boolean": np.bool_,
-    "integer": np.int32,
-    "long": np.int64,
-    "float": np.float32,
-    "double": np.float64,
-    "string": np.object_,
+__all__ = ["Column", "InvalidInput", "NoSignature", "Signature"]
+
+_NUMPY: dict[str, np.dtype[Any]] = {
+    "boolean": np.dtype(np.bool_),
+    "integer": np.dtype(np.int32),
+    "long": np.dtype(np.int64),
+    "float": np.dtype(np.float32),
+    "double": np.dtype(np.float64),
+    "string": np.dtype(np.object_),
     "datetime": np.dtype("datetime64[ns]"),
 }
 
-
-class InvalidInput(LifecycleError):
-    """Rows that do not fit the signature. Names the column and what is wrong, never the value."""
-
-    code = "INVALID_INPUT"
-    exit_code = 2
+_NUMBERS = {"double", "float", "long", "integer"}
+_SIDES = ("inputs", "outputs", "params")
 
 
 class NoSignature(LifecycleError):
@@ -62,25 +61,36 @@ class Column:
         """The numpy type that a batch holds this column in."""
         if self.shape is not None:
             return np.dtype(self.type)
-        return np.dtype(_NUMPY[self.type])
+        return _NUMPY[self.type]
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The inputs of a model, in order, and its outputs as far as they are known."""
+    """The inputs of a model, in order, its outputs as far as they are known, and its parameters.
+
+    What follows from them is worked out once and not for every request:
+
+    Attributes:
+        names: Input names, in order.
+        is_tensor: Whether the model takes tensors and not columns.
+        one_type: The type that all columns share, where that is a number's and a batch can be one matrix;
+            else None.
+    """
 
     inputs: tuple[Column, ...]
     outputs: tuple[Column, ...] = ()
+    params: tuple[Param, ...] = ()
+    names: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    is_tensor: bool = field(init=False, compare=False, repr=False)
+    one_type: np.dtype[Any] | None = field(init=False, compare=False, repr=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Input names, in order."""
-        return tuple(column.name for column in self.inputs)
-
-    @property
-    def is_tensor(self) -> bool:
-        """Whether the model takes tensors and not columns."""
-        return bool(self.inputs) and self.inputs[0].shape is not None
+    def __post_init__(self) -> None:
+        is_tensor = bool(self.inputs) and self.inputs[0].shape is not None
+        types = {column.type for column in self.inputs}
+        one_type = self.inputs[0].dtype if len(types) == 1 and types <= _NUMBERS and not is_tensor else None
+        object.__setattr__(self, "names", tuple(column.name for column in self.inputs))
+        object.__setattr__(self, "is_tensor", is_tensor)
+        object.__setattr__(self, "one_type", one_type)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -90,12 +100,13 @@ class Signature:
                 for c in columns
             ]
             for side, columns in (("inputs", self.inputs), ("outputs", self.outputs))
-        }
+        } | ({"params": [param.as_dict() for param in self.params]} if self.params else {})
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Signature:
         """Read what :meth:`as_dict` wrote."""
-        return cls(*(tuple(_own_column(c) for c in fields[side]) for side in ("inputs", "outputs")))
+        inputs, outputs = (tuple(_own_column(c) for c in fields[side]) for side in ("inputs", "outputs"))
+        return cls(inputs, outputs, tuple(Param.from_dict(param) for param in fields.get("params", ())))
 
     @classmethod
     def from_snapshot(cls, snapshot: Path) -> Signature:
@@ -110,8 +121,13 @@ class Signature:
             raise NoSignature(
                 "the model has no signature; log it with signature=mlflow.models.infer_signature(inputs, outputs)"
             )
-        inputs, outputs = (json.loads(signature.get(side) or "[]") for side in ("inputs", "outputs"))
-        return cls(tuple(map(_column, inputs)), tuple(map(_column, outputs)))
+        inputs, outputs, params = (json.loads(signature.get(side) or "[]") for side in _SIDES)
+        try:
+            return cls(
+                tuple(map(_column, inputs)), tuple(map(_column, outputs)), tuple(map(param_from_mlmodel, params))
+            )
+        except ValueError as exc:
+            raise NoSignature(str(exc)) from exc
 
 
 def _column(spec: dict[str, Any]) -> Column:

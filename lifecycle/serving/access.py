@@ -20,11 +20,14 @@ class Permission(StrEnum):
 class Access(Protocol):
     """The door."""
 
-    def demand(self, request: Request, permission: Permission) -> None:
+    def demand(self, request: Request, permission: Permission, model: str | None = None) -> None:
         """Set ``request.caller``, or turn the request away. Called before the body is read; never blocks.
 
+        Args:
+            model: The deployment that the path names; None for the server's own.
+
         Raises:
-            Refusal: 401 nobody known, 403 not allowed, 429 too many failures from there.
+            Refusal: 401 nobody known, 403 not allowed, 429 too many failures from there, 503 nobody can tell yet.
         """
         ...
 
@@ -32,5 +35,5 @@ class Access(Protocol):
 class OpenAccess:
     """Everybody may do everything: for a loopback address, or where somebody else guards the door."""
 
-    def demand(self, request: Request, permission: Permission) -> None:
+    def demand(self, request: Request, permission: Permission, model: str | None = None) -> None:
         """Let it in."""

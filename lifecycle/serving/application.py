@@ -6,9 +6,11 @@ model, and nothing at all once nobody waits for it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,17 +20,18 @@ from lifecycle.scoring.signature import InvalidInput
 from lifecycle.serving.access import Access
 from lifecycle.serving.body import read_body
 from lifecycle.serving.codec import Call, Codec
-from lifecycle.serving.codecs.mlflow import MlflowCodec
+from lifecycle.serving.failure import where
+from lifecycle.serving.measures import EXPIRED
 from lifecycle.serving.message import Request, Response
-from lifecycle.serving.observer import Exchange, Observer
-from lifecycle.serving.refusal import ClientGone, Refusal, not_ready
+from lifecycle.serving.observer import CLIENT_GONE, Exchange, Observer
+from lifecycle.serving.observing.identity import echo_id
+from lifecycle.serving.refusal import ClientGone, Refusal, not_ready, too_late
 from lifecycle.serving.release import Release
-from lifecycle.serving.routes import Match, Route, Routes
+from lifecycle.serving.routes import Match, Route, Routes, path_of
 from lifecycle.serving.state import State
 
 _LOG = logging.getLogger(__name__)
 _CLOSE = (b"connection", b"close")
-_PLAIN = MlflowCodec()
 
 
 class Application:
@@ -47,46 +50,64 @@ class Application:
         try:
             response = await self._answer(request, receive, exchange)
         except ClientGone:
+            exchange.status, exchange.done = CLIENT_GONE, perf_counter()
+            self._tell(exchange)
             return
         if self._state.draining:
             response.headers.append(_CLOSE)  # the next request belongs elsewhere
         exchange.status, exchange.sent, exchange.done = response.status, len(response.body), perf_counter()
+        echo_id(self._state.settings, request, response)
         await _send(response, send)
+        self._tell(exchange)
+
+    def _tell(self, exchange: Exchange) -> None:
         for observer in self._observers:
             observer.observe(exchange)
 
     async def _answer(self, request: Request, receive: Receive, exchange: Exchange) -> Response:
-        codec: Codec = _PLAIN
         try:
             match = self._routes.find(request.method, request.path)
-            self._access.demand(request, match.route.permission)
-            if match.route.codec is None:
-                return await self._page(match.route, request, receive)
+            exchange.route = match.route.path
+            self._access.demand(request, match.route.permission, match.model)
             codec = match.route.codec
-            exchange.codec = codec.name
+            if codec is None and request.method != "POST":
+                return await self._page(match.route, request, receive)
+            exchange.codec = "" if codec is None else codec.name
             self._state.admit(request)
             try:
+                if codec is None:
+                    return await self._page(match.route, request, receive)
                 return await self._score(codec, match, receive, exchange)
             finally:
-                self._state.leave()
+                self._state.leave(request)
         except Refusal as refusal:
-            return self._refuse(codec, refusal, exchange.release)
+            exchange.refusal = refusal
+            return self._refuse(self._routes.protocol(request.path), refusal, exchange.release)
 
     async def _page(self, route: Route, request: Request, receive: Receive) -> Response:
         if request.method == "POST":
-            request.body = await read_body(receive, self._state.settings.max_body)
+            await read_body(receive, request, self._state)
         if route.page is None:
             raise Refusal(404, "no such path")
         return await route.page(request)
 
     async def _score(self, codec: Codec, match: Match, receive: Receive, exchange: Exchange) -> Response:
-        exchange.request.body = await read_body(receive, self._state.settings.max_body)
+        self._release(match)  # nobody should send a body for nothing
+        await read_body(receive, exchange.request, self._state)
         exchange.read = perf_counter()
-        # Only now: reading may have taken long, and the answer should come from the newest version.
+        self._state.begin(exchange.request)
+        # Once more: reading may have taken long, and the answer should come from the newest version.
         release = exchange.release = self._release(match)
         with release:
             try:
-                return await self._predict(codec, release, exchange)
+                call = self._decode(codec, release, exchange)
+                predictions = release.engine.inline(call.batch, call.rows, call.params)
+                if predictions is None:
+                    predictions = await _queued(release, call, exchange.request.deadline, receive)
+                exchange.predictions, exchange.scored = predictions, perf_counter()
+                response = codec.encode(call, predictions, release)
+                response.headers.extend(release.headers)
+                return response
             except InvalidInput as exc:
                 raise Refusal(400, str(exc)) from None
             except UnsupportedContentType as exc:
@@ -94,22 +115,20 @@ class Application:
             except (Refusal, ClientGone):
                 raise
             except Exception as exc:  # the model's libraries raise whatever they like, row values included
-                _LOG.exception("a request failed")
-                raise Refusal(500, "the model could not score this; the server's log says why") from exc
+                _LOG.error("a request failed: %s", where(exc))
+                raise Refusal(500, "the model could not score this; the server's log says where") from None
 
-    async def _predict(self, codec: Codec, release: Release, exchange: Exchange) -> Response:
-        call = exchange.call = codec.decode(exchange.request, release)
-        exchange.decoded = perf_counter()
-        predictions = exchange.predictions = await self._run(release, call, exchange.request.deadline)
-        exchange.scored = perf_counter()
-        response = codec.encode(call, predictions, release)
-        response.headers.extend(release.headers)
-        return response
-
-    async def _run(self, release: Release, call: Call, deadline: float) -> Predictions:
-        engine = release.engine
-        at_once = engine.inline(call.batch, call.rows, call.params)
-        return at_once if at_once is not None else await engine.score(call.batch, call.rows, call.params, deadline)
+    def _decode(self, codec: Codec, release: Release, exchange: Exchange) -> Call:
+        request = exchange.request
+        call = exchange.call = codec.decode(request, release)
+        now = exchange.decoded = perf_counter()
+        most = self._state.settings.max_rows
+        if call.rows > most:
+            raise Refusal(413, f"more than {most} rows at once; send fewer rows at a time")
+        if now > request.deadline:
+            self._state.measures.dropped(EXPIRED)
+            raise too_late()
+        return call
 
     def _release(self, match: Match) -> Release:
         release = self._state.releases.get(match.model)
@@ -131,12 +150,37 @@ def _request(scope: Scope) -> Request:
     client = scope.get("client")
     return Request(
         scope["method"],
-        scope["path"],
+        path_of(scope),
         scope["headers"],
         query=scope["query_string"],
         arrived=perf_counter(),
         peer=client[0] if client else "",
     )
+
+
+async def _queued(release: Release, call: Call, deadline: float, receive: Receive) -> Predictions:
+    """Score when it is this request's turn, unless its client hangs up before.
+
+    Raises:
+        ClientGone: it did.
+    """
+    task = asyncio.current_task()
+    watching = asyncio.create_task(_cancel_when_gone(receive, task))
+    try:
+        return await release.engine.score(call.batch, call.rows, call.params, deadline)
+    except asyncio.CancelledError:
+        if watching.done() and not watching.cancelled() and task is not None and not task.uncancel():
+            raise ClientGone from None
+        raise
+    finally:
+        watching.cancel()
+
+
+async def _cancel_when_gone(receive: Receive, task: asyncio.Task[Any] | None) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    if task is not None:
+        task.cancel()
 
 
 async def _send(response: Response, send: Send) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator, MutableMapping
+from typing import Any
 
 from starlette.types import Receive
 
 from lifecycle.serving.message import Request
 from lifecycle.serving.refusal import ClientGone, Refusal
-from lifecycle.serving.state import too_large
+from lifecycle.serving.state import State
 
 _DEADLINE_S = 10.0
+_SLOWEST = 64 * 2**10
+"""Bytes a second that a body must come at on average, beyond the first seconds."""
+
+Message = MutableMapping[str, Any]
 
 
 def content_type_of(request: Request) -> str:
@@ -32,35 +38,61 @@ def content_type_of(request: Request) -> str:
     return found.decode("latin-1")
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """The whole body.
-
-    Args:
-        limit: Bytes, checked while reading.
+async def read_body(receive: Receive, request: Request, state: State) -> None:
+    """Read the whole body into ``request.body``.
 
     Raises:
-        Refusal: 413 too large, 408 not sent in time.
+        Refusal: 413 too large, 408 not sent in time, 429 too much is held already.
         ClientGone: nobody is there to answer to.
     """
+    # Nearly always the body is there by now. A timeout costs more than reading it then, so the first step is
+    # taken by hand, and only if that has to wait does the clock start.
+    steps = receive().__await__()
     try:
-        async with asyncio.timeout(_DEADLINE_S):
-            return await _read(receive, limit)
+        waits_for = next(steps)
+    except StopIteration as at_once:
+        message: Message = at_once.value
+        if message["type"] == "http.request" and not message["more_body"]:
+            request.body = message["body"]
+            state.hold(request, len(request.body))
+        else:
+            request.body = await _read_in_time(receive, message, request, state)
+    else:
+        request.body = await _read_in_time(receive, _Begun(waits_for, steps), request, state)
+
+
+class _Begun:
+    """What is left of an awaitable whose first step has been taken."""
+
+    def __init__(self, waits_for: object, steps: Generator[Any, Any, Message]) -> None:
+        self._waits_for = waits_for
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        try:
+            yield self._waits_for
+        except BaseException as exc:
+            self._steps.throw(exc)
+            raise
+        return (yield from self._steps)
+
+
+async def _read_in_time(receive: Receive, first: Message | _Begun, request: Request, state: State) -> bytes:
+    start, chunks = asyncio.get_running_loop().time(), []
+    try:
+        async with asyncio.timeout_at(start + _DEADLINE_S) as clock:
+            message = await first if isinstance(first, _Begun) else first
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunks.append(message["body"])
+                state.hold(request, len(message["body"]))
+                if not message["more_body"]:
+                    return b"".join(chunks)
+                clock.reschedule(start + _DEADLINE_S + request.held / _SLOWEST)
+                message = await receive()
     except TimeoutError:
-        raise Refusal(408, f"the body was not sent within {_DEADLINE_S:g} s", close=True) from None
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunks.append(message["body"])
-        size += len(message["body"])
-        more = message["more_body"]
-        if size > limit:
-            raise too_large(limit)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        raise Refusal(408, "the body is not sent fast enough", close=True) from None
 
 
 def _one_content_type() -> Refusal:

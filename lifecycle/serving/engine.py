@@ -1,21 +1,22 @@
-"""Where a loaded model scores: here and now, in a thread, or in a process of its own."""
+"""Where a loaded model scores: here and now, in a thread, or in processes of its own."""
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from lifecycle.domain.model_version import Snapshot
+from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Params, Predictions, Scorer
+from lifecycle.scoring.golden import golden_batch
 from lifecycle.scoring.signature import Signature
 from lifecycle.scoring.verified import load_verified
 from lifecycle.serving.control import Desired
-
-# Below this a compiled scorer is done before a thread would have started; above, it would keep others waiting.
-_INLINE_ROWS = 256
-_WORKERS = 4
+from lifecycle.serving.engines.in_process import InProcess
+from lifecycle.serving.engines.out_of_process import open_processes
+from lifecycle.serving.engines.warm_up import warm_up
+from lifecycle.serving.measures import Measures
 
 
 class Engine(Protocol):
@@ -24,6 +25,11 @@ class Engine(Protocol):
     signature: Signature
     kind: str
     """``compiled`` or ``pyfunc``."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything is there to score with; False while every process of the model is being replaced."""
+        ...
 
     def inline(self, batch: Batch, rows: int, params: Params | None) -> Predictions | None:
         """Score at once, or None where that would keep other requests waiting: then :meth:`score` it."""
@@ -46,39 +52,30 @@ class Engine(Protocol):
         ...
 
 
-class InProcess:
-    """A scorer in the server's own process."""
+async def open_engine(desired: Desired, measures: Measures | None = None) -> Engine:
+    """Load a version, see that it works, and warm it up.
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-        self.signature = scorer.signature
-        self.kind = scorer.kind
-        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="score")
-
-    def inline(self, batch: Batch, rows: int, params: Params | None) -> Predictions | None:
-        """Only what is compiled and small."""
-        if self.kind == "compiled" and rows <= _INLINE_ROWS:
-            return self._scorer.predict(batch, params)
-        return None
-
-    async def score(self, batch: Batch, rows: int, params: Params | None, deadline: float) -> Predictions:
-        """In a thread."""
-        del rows, deadline
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._scorer.predict, batch, params)
-
-    def close(self) -> None:
-        """Release the model."""
-        self._scorer.close()
-        self._pool.shutdown(wait=False)
-
-
-async def open_engine(desired: Desired) -> Engine:
-    """Load a version and see that it works.
+    Args:
+        measures: Where to count batches and what waits.
 
     Raises:
         IntegrityError: the files are not those of the digest.
         DeploymentFailed: it does not load, or cannot score its own example.
     """
+    measures = measures or Measures()
     snapshot = Snapshot(desired.digest, Path(desired.snapshot))
-    compiled = Path(desired.compiled) if desired.compiled else None
-    return InProcess(await asyncio.to_thread(load_verified, snapshot, compiled))
+    if not desired.compiled:
+        return await open_processes(snapshot, desired.settings, measures)
+    scorer, measured = await asyncio.to_thread(_load, snapshot, Path(desired.compiled))
+    engine = InProcess(scorer, desired.settings, measures)
+    for rows, seconds in measured:
+        engine.measured(rows, seconds)
+    return engine
+
+
+def _load(snapshot: Snapshot, compiled: Path) -> tuple[Scorer, list[tuple[int, float]]]:
+    scorer = load_verified(snapshot, compiled)
+    try:
+        return scorer, warm_up(scorer, golden_batch(snapshot.path))
+    except Exception as exc:  # ONNX Runtime's exceptions share no base class
+        raise DeploymentFailed(f"the model cannot score its example repeatedly ({type(exc).__name__})") from exc

@@ -19,11 +19,26 @@ class Request:
         arrived: When the headers were there, in seconds of ``time.perf_counter``.
         deadline: When nobody waits for the answer any more, on the same clock.
         peer: The client's address; empty where the server does not know it.
+        held: Bytes of the body that have been read.
+        begun: Whether it has been read and has one of the places for requests in flight.
         caller: Who asks, once that is known; empty for anybody.
         id: The client's ``x-request-id``, or one of ours; empty until somebody needs it.
     """
 
-    __slots__ = ("arrived", "body", "caller", "deadline", "headers", "id", "method", "path", "peer", "query")
+    __slots__ = (
+        "arrived",
+        "begun",
+        "body",
+        "caller",
+        "deadline",
+        "headers",
+        "held",
+        "id",
+        "method",
+        "path",
+        "peer",
+        "query",
+    )
 
     def __init__(
         self, method: str, path: str, headers: Headers, *, query: bytes = b"", arrived: float = 0.0, peer: str = ""
@@ -36,8 +51,14 @@ class Request:
         self.peer = peer
         self.body = b""
         self.deadline = NO_DEADLINE
+        self.held = 0
+        self.begun = False
         self.caller = ""
         self.id = ""
+
+    def wait_at_most(self, seconds: float) -> None:
+        """The client waits no longer than that, counted from the request's arrival."""
+        self.deadline = min(self.deadline, self.arrived + seconds)
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that name, which is given in lower case."""

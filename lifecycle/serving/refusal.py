@@ -9,6 +9,7 @@ CODES = {
     403: "PERMISSION_DENIED",
     404: "ENDPOINT_NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    406: "NOT_ACCEPTABLE",
     408: "DEADLINE_EXCEEDED",
     413: "REQUEST_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
@@ -57,3 +58,13 @@ class Refusal(Exception):
 def not_ready() -> Refusal:
     """Nothing is loaded yet, or no more requests should come here."""
     return Refusal(503, "not ready", retry_after=1)
+
+
+def too_late() -> Refusal:
+    """Nobody waits for the answer any more."""
+    return Refusal(504, "not answered within the time that the request was given")
+
+
+def too_large(limit: int) -> Refusal:
+    """For a body of more than ``limit`` bytes."""
+    return Refusal(413, f"the body is larger than {limit / 2**20:g} MiB; send fewer rows at a time")

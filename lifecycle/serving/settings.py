@@ -15,12 +15,16 @@ class Settings:
         drain_s: How long requests in flight may take when a worker ends.
         max_body: Bytes of one body.
         max_rows: Rows of one request.
-        max_in_flight: Requests of one worker that are read or scored at once.
+        max_pending_mb: MiB of request bodies that one worker holds at once.
+        max_connections, max_connections_per_client: Of one worker; a client is an address.
+        model_memory_mb: MiB that one process of a pyfunc model may allocate; 0 for all that the machine has.
+        max_in_flight: Requests of one worker that have been read and not answered yet.
         max_queue_rows: Rows of one worker that wait for their turn.
         request_timeout_s: How long an answer may take, unless the client waits for less.
         batch_latency_ms: How long scoring one batch may take, which bounds how many rows are put together;
             0 lets the model's measured cost decide.
         auth: ``auto``, ``required`` or ``none``; ``auto`` demands keys or tokens except on a loopback address.
+        api_keys: Path of the file of API keys.
         jwt_issuer, jwt_audience: Of the tokens that are taken; empty for none.
         jwt_keys: Path or URL of the issuer's JWKS; empty to ask the issuer's discovery document.
         tls_cert, tls_key: Paths of PEM files; empty for plain HTTP.
@@ -36,11 +40,16 @@ class Settings:
     drain_s: float = 20.0
     max_body: int = 16 * 2**20
     max_rows: int = 100_000
+    max_pending_mb: float = 256.0
+    max_connections: int = 4096
+    max_connections_per_client: int = 1024
+    model_memory_mb: float = 0.0
     max_in_flight: int = 64
     max_queue_rows: int = 100_000
     request_timeout_s: float = 60.0
     batch_latency_ms: float = 0.0
     auth: str = "auto"
+    api_keys: str = ""
     jwt_issuer: str = ""
     jwt_audience: str = ""
     jwt_keys: str = ""

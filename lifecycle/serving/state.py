@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from lifecycle.serving.measures import Measures
 from lifecycle.serving.message import Request
-from lifecycle.serving.refusal import Refusal
+from lifecycle.serving.observer import Exposition
+from lifecycle.serving.refusal import Refusal, too_large
 from lifecycle.serving.release import Releases
 from lifecycle.serving.settings import Settings
+
+TIMEOUT = b"x-lifecycle-timeout-ms"
+"""The header in which a client says how many milliseconds it waits."""
+_DIGITS = 18
 
 
 class State:
@@ -13,34 +19,88 @@ class State:
 
     Attributes:
         draining: Told to end: still answering, no longer ready.
-        in_flight: Requests being read or scored.
+        in_flight: Requests that have been read and not answered yet.
+        held: Bytes of bodies, read or being read.
+        measures: What the engines count.
+        exposition: What a scraper is shown; None where nobody counts.
     """
 
     def __init__(self, releases: Releases, settings: Settings) -> None:
         self.releases = releases
         self.settings = settings
         self.draining = False
-        self.in_flight = 0
+        self.in_flight = self.held = 0
+        self.measures = Measures()
+        self.exposition: Exposition | None = None
 
     @property
     def ready(self) -> bool:
         """Whether new requests should be sent here."""
-        return self.releases.get(None) is not None and not self.draining
+        release = self.releases.get(None)
+        return release is not None and release.engine.alive and not self.draining
 
     def admit(self, request: Request) -> None:
-        """Let a request in, before its body is read; :meth:`leave` follows. Raises Refusal 429 or 413."""
-        if self.in_flight >= self.settings.max_in_flight:
-            raise Refusal(429, "too many requests at once; try again", retry_after=1)
-        declared = request.header(b"content-length")
-        if declared is not None and int(declared) > self.settings.max_body:
+        """Let a request in, before its body is read, and set its deadline; :meth:`leave` follows.
+
+        Raises:
+            Refusal: 429 full, 413 its body would be too large, 400 a header that makes no sense.
+        """
+        settings = self.settings
+        if self.in_flight >= settings.max_in_flight:
+            raise _full()
+        length, timeout_s = _announced(request, settings)
+        if length > settings.max_body:
+            raise too_large(settings.max_body)
+        if self.held and self.held + length > settings.max_pending_mb * 2**20:
+            raise _full()
+        request.deadline = request.arrived + timeout_s
+
+    def hold(self, request: Request, size: int) -> None:
+        """So many bytes of a body have been read: what counts is what is here, and not what has been announced.
+
+        Raises:
+            Refusal: 413 it is too large, 429 there is no room for it beside the others.
+        """
+        request.held += size
+        self.held += size
+        if request.held > self.settings.max_body:
             raise too_large(self.settings.max_body)
+        if self.held > self.settings.max_pending_mb * 2**20 and self.held > request.held:
+            raise _full()
+
+    def begin(self, request: Request) -> None:
+        """A request has been read. Only now it takes a place, or slow senders would soon have them all.
+
+        Raises:
+            Refusal: 429 others were faster.
+        """
+        if self.in_flight >= self.settings.max_in_flight:
+            raise _full()
         self.in_flight += 1
+        request.begun = True
 
-    def leave(self) -> None:
+    def leave(self, request: Request) -> None:
         """A request that was let in has been answered, or nobody waits for it any more."""
-        self.in_flight -= 1
+        self.held -= request.held
+        self.in_flight -= request.begun
 
 
-def too_large(limit: int) -> Refusal:
-    """For a body of more than ``limit`` bytes."""
-    return Refusal(413, f"the body is larger than {limit / 2**20:g} MiB; send fewer rows at a time")
+def _announced(request: Request, settings: Settings) -> tuple[int, float]:
+    """Bytes of the body, and seconds that the client waits."""
+    length, timeout_s = 0, settings.request_timeout_s
+    for name, value in request.headers:
+        if name == b"content-length":
+            length = _whole_number(name, value)
+        elif name == TIMEOUT:
+            timeout_s = min(timeout_s, _whole_number(name, value) / 1000)
+    return length, timeout_s
+
+
+def _whole_number(name: bytes, value: bytes) -> int:
+    if not value.isdigit() or len(value) > _DIGITS:
+        raise Refusal(400, f"{name.decode()} must be a whole number", close=name != TIMEOUT)
+    return int(value)
+
+
+def _full() -> Refusal:
+    return Refusal(429, "too many requests at once; try again", retry_after=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import psutil
 import pytest
 
 from lifecycle.errors import Conflict, OptionError
@@ -42,7 +43,8 @@ class TestRestTarget(TargetContract):
 
     def test_the_server_of_a_compiled_model_loads_neither_mlflow_nor_scikit_learn_nor_pandas(self, target, first):
         pid = target.deploy(first.spec).figures["pid"]
-        mapped = Path(f"/proc/{pid}/maps").read_text()
+        (worker,) = psutil.Process(pid).children()
+        mapped = Path(f"/proc/{worker.pid}/maps").read_text()
         assert "onnxruntime" in mapped
         # Every one of these maps compiled extensions; mlflow, all Python, never comes without pandas.
         assert [name for name in ("pandas", "sklearn", "pyarrow", "scipy") if f"/{name}/" in mapped] == []

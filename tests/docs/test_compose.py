@@ -29,7 +29,7 @@ def program(command: list[str]) -> list[str]:
 
 
 def test_it_has_what_it_promises():
-    assert set(SERVICES) == {"postgres", "mlflow", "serving", "prometheus"}
+    assert set(SERVICES) == {"postgres", "mlflow", "serving", "prometheus", "grafana"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

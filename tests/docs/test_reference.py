@@ -24,6 +24,7 @@ from lifecycle.errors import LifecycleError
 from lifecycle.gates.contract import GateOptions
 from lifecycle.gates.discovery import gate_class, gate_names, load_gate
 from lifecycle.gates.performance.metrics import METRICS
+from lifecycle.scoring.payload import MEDIA_TYPES
 from lifecycle.targets.discovery import known_targets
 
 ROOT = Path(__file__).parents[2]
@@ -226,14 +227,17 @@ def test_the_rest_routes_and_their_methods():
 
 def test_the_rest_headers_statuses_and_body_formats():
     rest = "".join(text for path, text in SOURCES.items() if "serving" in path.parts)
-    payload = SOURCES[ROOT / "lifecycle" / "scoring" / "payload.py"]
+    payload = SOURCES[ROOT / "lifecycle" / "scoring" / "json_shapes.py"]
     told = section(TARGETS, "## `rest`")
-    assert {header.lower() for header in codes(told, "header")} == set(re.findall(r"x-lifecycle-[a-z]+", rest))
+    headers = {header.lower() for first in ("header", "header of a request") for header in codes(told, first)}
+    assert headers == set(re.findall(r"x-(?:lifecycle|request)-[a-z-]+", rest))
     assert {row[0] for row in rows(told, "status")} == set(re.findall(r"^    (\d{3}): ", rest, re.MULTILINE))
     for code in re.findall(r'^    \d{3}: "([A-Z_]+)"', rest, re.MULTILINE):
         assert f"`{code}`" in told
     for shape in re.findall(r'^    "(\w+)": _from_', payload, re.MULTILINE):
         assert f"`{shape}`" in told
+    for media_type in MEDIA_TYPES:
+        assert f"`{media_type}`" in told
 
 
 def test_the_files_of_batch_and_edge():

@@ -257,6 +257,7 @@ def test_the_command_line_answers_before_it_knows_any_cryptography():
 def test_the_page_on_keys_names_the_files_the_variables_and_the_limits(machines):
     page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
     machines.laptop("keys init")
+    machines.laptop("keys api create dashboard")
     made = {f"keys/{file.name}" for file in (machines.laptop.home / "keys").glob("[!.]*")}
     assert set(re.findall(r"^\| `(keys/[\w.]+)` \|", page, re.MULTILINE)) == made
     assert set(re.findall(r"^\| `(LIFECYCLE_\w+)` \|", page, re.MULTILINE)) == {KEY_VARIABLE, TRUST_VARIABLE}

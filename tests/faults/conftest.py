@@ -13,10 +13,29 @@ from typing import Any
 
 import pytest
 
+from lifecycle.processes.owner import owned_by_me
+from lifecycle.targets.rest import RestTarget
 from tests.databases import KINDS, Databases, PostgresServer, SqliteFiles, forget, mariadb, postgresql
 from tests.faults.wine import Wine
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where deployments are; their servers end with the tests."""
+    for key, value in owned_by_me().items():
+        monkeypatch.setenv(key, value)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def target(home: Path) -> Iterator[RestTarget]:
+    """The REST target, which has nothing left in the end."""
+    target = RestTarget(home)
+    yield target
+    for deployment in sorted(target.list(), key=lambda deployment: "server" not in deployment.options):
+        target.undeploy(deployment.name)
 
 
 class Promoter:

@@ -15,39 +15,17 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
-import psutil
 import pytest
 
 from lifecycle.domain.deployment import Status
 from lifecycle.errors import Conflict, DeploymentFailed, LifecycleError, NotFound, Unavailable
-from lifecycle.processes.owner import VARIABLE, owned_by_me
+from lifecycle.processes.owner import VARIABLE
 from lifecycle.processes.spawn import wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.serving.control import read_desired, read_observed
-from lifecycle.targets.rest import RestTarget
+from tests.faults.asking import servers_of
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    for key, value in owned_by_me().items():
-        monkeypatch.setenv(key, value)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def target(home):
-    target = RestTarget(home)
-    yield target
-    for deployment in target.list():
-        target.undeploy(deployment.name)
-
-
-def servers_of(home) -> list[int]:
-    """Every running server whose deployment lies below ``home``."""
-    running = (p for p in psutil.process_iter(["cmdline", "status"]) if p.info["status"] != psutil.STATUS_ZOMBIE)
-    return [p.pid for p in running if any(part.startswith(str(home)) for part in p.info["cmdline"] or ())]
 
 
 def test_a_killed_server_is_told_and_the_next_deploy_starts_it_anew(target, home, lifecycle_models):

@@ -1,19 +1,45 @@
-"""Metrics, logs, traces and captured payloads."""
+"""Metrics, logs, traces and captured payloads.
+
+A request is observed after its answer was sent, on the event loop, in a few microseconds: numbers are added up
+and references are kept. Whatever takes longer is done by threads of the worker, from bounded queues that rather
+drop than wait, and say so in the metrics.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lifecycle.serving.kept import COUNTS
 from lifecycle.serving.observer import Observer
+from lifecycle.serving.observing.access_log import AccessLog
+from lifecycle.serving.observing.board import Board
+from lifecycle.serving.observing.capture import Capture
+from lifecycle.serving.observing.exposition import Boards
+from lifecycle.serving.observing.identity import tracing_wanted
+from lifecycle.serving.observing.metrics import Metrics
+from lifecycle.serving.observing.tracing import tracing_or_none
 from lifecycle.serving.state import State
+
+_SWITCH_S = 0.0005
 
 
 def make_observers(state: State, folder: Path) -> Sequence[Observer]:
-    """Those that the settings ask for.
+    """Everything that is told about requests. Called once in each worker, after any fork; starts threads.
+
+    What the settings ask for is read anew with each request, so an update needs no new observers.
 
     Args:
         folder: The deployment's own, for what is kept.
     """
-    del state, folder
-    return ()
+    # A thread that wants to answer waits so long for one that writes things down; Python's own 5 ms would be seen.
+    sys.setswitchinterval(_SWITCH_S)
+    counts = folder / COUNTS
+    counts.mkdir(parents=True, exist_ok=True)
+    board = Board(counts)
+    state.exposition = Boards(counts)
+    observers: list[Observer] = [AccessLog(state, board), Capture(state, board, folder)]
+    if tracing_wanted() and (tracing := tracing_or_none(board, state.releases.default)) is not None:
+        observers.append(tracing)
+    return (*observers, Metrics(state, board, counts))  # last: the others count on its board while they close

@@ -66,6 +66,7 @@ def _manifest(
         "digest": spec.digest,
         "signature": description["signature"],
         "scorer": {
+            "matrix": description["matrix"],
             "output": description["output"],
             "dtype": description["dtype"],
             "row_shape": description["row_shape"],

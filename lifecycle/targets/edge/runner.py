@@ -100,6 +100,8 @@ class Runner:
             raise RowsRefused("the columns have different lengths")
         if lengths == {0}:  # which some of ONNX Runtime's operators refuse
             return np.empty((0, *self._scorer["row_shape"]), dtype=self._scorer["dtype"])
+        if matrix := self._scorer.get("matrix"):  # which bundles of the first releases do not have
+            feed = {matrix: np.concatenate(list(feed.values()), axis=1)}
         answer: NDArray[Any] = self._session.run([self._scorer["output"]], feed)[0]
         return answer.astype(self._scorer["dtype"], copy=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,40 +11,56 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from lifecycle.errors import Unavailable
+from lifecycle.errors import NotTrusted, Unavailable
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.signature import InvalidInput
+from lifecycle.targets.rest.connection import connect
 
-_TIMEOUT_S = 60.0
+KEY_VARIABLE = "LIFECYCLE_API_KEY"
+"""Environment variable with the API key, or the token, that predictions are asked for with."""
 
 
-def ask(address: str, rows: Batch) -> Predictions:
+def ask(address: str, rows: Batch, certificate: str = "") -> Predictions:
     """POST rows to ``address``/invocations.
+
+    Args:
+        certificate: Path of the server's own, for https: that very certificate is trusted, and no other.
 
     Raises:
         InvalidInput: the rows do not fit the signature, or are too many for one request.
+        NotTrusted: a key is wanted, and ``LIFECYCLE_API_KEY`` holds none that counts there.
         Unavailable: no answer, or one that says to come back later.
     """
-    status, body = _post(address, orjson.dumps({"inputs": _inputs(rows)}, option=orjson.OPT_SERIALIZE_NUMPY))
+    body = orjson.dumps({"inputs": _inputs(rows)}, option=orjson.OPT_SERIALIZE_NUMPY)
+    status, body = _post(address, body, certificate)
     if status == 200:
         return _predictions(orjson.loads(body)["predictions"])
     message = _message(body)
     if status in (400, 413):
         raise InvalidInput(message)
+    if status in (401, 403):
+        hint = f"put a key into {KEY_VARIABLE}; lifecycle keys api create NAME makes one"
+        raise NotTrusted(f"{address} answered {status}: {message} ({hint})")
     raise Unavailable(f"{address} answered {status}: {message}")
 
 
-def _post(address: str, body: bytes) -> tuple[int, bytes]:
+def _post(address: str, body: bytes, certificate: str) -> tuple[int, bytes]:
     server = urlsplit(address)
-    connection = http.client.HTTPConnection(server.hostname or "", server.port, timeout=_TIMEOUT_S)
+    connection = connect(address, certificate)
     try:
-        connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+        connection.request("POST", f"{server.path}/invocations", body, _headers())
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as exc:
         raise Unavailable(f"{address} does not answer ({type(exc).__name__})") from exc
     finally:
         connection.close()
+
+
+def _headers() -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    return {**headers, "Authorization": f"Bearer {key}"} if key else headers
 
 
 def _message(body: bytes) -> str:

@@ -65,7 +65,7 @@ def compiled(tmp_path) -> Path:
     folder.mkdir()
     (folder / "model.onnx").write_bytes(onnx_model())
     description = {"digest": "0" * 64, "signature": SIGNATURE.as_dict(), "output": "sum"}
-    description |= {"dtype": "float64", "row_shape": [1]}
+    description |= {"dtype": "float64", "row_shape": [1], "matrix": None}
     (folder / "scorer.json").write_text(json.dumps(description))
     return folder
 

@@ -1,0 +1,117 @@
+"""The server behind ``lifecycle serve``: ``python -m lifecycle.cli.foreground FOLDER``.
+
+It says where it answers and how to ask, serves until Ctrl-C, and leaves nothing behind. It imports no more than
+the supervisor, which it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, LifecycleError
+from lifecycle.serving.control import Observed, Phase, guests_of, read_desired, read_observed
+from lifecycle.serving.supervisor import serve
+
+_POLL_S = 0.02
+_ROWS = 1
+_LONGEST = 2000
+"""Characters of an example that is still pasted with pleasure."""
+
+
+def main(folder: Path) -> int:
+    """Serve what is laid out in a folder, and delete it; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    threading.Thread(target=_tell, args=[folder], daemon=True).start()
+    try:
+        serve(folder)
+        return _exit_code(folder)
+    finally:
+        _clear(folder)
+
+
+def _tell(folder: Path) -> None:
+    """Say where it answers, once it does; end where it does not come up."""
+    names = [folder.name, *guests_of(folder)]
+    for name in names:
+        observed = _outcome(folder.parent / name)
+        if observed.phase is Phase.FAILED:
+            if observed.address:  # else it ends by itself
+                os.kill(os.getpid(), signal.SIGTERM)
+            return
+    for name in names:
+        _print_one(folder.parent / name, host=folder)
+    click.echo("Ctrl-C ends it.")
+
+
+def _outcome(folder: Path) -> Observed:
+    while (observed := read_observed(folder)) is None or observed.generation < 1:
+        time.sleep(_POLL_S)
+    return observed
+
+
+def _print_one(folder: Path, host: Path) -> None:
+    desired, observed = read_desired(folder), _outcome(folder)
+    url = observed.address + ("/invocations" if folder == host else f"/models/{folder.name}/invocations")
+    click.echo(f"{desired.model} version {desired.version} ({observed.scorer}) answers at {url}")
+    example = _example(Path(desired.snapshot))
+    if example:
+        options = "-k " if observed.address.startswith("https") else ""
+        header = "-H 'Content-Type: application/json'"
+        click.echo(f"\n  curl {options}{url} {header} -d {shlex.quote(example)}\n")
+
+
+def _example(snapshot: Path) -> str:
+    """The first row of the model's input example as a request; empty for none, or one that is too long."""
+    try:
+        content = json.loads((snapshot / "serving_input_example.json").read_text(encoding="utf-8"))
+        text = json.dumps(_shortened(content), allow_nan=False)
+    except (OSError, ValueError):
+        return ""
+    return text if len(text) <= _LONGEST else ""
+
+
+def _shortened(content: Any) -> Any:
+    """MLflow's ``dataframe_split``, ``dataframe_records``, ``instances`` or ``inputs``, with one row."""
+    if split := content.get("dataframe_split"):
+        rest = {key: value for key, value in split.items() if key not in ("data", "index")}
+        return {**content, "dataframe_split": {**rest, "data": split["data"][:_ROWS]}}
+    return {key: value[:_ROWS] if isinstance(value, list) else value for key, value in content.items()}
+
+
+def _exit_code(folder: Path) -> int:
+    for failed in _failures(folder):
+        click.echo(f"Error: {failed.error}", err=True)
+        kinds: dict[str, type[LifecycleError]] = {kind.code: kind for kind in (Conflict, IntegrityError)}
+        return kinds.get(failed.code, DeploymentFailed).exit_code
+    return 0
+
+
+def _failures(folder: Path) -> Iterator[Observed]:
+    for name in [folder.name, *guests_of(folder)]:
+        observed = read_observed(folder.parent / name)
+        if observed is not None and observed.phase is Phase.FAILED and not observed.version:
+            yield observed
+
+
+def _clear(folder: Path) -> None:
+    if read_desired(folder).settings.capture:
+        click.echo(f"What was captured is kept in {folder}.")
+    else:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

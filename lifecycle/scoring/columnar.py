@@ -1,0 +1,139 @@
+"""Parquet and Arrow bodies to batches, and predictions to Arrow.
+
+Imported only when a client sends one: pyarrow takes 30 MB.
+
+A few bytes can say that they are gigabytes. So before anything is unpacked, what a Parquet body says of itself is
+bounded; compressed Arrow buffers are not taken, and without them a stream cannot hold more than it is long.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lifecycle.scoring.arrow import arrow_from_predictions
+from lifecycle.scoring.arrow_messages import is_compressed
+from lifecycle.scoring.assemble import assemble, demand_present
+from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.scoring.invalid import InvalidInput, Malformed, SchemaMismatch
+from lifecycle.scoring.signature import Signature
+
+_LARGEST = 64 * 2**20
+"""Bytes that a Parquet body may unpack to."""
+_MOST_ROWS = 2**20
+_BATCH = 8192
+_MALFORMED = "Failed to parse input as a Pandas DataFrame. Ensure that it is a valid"
+
+
+def batch_from_parquet(body: bytes, signature: Signature) -> Batch:
+    """The rows of a Parquet file.
+
+    Raises:
+        Malformed: no Parquet, or more than it may unpack to.
+        InvalidInput: the rows do not fit the signature.
+    """
+    try:
+        file = pq.ParquetFile(io.BytesIO(body), thrift_string_size_limit=2**20, thrift_container_size_limit=2**16)
+        _demand_columns(signature, file.schema_arrow.names)
+        _demand_modest(file.metadata)
+        wanted = [name for name in signature.names if name in file.schema_arrow.names]
+        table = _bounded(file.iter_batches(_BATCH, columns=wanted), file.schema_arrow, wanted)
+    except (pa.ArrowException, OSError, ValueError, MemoryError):
+        raise Malformed(f"{_MALFORMED} Parquet file") from None
+    return _batch(table, signature)
+
+
+def batch_from_stream(body: bytes, signature: Signature) -> Batch:
+    """The rows of an Arrow IPC stream without compression.
+
+    Raises:
+        Malformed: no such stream.
+        InvalidInput: the rows do not fit the signature.
+    """
+    try:
+        if is_compressed(body):
+            raise Malformed(f"{_MALFORMED} Arrow IPC stream without compression")
+        with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
+            _demand_columns(signature, reader.schema.names)
+            wanted = [name for name in signature.names if name in reader.schema.names]
+            table = _bounded((b.select(wanted) for b in reader), reader.schema, wanted)
+            table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, MemoryError):
+        raise Malformed(f"{_MALFORMED} Arrow IPC stream") from None
+    return _batch(table, signature)
+
+
+def stream_from_predictions(predictions: Predictions) -> bytes:
+    """Predictions as an Arrow IPC stream of one record batch.
+
+    Raises:
+        ValueError: they are nothing that Arrow has a type for.
+    """
+    try:
+        rows = arrow_from_predictions(predictions)
+    except (pa.ArrowException, TypeError) as exc:
+        raise ValueError("the predictions have no Arrow type") from exc
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_batch(rows)
+    stream: bytes = sink.getvalue().to_pybytes()
+    return stream
+
+
+def _demand_columns(signature: Signature, names: list[str]) -> None:
+    if signature.is_tensor:
+        raise SchemaMismatch("the model takes tensors; send inputs or instances as JSON")
+    demand_present(signature, names)
+    if len(set(names)) != len(names):
+        raise Malformed(f"{_MALFORMED} table; a column is there twice")
+
+
+def _demand_modest(metadata: Any) -> None:
+    sizes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if metadata.num_rows > _MOST_ROWS or sizes > _LARGEST:
+        raise Malformed(
+            f"{_MALFORMED} Parquet file of at most {_MOST_ROWS:,} rows and {_LARGEST >> 20} MiB unpacked"
+        )
+
+
+def _bounded(batches: Any, schema: pa.Schema, wanted: list[str]) -> pa.Table:
+    """All batches, unless they turn out to be more than they said."""
+    found, rows, size = [], 0, 0
+    for batch in batches:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows > _MOST_ROWS or size > _LARGEST:
+            raise Malformed(f"{_MALFORMED} table of at most {_MOST_ROWS:,} rows and {_LARGEST >> 20} MiB")
+        found.append(batch)
+    return pa.Table.from_batches(found, pa.schema([schema.field(name) for name in wanted]))
+
+
+def _batch(table: pa.Table, signature: Signature) -> Batch:
+    try:
+        return assemble(signature, table.schema.names, lambda name: _values(table.column(name)), table.num_rows)
+    except pa.ArrowException:
+        raise InvalidInput("a column has a type that no row of the model can have") from None
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[Any]:
+    """As numpy has them. A dictionary's texts are referred to: written out they could be millions more."""
+    if pa.types.is_dictionary(column.type):
+        parts = [chunk.dictionary.to_numpy(zero_copy_only=False)[_indices(chunk)] for chunk in column.chunks]
+        return np.concatenate(parts) if parts else np.empty(0, object)
+    if pa.types.is_nested(column.type):
+        raise pa.ArrowInvalid
+    if column.null_count and not pa.types.is_floating(column.type):
+        objects: NDArray[Any] = np.fromiter(column.to_pylist(), object, len(column))
+        return objects
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _indices(chunk: pa.DictionaryArray) -> NDArray[np.intp]:
+    if chunk.null_count:
+        raise InvalidInput("a dictionary column has missing values; send it as plain values")
+    return np.asarray(chunk.indices.to_numpy(zero_copy_only=False), np.intp)

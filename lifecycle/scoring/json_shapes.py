@@ -1,0 +1,214 @@
+"""MLflow's JSON shapes to batches: the careful way, which takes every legal spelling and refuses the others.
+
+Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally, "Inference Server Specification".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.scoring.assemble import demand_present, tensor
+from lifecycle.scoring.cells import from_cells, numbers
+from lifecycle.scoring.coerce import missing
+from lifecycle.scoring.contract import Batch
+from lifecycle.scoring.invalid import Malformed, SchemaMismatch
+from lifecycle.scoring.matrix import Matrix
+from lifecycle.scoring.signature import Signature
+
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+UNWRAPPED = ("messages", "prompt", "input")
+"""Keys of language models' requests, which MLflow hands to the model as they are."""
+
+_REQUIRED = f"The input must be a JSON dictionary with exactly one of the input fields {{{str(FORMATS)[1:-1]}}}"
+
+
+def batch_from_content(content: Any, signature: Signature) -> Batch:
+    """A parsed JSON body as a batch.
+
+    Raises:
+        Malformed: not one of MLflow's shapes.
+        InvalidInput: the rows do not fit the signature.
+    """
+    shape = shape_of(content)
+    return _DECODE[shape](content[shape], signature)
+
+
+def shape_of(content: Any) -> str:
+    """Which of the four shapes a parsed body has.
+
+    Raises:
+        Malformed: none, or more than one.
+    """
+    if not isinstance(content, dict):
+        got = "a list" if isinstance(content, list) else f"unexpected input type '{type(content)}'"
+        raise Malformed(f"Invalid input. {_REQUIRED}. Received {got}.")
+    given = [key for key in FORMATS if key in content]
+    if len(given) != 1:
+        raise Malformed(
+            f"{_REQUIRED}. Received dictionary with input fields: {given}. IMPORTANT: The MLflow Model scoring "
+            "protocol has changed in MLflow version 2.0; see docs/targets.md for the formats."
+        )
+    return given[0]
+
+
+def is_unwrapped(content: Any) -> bool:
+    """Whether a parsed body has the shape of a language model's request."""
+    return (
+        isinstance(content, dict)
+        and any(key in content for key in UNWRAPPED)
+        and not any(key in content for key in FORMATS)
+    )
+
+
+def batch_from_unwrapped(content: dict[str, Any], signature: Signature) -> Batch:
+    """One row whose columns are the body's own keys.
+
+    Raises:
+        SchemaMismatch: the model takes other columns.
+    """
+    taken = {key: [value] for key, value in content.items() if key in signature.names}
+    if signature.is_tensor or not taken:
+        raise SchemaMismatch(
+            "this model takes no 'messages', 'prompt' or 'input': send dataframe_split, dataframe_records, "
+            "instances or inputs"
+        )
+    return _from_columns(taken, 1, signature)
+
+
+def _from_split(content: Any, signature: Signature) -> Batch:
+    names, rows = _parts_of_split(content, signature)
+    if signature.is_tensor:
+        return _tensor_batch(rows, signature)
+    if len(set(map(len, rows)) | {len(names)}) > 1:
+        raise Malformed(f"Invalid input. Every row of 'data' must be a list of {len(names)} values.")
+    if signature.one_type is not None and rows:
+        together = _matrix(rows, _positions(names, signature.names), signature)
+        if together is not None:
+            return together
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
+    return _from_columns(columns, len(rows), signature)
+
+
+def _parts_of_split(content: Any, signature: Signature) -> tuple[list[str], list[list[Any]]]:
+    if not isinstance(content, dict):
+        kind = "list" if isinstance(content, list) else f"type {type(content)}"
+        raise Malformed(f"Invalid input. Dataframe split format must be a dictionary. Got {kind}.")
+    if "data" not in content or not content.keys() <= {"columns", "data", "index"}:
+        raise Malformed(
+            "Invalid input. Dataframe split format must have 'data' field and optionally 'columns' and 'index' "
+            "fields, and no others."
+        )
+    names, rows = content.get("columns", list(signature.names)), content["data"]
+    if names is None:
+        names = list(signature.names)
+    if not _are_names(names):
+        raise Malformed("Invalid input. 'columns' must be a list of different names.")
+    if not isinstance(rows, list) or not _all_of(list, rows):
+        raise Malformed("Invalid input. 'data' must be a list of rows, each a list.")
+    index = content.get("index")
+    if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
+        raise Malformed("Invalid input. 'index' must be a list with an entry for each row.")
+    return names, rows
+
+
+def _are_names(names: Any) -> bool:
+    return isinstance(names, list) and _all_of(str, names) and len(set(names)) == len(names)
+
+
+def _all_of(kind: type, values: Iterable[Any]) -> bool:
+    return set(map(type, values)) <= {kind}
+
+
+def _from_records(content: Any, signature: Signature) -> Batch:
+    if not isinstance(content, list):
+        kind = "dictionary" if isinstance(content, dict) else f"type {type(content)}"
+        raise Malformed(f"Invalid input. Dataframe records format must be a list of records. Got {kind}.")
+    if not _all_of(dict, content):
+        raise Malformed("Invalid input. Dataframe records format must be a list of records, each an object.")
+    if signature.is_tensor:
+        raise Malformed("Invalid input. The model takes tensors; send inputs or instances as nested lists.")
+    if signature.one_type is not None and content:
+        together = _matrix(content, itemgetter(*signature.names), signature)
+        if together is not None:
+            return together
+    names = set(chain.from_iterable(content))
+    columns = {n: [row.get(n) for row in content] for n in signature.names if n in names}
+    return _from_columns(columns, len(content), signature)
+
+
+def _from_instances(content: Any, signature: Signature) -> Batch:
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        return _from_records(content, signature)
+    return _tensor_batch(content, signature)
+
+
+def _from_inputs(content: Any, signature: Signature) -> Batch:
+    if not isinstance(content, dict):
+        return _from_instances(content, signature)
+    if signature.is_tensor:
+        demand_present(signature, content)
+        return {c.name: tensor(c, content[c.name]) for c in signature.inputs}
+    columns = {name: values if isinstance(values, list) else [values] for name, values in content.items()}
+    lengths = set(map(len, columns.values()))
+    if len(lengths) > 1:
+        raise Malformed("Invalid input. The columns of 'inputs' have different lengths.")
+    if signature.one_type is not None and columns.keys() >= set(signature.names) and lengths != {0}:
+        together = numbers(signature.inputs[0], list(chain.from_iterable(columns[n] for n in signature.names)))
+        if together is not None:
+            by_column = together.reshape(len(signature.names), -1)
+            return Matrix(signature.names, np.ascontiguousarray(by_column.T))
+    return _from_columns(columns, lengths.pop() if lengths else 0, signature)
+
+
+def _tensor_batch(content: Any, signature: Signature) -> Batch:
+    if not signature.is_tensor:
+        if len(signature.inputs) == 1 and isinstance(content, list):
+            return _from_columns({signature.names[0]: content}, len(content), signature)
+        raise SchemaMismatch("the model takes named columns; send dataframe_split or dataframe_records")
+    if len(signature.inputs) != 1:
+        raise SchemaMismatch("the model takes several tensors; send inputs as an object by name")
+    column = signature.inputs[0]
+    return {column.name: tensor(column, content)}
+
+
+def _positions(names: Sequence[str], wanted: Sequence[str]) -> Callable[[Any], Any] | None:
+    """What takes the wanted cells out of a row that has ``names``; None where it has them just so."""
+    if tuple(names) == wanted:
+        return None
+    at = {name: position for position, name in enumerate(names)}
+    return itemgetter(*(at.get(name, len(names)) for name in wanted))
+
+
+def _matrix(rows: Sequence[Any], take: Callable[[Any], Any] | None, signature: Signature) -> Matrix | None:
+    """All cells at once, or None where one is missing or of another type."""
+    width = len(signature.names)
+    try:
+        taken = rows if take is None else map(take, rows)
+        cells = list(taken if take is not None and width == 1 else chain.from_iterable(taken))
+    except LookupError:
+        return None
+    array: NDArray[Any] | None = numbers(signature.inputs[0], cells)
+    return None if array is None else Matrix(signature.names, array.reshape(len(rows), width))
+
+
+def _from_columns(columns: Mapping[str, Sequence[Any]], rows: int, signature: Signature) -> Batch:
+    if signature.is_tensor:
+        raise SchemaMismatch("the model takes tensors; send inputs or instances")
+    demand_present(signature, columns)
+    return {
+        c.name: from_cells(c, columns[c.name]) if c.name in columns else missing(c, rows) for c in signature.inputs
+    }
+
+
+_DECODE: dict[str, Callable[[Any, Signature], Batch]] = {
+    "dataframe_split": _from_split,
+    "dataframe_records": _from_records,
+    "instances": _from_instances,
+    "inputs": _from_inputs,
+}

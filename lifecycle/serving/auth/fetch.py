@@ -1,0 +1,71 @@
+"""JSON from an issuer: encrypted unless it is on this machine, bounded in bytes and time, never redirected."""
+
+from __future__ import annotations
+
+from http.client import HTTPException
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
+
+from lifecycle.errors import UsageError
+from lifecycle.serving.auth.loopback import is_loopback
+from lifecycle.signing.unambiguous import unambiguous_json
+
+_MOST_BYTES = 512 * 1024
+_PIECE = 64 * 1024
+_WAIT_S = 5.0
+_LONGEST_S = 15.0
+
+
+class NotFetched(Exception):
+    """Why there is nothing. One line."""
+
+
+def fetch_json(url: str) -> Any:
+    """What a URL answers. A redirect is an error: the issuer's documents are where it says, or nowhere.
+
+    Raises:
+        NotFetched: it does not answer, or with something else.
+        UsageError: it is no URL that may be asked.
+    """
+    check_url(url)
+    try:
+        return unambiguous_json(_content(url))
+    except ValueError as exc:
+        raise NotFetched(f"{url} does not answer JSON: {exc}") from None
+    except (OSError, HTTPException) as exc:
+        raise NotFetched(f"{url} does not answer ({getattr(exc, 'reason', None) or type(exc).__name__})") from None
+
+
+def _content(url: str) -> bytes:
+    deadline = monotonic() + _LONGEST_S
+    request = Request(url, headers={"Accept": "application/json"})  # noqa: S310  its scheme was looked at
+    content = b""
+    with _opener().open(request, timeout=_WAIT_S) as response:
+        if response.status != 200:
+            raise NotFetched(f"{url} answered {response.status}")
+        while piece := response.read1(_PIECE):
+            content += piece
+            if len(content) > _MOST_BYTES:
+                raise NotFetched(f"{url} answers more than {_MOST_BYTES // 1024} KiB")
+            if monotonic() > deadline:
+                raise NotFetched(f"{url} takes longer than {_LONGEST_S:g} s")
+    return content
+
+
+def check_url(url: str) -> None:
+    """Raises UsageError unless it is https, or http on this machine."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.username or parts.password or parts.fragment:
+        raise UsageError(f"{url[:200]!r} is no plain URL")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise UsageError(f"{url[:200]!r} has to begin with https://, or anybody in between could send other keys")
+
+
+def _opener() -> OpenerDirector:
+    """Python's own, with neither files, FTP nor redirects."""
+    opener = OpenerDirector()
+    for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler()):
+        opener.add_handler(handler)
+    return opener

@@ -1,0 +1,123 @@
+"""Tokens of an OpenID Connect issuer: signed JWTs (RFC 7519), read as strictly as RFC 8725 advises."""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from collections.abc import Callable
+from hashlib import sha256
+from time import time
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError, SecurityWarning
+
+from lifecycle.serving.auth.caller import Caller, NotKnown
+from lifecycle.serving.auth.claims import caller_of
+from lifecycle.serving.auth.issuer import IssuerKeys
+from lifecycle.serving.auth.jwks import ALGORITHMS, PublicKey
+from lifecycle.signing.unambiguous import unambiguous_json
+
+# The name that issuers write; the algorithm is Ed25519 all the same.
+warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
+
+LONGEST = 8192
+_CACHED = 1024
+_TYPES = {"jwt", "at+jwt", "application/at+jwt"}
+
+
+class Tokens:
+    """Whose token is whose. A token's signature is verified once: from then on it is known by its SHA-256.
+
+    Args:
+        issuer, audience: As the token has to spell them.
+    """
+
+    def __init__(self, issuer: str, audience: str, keys: IssuerKeys, clock: Callable[[], float] = time) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = keys
+        self._clock = clock
+        self._known: dict[bytes, Caller] = {}
+        self._generation = keys.generation
+
+    def find(self, token: bytes) -> Caller:
+        """Whom a token names.
+
+        Raises:
+            NotKnown: it is none of the issuer's, or not for this server, or not for now.
+            Refusal: 503 while the issuer's keys are being fetched.
+        """
+        if len(token) > LONGEST:
+            raise NotKnown(f"a token of more than {LONGEST} characters is not looked at")
+        if self._keys.generation != self._generation:  # a key that was withdrawn vouches for nothing any more
+            self._known.clear()
+            self._generation = self._keys.generation
+        digest = sha256(token).digest()
+        caller = self._known.get(digest)
+        if caller is None or self._clock() >= caller.until:
+            caller = self._verified(token)
+            self._remember(digest, caller)
+        return caller
+
+    def close(self) -> None:
+        """Fetch no more keys."""
+        self._keys.close()
+
+    def _verified(self, token: bytes) -> Caller:
+        segments = token.split(b".", 3)
+        if len(segments) != 3:
+            raise NotKnown("this is neither an API key nor a token")
+        header = _json(_decoded(segments[0]))
+        _decoded(segments[2])  # its one spelling, or none
+        key = self._key(header)
+        try:
+            signed = jws.deserialize_compact(token, key.key, registry=_REGISTRIES[header["alg"]])
+        except (JoseError, ValueError, TypeError):
+            raise NotKnown("this token's signature does not hold") from None
+        return caller_of(_json(signed.payload or b""), self._issuer, self._audience, self._clock())
+
+    def _key(self, header: dict[str, Any]) -> PublicKey:
+        algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "jwt")
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+            raise NotKnown("this token is not signed with RS256, ES256 or EdDSA")
+        if "crit" in header or not isinstance(kind, str) or kind.lower() not in _TYPES:
+            raise NotKnown("this token is of a kind that is not read here")
+        key = self._keys.find(kid) if isinstance(kid, str) else None
+        if key is None or algorithm not in key.algorithms:
+            raise NotKnown("this token is signed by no key that the issuer has (kid)")
+        return key
+
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        if len(self._known) >= _CACHED:
+            del self._known[next(iter(self._known))]
+        self._known[digest] = caller
+
+
+_REGISTRIES = {
+    algorithm: jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False) for algorithm in ALGORITHMS
+}
+for _registry in _REGISTRIES.values():
+    # The token is bounded as a whole; the library's bound of 512 is below the headers that some issuers send.
+    _registry.max_header_length = LONGEST
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    try:
+        fields = unambiguous_json(content)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise NotKnown("this is neither an API key nor a token")
+    return fields
+
+
+def _decoded(segment: bytes) -> bytes:
+    """Python's decoder skips foreign characters and ignores spare bits; a token has one spelling."""
+    try:
+        raw = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    except ValueError:
+        raw = b""
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != segment:
+        raise NotKnown("this is neither an API key nor a token")
+    return raw

@@ -1,0 +1,24 @@
+"""Header fields as they go over the wire, checked once and remembered: most answers carry the same ones."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch
+
+
+@lru_cache(maxsize=4096)
+def line_of(header: tuple[bytes, bytes]) -> bytes:
+    """``name: value`` and the end of the line.
+
+    Grammar: https://www.rfc-editor.org/rfc/rfc9110#section-5
+
+    Raises:
+        ValueError: a character that could begin another header.
+    """
+    name, value = header
+    if not _NAME(name) or not _VALUE(value):
+        raise ValueError("a header of an answer holds characters that it must not hold")
+    return b"%b: %b\r\n" % (name, value)

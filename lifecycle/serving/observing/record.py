@@ -1,0 +1,65 @@
+"""What is kept of a request for its line in the log and its trace: everything but its rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lifecycle.serving.control import Desired
+from lifecycle.serving.observer import Exchange
+from lifecycle.serving.observing.identity import identify
+
+
+class Record(NamedTuple):
+    """Plain values, and small ones. Times are as in :class:`Exchange`, in seconds of ``time.perf_counter``."""
+
+    id: str
+    method: str
+    route: str
+    protocol: str
+    desired: Desired | None
+    status: int
+    reason: str
+    caller: str
+    rows: int
+    received: int
+    sent: int
+    arrived: float
+    read: float
+    decoded: float
+    scored: float
+    done: float
+
+    def stages(self) -> dict[str, tuple[float, float]]:
+        """When each stage that was reached began and ended."""
+        stages = {}
+        if self.read:
+            stages["read"] = self.arrived, self.read
+        if self.decoded:
+            stages["decode"] = self.read, self.decoded
+        if self.scored:
+            stages["score"] = self.decoded, self.scored
+            stages["encode"] = self.scored, self.done
+        return stages
+
+
+def record_of(exchange: Exchange) -> Record:
+    """Take it down. 2 µs."""
+    request, release, call, refusal = exchange.request, exchange.release, exchange.call, exchange.refusal
+    return Record(
+        identify(request),
+        request.method,
+        exchange.route,
+        exchange.codec,
+        None if release is None else release.desired,
+        exchange.status,
+        "" if refusal is None else refusal.code,
+        request.caller,
+        0 if call is None else call.rows,
+        len(request.body),
+        exchange.sent,
+        request.arrived,
+        exchange.read,
+        exchange.decoded,
+        exchange.scored,
+        exchange.done,
+    )

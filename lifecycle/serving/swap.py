@@ -1,0 +1,115 @@
+"""From one plan to the next, in two phases: everybody loads, then everybody changes over.
+
+Until the last worker has loaded, nothing has changed for anybody outside; once this returns, nobody answers by
+the old plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, LifecycleError
+from lifecycle.serving.member import Member
+from lifecycle.serving.plan import Plan
+from lifecycle.serving.pool import Pool
+
+_DEATHS = 3
+"""Workers that may die of something else while the others load."""
+
+
+class Swap:
+    """One change of plan.
+
+    Args:
+        still_wanted: Asked again and again until the point of no return.
+        deadline: On the monotonic clock, for loading.
+    """
+
+    def __init__(self, pool: Pool, plan: Plan, still_wanted: Callable[[], bool], deadline: float) -> None:
+        self._pool = pool
+        self._plan = plan
+        self._still_wanted = still_wanted
+        self._deadline = deadline
+        self._fresh: list[Member] = []
+        self._deaths = pool.deaths
+
+    async def run(self) -> None:
+        """Change over.
+
+        Raises:
+            LifecycleError: somebody could not load it; everybody answers as before.
+            Conflict: something else is wanted by now; likewise.
+        """
+        pool, plan, before = self._pool, self._plan, self._pool.plan
+        renewing = before is not None and plan.needs_new_processes(before)
+        old = pool.standing
+        try:
+            await self._start_fresh(plan.size if renewing else plan.size - len(old))
+            await pool.until(self._prepared)
+        except BaseException:
+            self._abandon()
+            raise
+        pool.follow(plan)
+        for member in self._taking_part():
+            member.commit(plan.round)
+        await pool.until(self._committed)
+        answering = [member for member in pool.standing if member not in self._fresh]
+        pool.retire([m for m in answering if m in old] if renewing else pool.standing[plan.size :])
+
+    async def _start_fresh(self, number: int) -> None:
+        for _ in range(number):
+            try:
+                member = await self._pool.start()
+            except OSError as exc:
+                raise DeploymentFailed(f"cannot start a worker process: {exc.strerror}") from exc
+            self._fresh.append(member)
+            member.prepare(self._plan)
+
+    def _taking_part(self) -> list[Member]:
+        """Everybody who answers or is about to, whoever came while we were at it included."""
+        answering = self._pool.answering
+        return answering + [member for member in self._fresh if member not in answering]
+
+    def _prepared(self) -> bool:
+        number = self._plan.round
+        for member in self._taking_part():
+            if member.failed[0] == number:
+                raise _error(member)
+            if member.asked != number:
+                member.prepare(self._plan)
+        self._demand_progress()
+        taking_part = self._taking_part()
+        return bool(taking_part) and all(member.prepared == number for member in taking_part)
+
+    def _demand_progress(self) -> None:
+        for member in self._fresh:
+            if member not in self._pool.members:
+                raise DeploymentFailed(f"the process that loaded it {member.how_it_ended()}; see the server's log")
+        if self._pool.deaths - self._deaths >= _DEATHS:
+            raise DeploymentFailed(f"{_DEATHS} worker processes ended while loading it")
+        if not self._still_wanted():
+            raise Conflict("something else was asked for while it was coming up")
+        if monotonic() > self._deadline:
+            raise DeploymentFailed("it took too long to load; -C timeout_s= gives it more time")
+
+    def _committed(self) -> bool:
+        return all(member.committed == self._plan.round for member in self._pool.answering)
+
+    def _abandon(self) -> None:
+        """Whoever still loads might do so for ever, and is replaced."""
+        number = self._plan.round
+        for member in self._fresh:
+            member.leaving = monotonic()
+            member.kill()
+        for member in self._pool.answering:
+            if member.asked == number:
+                stuck = number not in (member.prepared, member.failed[0])
+                member.abandon()
+                if stuck:
+                    self._pool.retire([member])
+
+
+def _error(member: Member) -> LifecycleError:
+    _, code, text = member.failed
+    return {IntegrityError.code: IntegrityError, Conflict.code: Conflict}.get(code, DeploymentFailed)(text)
