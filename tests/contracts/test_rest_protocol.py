@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def example(lifecycle_models) -> Example:
-    return lifecycle_models[0].example("flights", {"max_in_flight": "1", "max_body_mb": "0.5"})
+    return lifecycle_models[0].example("flights", {"max_body_mb": "0.5", "max_pending_mb": "0.5"})
 
 
 @pytest.fixture(scope="module")
@@ -106,19 +106,20 @@ def test_a_declared_size_beyond_the_limit_is_refused_before_the_body_is_sent(dep
 
 
 def test_a_full_server_says_so_and_when_to_come_back(deployed, ask):
-    with raw(deployed, b"Content-Length: 2\r\n\r\n{") as slow:
+    body = b" " * 300_000
+    with raw(deployed, b"Content-Length: 300000\r\n\r\n" + body[:-1]) as slow:
         answers = []
 
         def refused() -> bool:
-            answers.append(ask("POST", "/invocations", "{}", {"Content-Type": "application/json"})[0])
+            answers.append(ask("POST", "/invocations", body, {"Content-Type": "application/json"})[0])
             return answers[-1].status == 429
 
-        wait_until(refused, 10, "a second request is refused")
+        wait_until(refused, 10, "there is no room for a second body")
         assert int(answers[-1].getheader("Retry-After")) > 0
         assert ask("GET", "/readyz")[0].status == 200
-        slow.sendall(b"}")
+        slow.sendall(b" ")
         assert b" 400 " in slow.recv(4096).split(b"\r\n")[0]
-    assert ask("POST", "/invocations", "{}", {"Content-Type": "application/json"})[0].status == 400
+    assert ask("POST", "/invocations", body, {"Content-Type": "application/json"})[0].status == 400
 
 
 def address_of(deployed) -> tuple[str, int]:

@@ -64,7 +64,7 @@ def test_a_categorical_is_its_texts_and_no_rows_are_an_empty_batch(content_type,
         {"a": [1.0], "b": [1], "c": [5]},
         {"a": [1.0], "b": pa.array([2**63], pa.uint64())},
     ],
-    ids=str,
+    ids=lambda columns: str({name: [*values] for name, values in columns.items()}),
 )
 def test_what_does_not_fit_the_signature_is_refused(content_type, write, columns):
     with pytest.raises(InvalidInput):
