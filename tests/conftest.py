@@ -14,8 +14,10 @@ import pytest
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import Snapshot
+from lifecycle.processes.owner import owned_by_me
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.targets.rest import RestTarget
 from lifecycle.testing.target_contract import Example
 
 NUMBERS = ["month", "sched_dep_time", "dep_delay", "distance"]
@@ -42,6 +44,18 @@ def mlflow_is_left_as_it_was() -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestTarget]:
+    """The REST target in a home of this module's own; its servers end with the module, and with the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in owned_by_me().items():
+            patch.setenv(key, value)
+        target = RestTarget(tmp_path_factory.mktemp("rest"))
+        yield target
+        for deployment in target.list():
+            target.undeploy(deployment.name)
 
 
 @dataclass(frozen=True)

@@ -53,29 +53,37 @@ def _of_wrk(text: str) -> Measured:
 
 def open_loop(url: str, body: bytes, rate: float, connections: int, seconds: float) -> Measured:
     """A request every ``1 / rate`` seconds; latency counts from when it was due, sent or not."""
-    return uvloop.run(_open_loop(url, body, rate, connections, seconds))
+    answers, took = answers_at_rate(url, body, rate, connections, seconds)
+    p50, p99 = np.percentile([ms for _, ms in answers], [50, 99])
+    return Measured(len(answers) / took, float(p50), float(p99), sum(status != 200 for status, _ in answers))
 
 
-async def _open_loop(url: str, body: bytes, rate: float, connections: int, seconds: float) -> Measured:
+def answers_at_rate(
+    url: str, body: bytes, rate: float, connections: int, seconds: float
+) -> tuple[list[tuple[int, float]], float]:
+    """Status and ms of each answer, and how many seconds all of it took."""
+    return uvloop.run(_answers_at_rate(url, body, rate, connections, seconds))
+
+
+async def _answers_at_rate(
+    url: str, body: bytes, rate: float, connections: int, seconds: float
+) -> tuple[list[tuple[int, float]], float]:
     server = urlsplit(url)
     head = f"POST {server.path} HTTP/1.1\r\nHost: {server.netloc}\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     free: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.LifoQueue()
     for _ in range(connections):
         free.put_nowait(await asyncio.open_connection(server.hostname, server.port))
-    latencies: list[float] = []
-    errors = 0
+    answers: list[tuple[int, float]] = []
 
     async def one(due: float) -> None:
-        nonlocal errors
         reader, writer = await free.get()
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
         await reader.readexactly(int(length[1]) if length else 0)
         free.put_nowait((reader, writer))
-        latencies.append((time.perf_counter() - due) * 1e3)
-        errors += not head.startswith(b"HTTP/1.1 200")
+        answers.append((int(head.split(b" ", 2)[1]), (time.perf_counter() - due) * 1e3))
 
     began = time.perf_counter()
     tasks = []
@@ -85,5 +93,4 @@ async def _open_loop(url: str, body: bytes, rate: float, connections: int, secon
             await asyncio.sleep(wait if wait > 0.002 else 0)
         tasks.append(asyncio.create_task(one(due)))
     await asyncio.gather(*tasks)
-    p50, p99 = np.percentile(latencies, [50, 99])
-    return Measured(len(latencies) / (time.perf_counter() - began), float(p50), float(p99), errors)
+    return answers, time.perf_counter() - began

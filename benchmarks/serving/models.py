@@ -38,7 +38,7 @@ class Model:
 
     name: str
     snapshot: Snapshot
-    compiled: Path
+    compiled: Path | None
     one: bytes
     hundred: bytes
     arrow: bytes

@@ -8,22 +8,15 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from lifecycle.processes.owner import owned_by_me
 from lifecycle.scoring.signature import Column
-from lifecycle.targets.rest import RestTarget
 from tests.serving_here import Model, numbers, serving
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def deployed(lifecycle_models, tmp_path_factory):
-    target = RestTarget(tmp_path_factory.mktemp("rest"))
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in owned_by_me().items():
-            patch.setenv(key, value)
-        yield target.deploy(lifecycle_models[0].spec("flights")).address
-        target.undeploy("flights")
+def deployed(lifecycle_models, rest):
+    return rest.deploy(lifecycle_models[0].spec("flights")).address
 
 
 def operation(page, method: str, path: str):

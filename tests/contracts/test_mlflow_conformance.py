@@ -15,11 +15,9 @@ import pytest
 
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
-from lifecycle.processes.owner import owned_by_me
 from lifecycle.processes.spawn import wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.payload import ARROW
-from lifecycle.targets.rest import RestTarget
 from tests.contracts.mlflow_cases import CASES, JSON, SECRET
 
 pytestmark = pytest.mark.slow
@@ -94,20 +92,14 @@ def snapshots(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ours(snapshots, tmp_path_factory):
+def ours(snapshots, rest):
     """Addresses of running servers, by model."""
-    target = RestTarget(tmp_path_factory.mktemp("rest"))
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in owned_by_me().items():
-            patch.setenv(key, value)
-        yield {
-            name: target.deploy(
-                DeploymentSpec(name, ModelRef("m", version=1), 1, snapshot.digest, snapshot.path, options=OPTIONS)
-            ).address
-            for name, snapshot in snapshots.items()
-        }
-        for name in snapshots:
-            target.undeploy(name)
+    return {
+        name: rest.deploy(
+            DeploymentSpec(name, ModelRef("m", version=1), 1, snapshot.digest, snapshot.path, options=OPTIONS)
+        ).address
+        for name, snapshot in snapshots.items()
+    }
 
 
 @pytest.fixture(scope="module")

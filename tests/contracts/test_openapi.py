@@ -9,12 +9,10 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 
-from lifecycle.processes.owner import owned_by_me
 from lifecycle.serving.release import Releases
 from lifecycle.serving.routes import routes_of
 from lifecycle.serving.settings import Settings
 from lifecycle.serving.state import State
-from lifecycle.targets.rest import RestTarget
 from tests.serving_here import echo, mixed, numbers, serving
 
 pytestmark = pytest.mark.slow
@@ -24,24 +22,19 @@ SCORING += ["/v2/models/flights/versions/1/infer", "/v1/models/flights:predict"]
 
 
 @pytest.fixture(scope="module")
-def ask(lifecycle_models, tmp_path_factory):
-    target = RestTarget(tmp_path_factory.mktemp("rest"))
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in owned_by_me().items():
-            patch.setenv(key, value)
-        address = urlsplit(target.deploy(lifecycle_models[0].spec("flights")).address)
+def ask(lifecycle_models, rest):
+    address = urlsplit(rest.deploy(lifecycle_models[0].spec("flights")).address)
 
-        def ask(method, path, content=None):
-            connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
-            body = None if content is None else json.dumps(content)
-            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-            response = connection.getresponse()
-            answer = response.status, json.loads(response.read())
-            connection.close()
-            return answer
+    def ask(method, path, content=None):
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=20)
+        body = None if content is None else json.dumps(content)
+        connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        answer = response.status, json.loads(response.read())
+        connection.close()
+        return answer
 
-        yield ask
-        target.undeploy("flights")
+    return ask
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from lifecycle.processes.owner import owned_by_me
 from lifecycle.processes.spawn import wait_until
-from lifecycle.targets.rest import RestTarget
 from lifecycle.testing.target_contract import Example
 
 pytestmark = pytest.mark.slow
@@ -25,13 +23,8 @@ def example(lifecycle_models) -> Example:
 
 
 @pytest.fixture(scope="module")
-def deployed(example, tmp_path_factory):
-    target = RestTarget(tmp_path_factory.mktemp("rest"))
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in owned_by_me().items():
-            patch.setenv(key, value)
-        yield target.deploy(example.spec)
-        target.undeploy("flights")
+def deployed(example, rest):
+    return rest.deploy(example.spec)
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.targets.rest import RestTarget
 from lifecycle.testing.target_contract import Example
 
 pytestmark = pytest.mark.slow
@@ -22,16 +20,10 @@ def example(lifecycle_models) -> Example:
 
 
 @pytest.fixture(scope="module")
-def client(example, tmp_path_factory):
-    target = RestTarget(tmp_path_factory.mktemp("rest"))
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in owned_by_me().items():
-            patch.setenv(key, value)
-        address = target.deploy(example.spec).address
-        client = triton.InferenceServerClient(address.removeprefix("http://"))
-        yield client
-        client.close()
-        target.undeploy("flights")
+def client(example, rest):
+    client = triton.InferenceServerClient(rest.deploy(example.spec).address.removeprefix("http://"))
+    yield client
+    client.close()
 
 
 def inputs(example, *, binary: bool, width: tuple[int, ...] = ()) -> list[triton.InferInput]:

@@ -12,9 +12,6 @@ import numpy as np
 import psutil
 import pytest
 
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.targets.rest import RestTarget
-
 pytestmark = pytest.mark.slow
 
 SECRET = "s3cr3t-row-value"
@@ -122,13 +119,8 @@ BAD_HEADERS = {
 
 
 @pytest.fixture(scope="module")
-def deployed(lifecycle_models, tmp_path_factory):
-    target = RestTarget(tmp_path_factory.mktemp("rest"))
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in owned_by_me().items():
-            patch.setenv(key, value)
-        yield target.deploy(lifecycle_models[0].spec("flights", {"max_body_mb": "1"}))
-        target.undeploy("flights")
+def deployed(lifecycle_models, rest):
+    return rest.deploy(lifecycle_models[0].spec("flights", {"max_body_mb": "1"}))
 
 
 @pytest.fixture
