@@ -44,7 +44,7 @@ class Settings:
     max_connections: int = 4096
     max_connections_per_client: int = 1024
     model_memory_mb: float = 0.0
-    max_in_flight: int = 64
+    max_in_flight: int = 256
     max_queue_rows: int = 100_000
     request_timeout_s: float = 60.0
     batch_latency_ms: float = 0.0

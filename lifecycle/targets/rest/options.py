@@ -61,7 +61,7 @@ class RestOptions(TargetOptions):
     max_queue_rows: int = Field(
         100_000, ge=1, description="rows that wait in a process for their turn; more are answered 429"
     )
-    max_in_flight: int = Field(64, ge=1, description="requests at once; more are answered 429")
+    max_in_flight: int = Field(256, ge=1, description="requests at once; more are answered 429")
     max_connections: int = Field(4096, ge=1, description="connections of a process; more are answered 503")
     max_connections_per_client: int = Field(
         1024, ge=1, description="the same from one address; a proxy in front of it is one address"
