@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _measure(model: Model, everyone: list[Contender], given: argparse.Namespace) -> dict[str, Tally]:
-    tallies: dict[str, Tally] = defaultdict(lambda: Tally([], [], defaultdict(list)))
+    tallies: dict[str, Tally] = defaultdict(lambda: Tally([], [], {}))
     for number in range(given.rounds):
         for contender in everyone:
             print(f"{model.name}, round {number + 1}: {contender.name}", flush=True)
@@ -55,10 +55,10 @@ def _measure_one(model: Model, contender: Contender, tally: Tally, seconds: int)
     with contender.serving(model) as running:
         tally.start_s.append(running.seconds)
         for name, url, body, content_type, connections in _asked(model, contender, running.url):
-            tally.cases[name].append(closed_loop(url, body, content_type, connections, seconds))
+            tally.cases.setdefault(name, []).append(closed_loop(url, body, content_type, connections, seconds))
         if contender.name.startswith("lifecycle"):
             most = tally.cases["1 row, 8"][-1].per_second
-            tally.cases["half the rate, open loop"].append(
+            tally.cases.setdefault("half the rate, open loop", []).append(
                 open_loop(running.url, model.one, most / 2, 16, seconds)
             )
         tally.mib.append(running.mib)

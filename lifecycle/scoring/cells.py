@@ -48,10 +48,6 @@ def numbers(column: Column, cells: Sequence[Any]) -> NDArray[Any] | None:
     return None
 
 
-def _as(column: Column, doubles: NDArray[np.float64]) -> NDArray[Any]:
-    return doubles if column.type == "double" else doubles.astype(column.dtype)
-
-
 def _doubles(cells: Sequence[float]) -> NDArray[np.float64]:
     """For many cells twice as fast as ``np.array``, which looks at each before it converts the first."""
     if len(cells) < _FEW:

@@ -57,8 +57,8 @@ class Application:
             response.headers.append(_CLOSE)  # the next request belongs elsewhere
         exchange.status, exchange.sent, exchange.done = response.status, len(response.body), perf_counter()
         echo_id(self._state.settings, request, response)
+        self._tell(exchange)  # first: what a client has seen has been counted, also when this process dies now
         await _send(response, send)
-        self._tell(exchange)
 
     def _tell(self, exchange: Exchange) -> None:
         for observer in self._observers:

@@ -9,9 +9,9 @@ from lifecycle.gates.data.read import check_source, read_dataset
 from lifecycle.gates.kinds import Kind, kind_of
 
 
-@pytest.fixture
-def database(july, tmp_path):
-    path = tmp_path / "flights.db"
+@pytest.fixture(scope="module")
+def database(july, tmp_path_factory):
+    path = tmp_path_factory.mktemp("database") / "flights.db"
     with sqlite3.connect(path) as connection:
         july.head(120_000).to_sql("flights", connection, index=False)
         connection.execute("create table late_types (x)")
