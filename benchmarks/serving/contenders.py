@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,7 +72,8 @@ class Contender:
         port = free_port()
         began = time.perf_counter()
         with tempfile.TemporaryFile() as log:
-            environment = {**os.environ, **self.environment(model), "DO_NOT_TRACK": "true"}
+            path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # MLflow calls its server by name
+            environment = {**os.environ, **self.environment(model), "DO_NOT_TRACK": "true", "PATH": path}
             process = subprocess.Popen(
                 self.command(model, port), stdout=log, stderr=log, cwd=PEERS, env=environment
             )
@@ -81,8 +82,9 @@ class Contender:
                 _await(url, self.body(model.one), process)
                 yield Running(url, time.perf_counter() - began, _family(process.pid))
             finally:
-                for pid in reversed(_family(process.pid)):
-                    psutil.Process(pid).kill()
+                with suppress(psutil.NoSuchProcess):
+                    for pid in reversed(_family(process.pid)):
+                        psutil.Process(pid).kill()
                 process.wait()
 
 

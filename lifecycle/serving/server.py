@@ -38,6 +38,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # or any client on this machine could say that it is another
             backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
             **ssl_options(settings),
