@@ -49,8 +49,8 @@ browser:
 	       && apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null 2>&1; } \
 	  || echo "No Chromium here: the browser tests will be skipped."
 
-# Two more than there are cores: a good part of the tests' time is spent waiting for servers.
-WORKERS = $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 2 : 6 )))
+# One more than there are cores: a good part of the tests' time is spent waiting for servers.
+WORKERS = $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
 
 test: check browser  ## every check and test
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
