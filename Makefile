@@ -53,7 +53,7 @@ browser:
 WORKERS = $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
 
 test: check browser  ## every check and test
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: check
 

@@ -28,14 +28,8 @@ LONGEST_FIRST = ("e2e", "docs", "faults", "browser", "adapter", "contracts", "un
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files are handed out whole and in this order, so that no core waits in the end for another's longest file.
-
-    Those that share a stack go to one core: to lay it takes longer than most of them.
-    """
+    """Files are handed out in this order, so that no core waits in the end for another one's longest file."""
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
-    sharing = {item.path for item in items if "stack" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("stack" if item.path in sharing else str(item.path)))
 
 
 @pytest.fixture(autouse=True, scope="module")
