@@ -90,7 +90,8 @@ _HEADERS = [
     (b"inference-header-content-length", b"99999999999999999999"),
     (b"authorization", b"Bearer \xff"),
     (b"traceparent", b"00-zz"),
-    (b"x-lifecycle-deadline-ms", b"nan"),
+    (b"x-lifecycle-timeout-ms", b"nan"),
+    (b"x-lifecycle-timeout-ms", b"5000"),
     (b"cookie", b"a" * 4000),
 ]
 
