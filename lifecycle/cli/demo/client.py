@@ -1,4 +1,4 @@
-"""A client that asks without pause and counts what it gets."""
+"""A client that goes on asking and counts what it gets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+_PAUSE_S = 0.003
+"""Without it the client would take the processor from the gates that the demo is about."""
 
 
 @dataclass
@@ -33,7 +36,7 @@ def ask(address: str, body: str) -> tuple[Any, str]:
 
 @contextmanager
 def asking(address: str, body: str) -> Iterator[Tally]:
-    """Ask without pause, on one connection kept alive, while the block runs."""
+    """Ask some hundred times a second, on one connection kept alive, while the block runs."""
     tally, stop = Tally(), threading.Event()
     thread = threading.Thread(target=_keep_asking, args=(address, body, tally, stop), daemon=True)
     thread.start()
@@ -47,7 +50,7 @@ def asking(address: str, body: str) -> Iterator[Tally]:
 def _keep_asking(address: str, body: str, tally: Tally, stop: threading.Event) -> None:
     url = urlsplit(address)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
-    while not stop.is_set():
+    while not stop.wait(_PAUSE_S):
         try:
             _, version = _ask(connection, body)
             tally.answers[version] += 1

@@ -147,7 +147,7 @@ def refuse_bad(scene: Scene) -> tuple[str, str]:
 
 
 def promote_under_load(scene: Scene) -> tuple[str, str]:
-    """9. Version 2 takes over while a client asks without pause."""
+    """9. Version 2 takes over while a client goes on asking."""
     uri, body = f"models:/{MODEL}/2", _body(_rows(scene, 1))
     with asking(scene.rest, body) as tally:
         scene.lifecycle(
