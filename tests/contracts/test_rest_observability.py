@@ -91,7 +91,7 @@ def test_no_count_is_lost_or_doubled_when_workers_are_killed(operated):
         assert operated.scored() == 20 * round_
         victim = operated.workers()[round_ % 2]
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: operated.starts() == 2 + round_, 60, "the killed worker is replaced")
+        wait_until(lambda starts=2 + round_: operated.starts() == starts, 60, "the killed worker is replaced")
         wait_until(lambda: operated.ready_workers() == 2, 60, "its replacement is ready")
         assert {operated.scored() for _ in range(6)} == {20.0 * round_}  # whichever is asked
 
