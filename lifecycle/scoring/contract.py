@@ -66,7 +66,9 @@ def demand_columns(batch: Batch, signature: Signature) -> None:
 
 def row_count(batch: Batch) -> int:
     """Rows of a batch; 0 for an empty one."""
-    return next((len(column) for column in batch.values()), 0)
+    for name in batch:
+        return len(batch[name])
+    return 0
 
 
 def rows_of(predictions: Predictions) -> int:

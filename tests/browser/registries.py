@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -22,9 +21,11 @@ from lifecycle.processes.owner import owned_by_me
 from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
 from lifecycle.registry.tags import history_of
 from lifecycle.stack.server import start_server, stop_server
+from tests import commands
 
 POLICY = Path(__file__).with_name("lifecycle.yaml")
 STARTS_WITHIN_S = 120.0
+HANGS_S = 180
 PASSWORD = "correct horse battery staple"
 SIGN_IN = f"""[mlflow]
 default_permission = EDIT
@@ -88,14 +89,7 @@ class Registry:
             client.transition_model_version_stage(name, str(version), stage)
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.home,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = commands.run(arguments, self.home, self.environment, HANGS_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

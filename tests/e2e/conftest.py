@@ -6,8 +6,6 @@ import json
 import os
 import shlex
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import pytest
 
 from lifecycle.processes.owner import owned_by_me
 from lifecycle.stack.server import start_server, stop_server
+from tests.commands import run
 
 POLICY = """
 models:
@@ -107,15 +106,8 @@ class Stack:
             }
 
     def _run(self, module: str, call: str, environment: Mapping[str, str]) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", module, *shlex.split(call)],
-            cwd=self.home,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            timeout=HANGS_S,
-            check=False,
-        )
+        words = ["-m", module, *shlex.split(call)]
+        done = run(words, self.home, self.environment | environment, HANGS_S)
         return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -174,12 +166,5 @@ def belonging() -> Callable[[str], list[str]]:
 
 def _train(stack: Stack) -> None:
     script = Path(__file__).with_name("small_flights.py")
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=stack.home,
-        env=stack.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run([str(script)], stack.home, stack.environment, HANGS_S)
     assert done.returncode == 0, done.stderr

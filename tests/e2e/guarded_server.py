@@ -20,6 +20,7 @@ from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.processes.owner import owned_by_me
 from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
 from lifecycle.registry.tags import history_of
+from tests.commands import run
 
 STARTS_WITHIN_S = 180.0
 HANGS_S = 120
@@ -141,15 +142,8 @@ class Person:
         assert done.returncode == 0, done.stderr
 
     def _run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *argv],
-            cwd=self.home,
-            env=_environment(self.home) | {"MLFLOW_TRACKING_URI": self.url} | self.variables,
-            capture_output=True,
-            text=True,
-            timeout=HANGS_S,
-            check=False,
-        )
+        environment = _environment(self.home) | {"MLFLOW_TRACKING_URI": self.url} | self.variables
+        return run(argv, self.home, environment, HANGS_S)
 
 
 @contextmanager

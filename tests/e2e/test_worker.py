@@ -23,6 +23,7 @@ from lifecycle.processes.identity import ProcessId, is_alive
 from lifecycle.processes.owner import owned_by_me
 from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
 from lifecycle.registry.reachability import check_reachable
+from tests import commands
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,6 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*transition_model_version_stage.*deprecated:FutureWarning"),
 ]
 
+HANGS_S = 180
 POLICY = """
 models:
   wine:
@@ -66,15 +68,7 @@ class Cellar:
         )
 
     def lifecycle(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "lifecycle.cli", *words],
-            cwd=self.home,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        return commands.run(["-m", "lifecycle.cli", *words], self.home, self.environment(), HANGS_S)
 
     def once(self) -> list[dict[str, object]]:
         """What ``lifecycle worker --once`` did."""
@@ -99,6 +93,7 @@ def cellar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cellar]:
         f"[mlflow]\ndefault_permission = MANAGE\nadmin_username = {ADMIN[0]}\n"
         f"database_uri = sqlite:///{home / 'auth.db'}\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "auth_cache_ttl_seconds = 600\n"  # to check a password takes a tenth of a second, with each request
     )
     server = _serve(cellar)
     try:

@@ -31,7 +31,10 @@ _TICK_S = 0.2
 
 
 class Capture:
-    """Takes samples while the settings say so. Starts its thread, and loads pyarrow, with the first of them.
+    """Takes samples while the settings say so.
+
+    pyarrow is loaded at the start where it will be needed, since later requests would wait for it; after an update
+    that asks for capture, with the first sample.
 
     Args:
         folder: The deployment's own.
@@ -46,6 +49,8 @@ class Capture:
         self._ticker: Ticker | None = None
         self._files: CapturedFiles | None = None
         self._closing = False
+        if state.settings.capture:
+            self._start()
 
     def observe(self, exchange: Exchange) -> None:
         """Keep a reference, or don't."""
@@ -63,13 +68,16 @@ class Capture:
         self._taken_bytes += size
         self._waiting.append(exchange)
         if self._ticker is None:
-            self._ticker = Ticker("capture", _TICK_S, [self._work])
+            self._start()
 
     def close(self) -> None:
         """Write what was captured."""
         self._closing = True
         if self._ticker is not None:
             self._ticker.close()
+
+    def _start(self) -> None:
+        self._ticker = Ticker("capture", _TICK_S, [self._work])
 
     def _work(self) -> None:
         """Turn what is waiting into columns, and columns into files when there are enough of them."""

@@ -1,0 +1,80 @@
+"""Commands as a user types them, without the seconds that importing MLflow takes every time.
+
+A process that has imported it forks for each command, which else is as in a shell: words, environment, folder,
+output and exit code. What only an interpreter of its own can show, test_serve.py, test_story.py, test_packaging.py
+and test_ci_templates.py show.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import traceback
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(["tests.preloaded"])
+
+
+def run(
+    words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """What ``python WORDS`` says and its exit code.
+
+    Args:
+        words: ``-m MODULE …``, ``-c PROGRAM …`` or ``FILE …``.
+
+    Raises:
+        subprocess.TimeoutExpired: it was stopped after ``timeout`` seconds.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "out", Path(folder) / "err"
+        process = _FORKING.Process(target=_become, args=(list(words), str(cwd), dict(env), *map(str, said)))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(words, timeout)
+        out, err = (path.read_text() for path in said)
+        return subprocess.CompletedProcess(words, process.exitcode, out, err)
+
+
+def _become(words: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
+    for descriptor, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    sys.path.insert(0, "")
+    try:
+        _execute(words)
+    except SystemExit:
+        raise
+    except BaseException:
+        traceback.print_exc()
+        sys.exit(1)
+    finally:
+        atexit._run_exitfuncs()
+
+
+def _execute(words: list[str]) -> None:
+    first, *rest = words
+    if first == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        program, *arguments = rest
+        sys.argv = ["-c", *arguments]
+        main = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(program, "<string>", "exec"), vars(main))  # noqa: S102  # as python -c does
+    else:
+        sys.argv = words
+        runpy.run_path(first, run_name="__main__")

@@ -1,0 +1,31 @@
+"""What commands, and the programs that train for a test, import first; see :mod:`tests.commands`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+# Before anything is imported that would begin to report home.
+os.environ |= {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "ORT_DISABLE_TELEMETRY": "1"}
+
+for module in (
+    "joserfc.jws",
+    "mlflow.cli",
+    "mlflow.deployments",
+    "mlflow.models",
+    "mlflow.pyfunc",
+    "mlflow.sklearn",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.tracking",
+    "onnxruntime",
+    "pyarrow.parquet",
+    "rich.progress",
+    "skl2onnx",
+    "sklearn.compose",
+    "sklearn.dummy",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+):
+    importlib.import_module(module)
