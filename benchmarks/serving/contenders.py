@@ -152,18 +152,27 @@ def contenders(environments: Path) -> list[Contender]:
         Contender("lifecycle, no capture, no log"),
         Contender("mlflow", lambda m, p: [*mlflow, "-m", str(m.snapshot.path), "-p", str(p)]),
         Contender("fastapi, as in a tutorial", lambda m, p: [python, "naive.py", str(m.snapshot.path), str(p)]),
+        Contender("bare handler: uvicorn", lambda m, p: [python, "bare.py", _onnx(m), "asgi", str(p)]),
         Contender("static: uvicorn", lambda _, p: [python, "static.py", str(p)]),
     ]
+    granian = environments / "granian/bin/python"
     for kind in ("asgi", "rsgi"):
-        if (granian := environments / "granian/bin/python").exists():
+        if granian.exists():
             command = _peer(granian, "granian_app.py", kind)
             found.append(Contender(f"static: granian {kind}", command))
+    if granian.exists():
+        rsgi = lambda m, p: [str(granian), "bare.py", _onnx(m), "rsgi", str(p)]  # noqa: E731
+        found.append(Contender("bare handler: granian rsgi", rsgi))
     for kind in ("plain", "batch"):
         if (lit := environments / "lit/bin/python").exists():
             found.append(Contender(f"litserve {kind}", _lit(lit, kind)))
         if (bento := environments / "bento/bin/bentoml").exists():
             found.append(_bento(bento, kind))
     return found
+
+
+def _onnx(model: Model) -> str:
+    return str((model.compiled or Path()) / "model.onnx")
 
 
 def _peer(python: Path, program: str, kind: str) -> Callable[[Model, int], list[str]]:
