@@ -21,6 +21,7 @@ from lifecycle.scoring.arrow_messages import is_compressed
 from lifecycle.scoring.assemble import assemble, demand_present
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.invalid import InvalidInput, Malformed, SchemaMismatch
+from lifecycle.scoring.matrix import Matrix
 from lifecycle.scoring.signature import Signature
 
 _LARGEST = 64 * 2**20
@@ -113,10 +114,26 @@ def _bounded(batches: Any, schema: pa.Schema, wanted: list[str]) -> pa.Table:
 
 
 def _batch(table: pa.Table, signature: Signature) -> Batch:
+    matrix = _matrix(table, signature)
+    if matrix is not None:
+        return matrix
     try:
         return assemble(signature, table.schema.names, lambda name: _values(table.column(name)), table.num_rows)
     except pa.ArrowException:
         raise InvalidInput("a column has a type that no row of the model can have") from None
+
+
+def _matrix(table: pa.Table, signature: Signature) -> Matrix | None:
+    """All columns at once, where they are numbers of the very type that the model takes, and none is missing."""
+    if signature.one_type is None or tuple(table.schema.names) != signature.names:
+        return None
+    kind = pa.from_numpy_dtype(signature.one_type)
+    batches = table.to_batches()
+    if len(batches) != 1 or any(type_ != kind for type_ in table.schema.types):
+        return None
+    if any(column.null_count for column in batches[0].columns):
+        return None
+    return Matrix(signature.names, batches[0].to_tensor(row_major=True).to_numpy())
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:

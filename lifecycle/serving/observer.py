@@ -60,7 +60,7 @@ class Observer(Protocol):
     """Whoever wants to know."""
 
     def observe(self, exchange: Exchange) -> None:
-        """Take note of an answered request. On the hot path: microseconds, no waiting, and it never raises."""
+        """Take note of a request whose answer is ready. On the hot path: microseconds, no waiting, no raising."""
         ...
 
     def close(self) -> None:

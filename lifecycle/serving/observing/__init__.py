@@ -1,8 +1,8 @@
 """Metrics, logs, traces and captured payloads.
 
-A request is observed after its answer was sent, on the event loop, in a few microseconds: numbers are added up
-and references are kept. Whatever takes longer is done by threads of the worker, from bounded queues that rather
-drop than wait, and say so in the metrics.
+A request is observed before its answer is sent, on the event loop, in a few microseconds: numbers are added up,
+a line is made, references are kept. Whatever takes longer is done by threads of the worker, from bounded queues
+that rather drop than wait, and say so in the metrics.
 """
 
 from __future__ import annotations
