@@ -58,7 +58,7 @@ def read_query(url: str, query: str, folder: Path) -> ParquetRows:
             result = connection.execute(text(query))
             names = list(result.keys())
             check_columns(names, source)
-            _write_parts(names, result.partitions(), folder)
+            _write_parts(names, result.partitions(_ROWS), folder)
     except SQLAlchemyError as exc:  # its text quotes values
         raise UsageError(f"{source}: the database refused it ({type(exc).__name__})") from exc
     finally:

@@ -6,6 +6,7 @@ import pytest
 
 from lifecycle.errors import Unavailable, UsageError
 from lifecycle.gates.data.read import check_source, read_dataset
+from lifecycle.gates.data.sql import read_query
 from lifecycle.gates.kinds import Kind, kind_of
 
 
@@ -39,6 +40,11 @@ def test_a_column_whose_first_rows_look_otherwise_is_still_one_column(database):
     column = read_dataset(f"{database}::select x from late_types", None).column("x")
     assert kind_of(column) is Kind.NUMBER
     assert column.sum() == 60_000.5
+
+
+def test_its_rows_are_copied_in_a_few_large_files(database, tmp_path):
+    read_query(database, "select x from late_types", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2  # 60,002 rows
 
 
 def test_no_rows_are_a_data_set_of_none(database):
