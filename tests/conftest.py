@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
@@ -26,10 +28,36 @@ TEXTS = ["carrier", "origin"]
 
 LONGEST_FIRST = ("e2e", "docs", "faults", "browser", "adapter", "contracts", "unit")
 
+SHARE_THE_STACK = {
+    f"test_{name}.py"
+    for name in (
+        "audit",
+        "bad_input",
+        "captured_rows",
+        "ci_templates",
+        "following",
+        "gate_run",
+        "out_of_band",
+        "serve",
+    )
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files are handed out in this order, so that no core waits in the end for another one's longest file."""
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """The files that share the stack of tests/e2e/conftest.py go to one process, or each would start one."""
+    return _ByFileAndStack(config, log)
+
+
+class _ByFileAndStack(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "the stack" if file.rpartition("/")[2] in SHARE_THE_STACK else file
 
 
 @pytest.fixture(autouse=True, scope="module")
