@@ -1,4 +1,4 @@
-"""Two kinds of load: as fast as it goes (wrk), and at a fixed rate whatever the server does (h2load)."""
+"""Load: as fast as it goes, at about a rate (both by wrk), and at a rate whatever the server does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import numpy as np
 import uvloop
 
 
@@ -27,12 +26,27 @@ class Measured:
 
 def closed_loop(url: str, body: bytes, content_type: str, connections: int, seconds: float) -> Measured:
     """wrk: each connection asks again as soon as it has its answer."""
+    return _wrk(url, body, content_type, connections, seconds)
+
+
+def at_rate(url: str, body: bytes, rate: float, connections: int, seconds: float) -> Measured:
+    """wrk: each connection asks about ``rate / connections`` times a second, at random moments.
+
+    A client in Python would need a processor of its own, and its pauses would count as the server's. Delays are
+    whole milliseconds, so they have to be many: take connections enough.
+    """
+    longest = round(2000 * connections / rate)
+    delay = f"math.randomseed(7)\nfunction delay() return math.random(0, {longest}) end\n"
+    return _wrk(url, body, "application/json", connections, seconds, delay)
+
+
+def _wrk(url: str, body: bytes, content_type: str, connections: int, seconds: float, more: str = "") -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "body").write_bytes(body)
         script = Path(folder) / "post.lua"
         script.write_text(
             f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "{content_type}"\n'
-            f'local f = io.open("{folder}/body", "rb")\nwrk.body = f:read("*all")\nf:close()\n'
+            f'local f = io.open("{folder}/body", "rb")\nwrk.body = f:read("*all")\nf:close()\n{more}'
         )
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s", "-s"]
         done = subprocess.run([*command, str(script), url], capture_output=True, text=True, check=True)
@@ -51,35 +65,12 @@ def _of_wrk(text: str) -> Measured:
     return Measured(float(rate[1]), latency("50"), latency("99"), int(refused[1]) if refused else 0)
 
 
-def open_loop(url: str, body: bytes, rate: float, connections: int, seconds: float) -> Measured:
-    """h2load: each connection asks ``rate / connections`` times a second, whatever the others do.
-
-    A client in Python would need a processor of its own, and its pauses would be counted as the server's.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "body").write_bytes(body)
-        command = [
-            "h2load",
-            "--h1",
-            f"-c{connections}",
-            f"-n{int(rate * seconds)}",
-            f"--rps={rate / connections:.3f}",
-        ]
-        command += ["-d", f"{folder}/body", "-H", "Content-Type: application/json", "--log-file", f"{folder}/log"]
-        began = time.perf_counter()
-        subprocess.run([*command, url], capture_output=True, check=True)
-        took = time.perf_counter() - began
-        lines = [line.split() for line in (Path(folder) / "log").read_text().splitlines()]
-    p50, p99 = np.percentile([int(microseconds) / 1e3 for _, _, microseconds in lines], [50, 99])
-    return Measured(len(lines) / took, float(p50), float(p99), sum(status != "200" for _, status, _ in lines))
-
-
 def answers_at_rate(
     url: str, body: bytes, rate: float, connections: int, seconds: float
 ) -> tuple[list[tuple[int, float]], float]:
     """Status and ms of each answer, and how many seconds all of it took.
 
-    Requests that wait for a free connection are waiting already, which h2load does not count: for overload.
+    A request waits from when it was due, also for a free connection: for overload.
     """
     return uvloop.run(_answers_at_rate(url, body, rate, connections, seconds))
 

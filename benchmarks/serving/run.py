@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from contenders import Contender, contenders
-from load import Measured, closed_loop, open_loop
+from load import Measured, at_rate, closed_loop
 from models import Model, make_models
 
 SLOW = ("mlflow", "fastapi", "bentoml", "litserve")
 CASES = {"1 row, 1": (1, 1), "1 row, 8": (1, 8), "1 row, 32": (1, 32), "100 rows, 8": (100, 8)}
 """Rows of a request and connections, by name."""
+FAST = ("lifecycle", "bare", "static")
+HALF = "1 row at half the first's rate"
+"""One rate for all of the fast ones: what a client sees then is the machine's delay, and theirs."""
 
 
 @dataclass
@@ -45,22 +48,21 @@ def _measure(model: Model, everyone: list[Contender], given: argparse.Namespace)
         for contender in everyone:
             print(f"{model.name}, round {number + 1}: {contender.name}", flush=True)
             try:
-                _measure_one(model, contender, tallies[contender.name], given.seconds)
+                _measure_one(model, contender, tallies, given.seconds)
             except RuntimeError as exc:
                 print(f"  left out: {exc}", flush=True)
     return tallies
 
 
-def _measure_one(model: Model, contender: Contender, tally: Tally, seconds: int) -> None:
+def _measure_one(model: Model, contender: Contender, tallies: dict[str, Tally], seconds: int) -> None:
+    tally = tallies[contender.name]
     with contender.serving(model) as running:
         tally.start_s.append(running.seconds)
         for name, url, body, content_type, connections in _asked(model, contender, running.url):
             tally.cases.setdefault(name, []).append(closed_loop(url, body, content_type, connections, seconds))
-        if contender.name.startswith("lifecycle"):
-            most = tally.cases["1 row, 8"][-1].per_second
-            tally.cases.setdefault("half the rate, open loop", []).append(
-                open_loop(running.url, model.one, most / 2, 16, seconds)
-            )
+        if contender.name.startswith(FAST):
+            ours = next(iter(tallies.values())).cases["1 row, 8"][-1].per_second
+            tally.cases.setdefault(HALF, []).append(at_rate(running.url, model.one, ours / 2, 64, seconds))
         tally.mib.append(running.mib)
 
 
@@ -75,7 +77,7 @@ def _asked(model: Model, contender: Contender, url: str) -> Iterator[tuple[str, 
 def _print(model: Model, tallies: dict[str, Tally], given: argparse.Namespace) -> None:
     if given.json:
         given.json.open("a").write(json.dumps({model.name: {n: asdict(t) for n, t in tallies.items()}}) + "\n")
-    names = [*CASES, "100 rows Arrow, 8", "half the rate, open loop"]
+    names = [*CASES, "100 rows Arrow, 8", HALF]
     print(f"\n### {model.name}\n\n| contender | ready, s | MiB | " + " | ".join(names) + " |")
     print("| --- | --: | --: |" + " --: |" * len(names))
     base = tallies.get("mlflow")

@@ -20,7 +20,7 @@ _LOOK_EVERY_S = 1.0
 _HEAD_S = 5.0
 _READ_S = 15.0
 _HEAD_BYTES = 64 * 2**10
-_UNREAD_BYTES = 16 * 2**20
+_UNREAD_BYTES = 128 * 2**20
 """Of a body that nobody reads any more, since its request has been refused: closing at once would often lose the
 answer."""
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -72,6 +72,12 @@ class BoundedHttp(HttpToolsProtocol):
         """A request begins."""
         super().on_headers_complete()
         self.cycle.__class__ = OneWrite
+
+    def on_message_complete(self) -> None:
+        """A request is over; it may have been answered long before."""
+        super().on_message_complete()
+        if self.cycle.response_complete and not self.cycle.keep_alive:
+            self.transport.close()
 
     def look(self, now: float) -> None:
         """Cut it, if it has been at the same thing for too long."""

@@ -53,6 +53,6 @@ class OneWrite(RequestResponseCycle):
         self.transport.write(b"".join(parts))
         self.response_complete = True
         self.message_event.set()
-        if not self.keep_alive:
+        if not self.keep_alive and not self.more_body:  # else the client would lose the answer
             self.transport.close()
         self.on_response()

@@ -98,6 +98,14 @@ def test_a_declared_size_beyond_the_limit_is_refused_before_the_body_is_sent(dep
         assert b" 413 " in client.recv(4096).split(b"\r\n")[0]
 
 
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_who_sends_it_all_the_same_still_gets_the_refusal(deployed, connection):
+    client = http.client.HTTPConnection(*address_of(deployed), timeout=20)
+    headers = {"Content-Type": "application/json", "Connection": connection}
+    client.request("POST", "/invocations", b" " * 50_000_000, headers)
+    assert client.getresponse().status == 413
+
+
 def test_a_full_server_says_so_and_when_to_come_back(deployed, ask):
     body = b" " * 300_000
     with raw(deployed, b"Content-Length: 300000\r\n\r\n" + body[:-1]) as slow:
