@@ -14,7 +14,6 @@ import runpy
 import subprocess
 import sys
 import tempfile
-import traceback
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,14 +54,9 @@ def _become(words: list[str], cwd: str, env: dict[str, str], out: str, err: str)
     os.chdir(cwd)
     sys.path.insert(0, "")
     try:
-        _execute(words)
-    except SystemExit:
-        raise
-    except BaseException:
-        traceback.print_exc()
-        sys.exit(1)
+        _execute(words)  # multiprocessing prints what it raises, and ends with 1 or as SystemExit says
     finally:
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # which multiprocessing leaves out
 
 
 def _execute(words: list[str]) -> None:

@@ -46,6 +46,9 @@ SHARE_THE_STACK = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files are handed out in this order, so that no core waits in the end for another one's longest file."""
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+    sharing = {item.path.name for item in items if "stack" in getattr(item, "fixturenames", ())}
+    if alone := sharing - SHARE_THE_STACK:
+        raise pytest.UsageError(f"these start a stack of their own; add them to SHARE_THE_STACK: {sorted(alone)}")
 
 
 @pytest.hookimpl(optionalhook=True)

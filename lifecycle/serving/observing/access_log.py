@@ -28,7 +28,7 @@ class AccessLog:
     """Makes a line of a request at once, and writes lines in a thread of its own.
 
     A thread that made them too would hold the interpreter for milliseconds, again and again, and requests would
-    wait: 5 µs for each are less than that.
+    wait: 4 µs for each are less than that.
     """
 
     def __init__(self, state: State, board: Board) -> None:

@@ -1,4 +1,4 @@
-"""What is kept of a request for its line in the log and its trace: everything but its rows."""
+"""What is kept of a request for its trace: everything but its rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class Record(NamedTuple):
     desired: Desired | None
     status: int
     reason: str
-    caller: str
     rows: int
     received: int
     sent: int
@@ -53,7 +52,6 @@ def record_of(exchange: Exchange) -> Record:
         None if release is None else release.desired,
         exchange.status,
         "" if refusal is None else refusal.code,
-        request.caller,
         0 if call is None else call.rows,
         len(request.body),
         exchange.sent,

@@ -14,6 +14,7 @@ from lifecycle.scoring.invalid import InvalidInput
 from lifecycle.scoring.payload import ARROW, PARQUET, decode
 from lifecycle.scoring.signature import Column, Signature
 
+NUMBERS = Signature((Column("a", "double"), Column("b", "double")))
 TABLE = Signature((Column("a", "double"), Column("b", "long"), Column("c", "string", required=False)))
 ROWS = {"a": [1.5, None], "b": [2, 3], "c": ["x", None], "more": [[1], [2]]}
 
@@ -32,6 +33,24 @@ def stream(columns, options=None) -> bytes:
 
 
 FORMS = [(PARQUET, parquet), (ARROW, stream)]
+
+
+@pytest.mark.parametrize(("content_type", "write"), FORMS, ids=["parquet", "arrow"])
+@pytest.mark.parametrize("b", [[4.0, 5.0, 6.0], [4.0, None, 6.0], [4, 5, 6]], ids=["doubles", "a null", "longs"])
+def test_columns_of_numbers_are_what_they_are_alone(content_type, write, b):
+    batch = decode(write({"more": ["x"] * 3, "b": b, "a": [1.0, 2.0, 3.0]}), content_type, NUMBERS)
+    assert list(batch) == ["a", "b"]
+    np.testing.assert_array_equal(batch["a"], [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(batch["b"], [np.nan if value is None else value for value in b])
+    assert {values.dtype for values in batch.values()} == {np.dtype(np.float64)}
+
+
+def test_a_stream_of_several_batches_is_one():
+    table, sink = pa.table({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}), io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    batch = decode(sink.getvalue(), ARROW, NUMBERS)
+    assert (batch["a"].tolist(), batch["b"].tolist()) == ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
 
 
 @pytest.mark.parametrize(("content_type", "write"), FORMS, ids=["parquet", "arrow"])
