@@ -233,7 +233,7 @@ class Lifecycle:
         tracked = self.registry.tracked(version)
         if tracked is None:
             return None
-        from lifecycle.gates.data.read import read_dataset
+        from lifecycle.data.read import read_dataset
         from lifecycle.scoring.frames import batch_from_frame
         from lifecycle.scoring.signature import Signature
 

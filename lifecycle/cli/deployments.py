@@ -137,7 +137,7 @@ def predict(config: Path | None, target: str, name: str, input_path: str, output
     Example: lifecycle deployments predict -t rest --name flights -I july.parquet
     """
     from lifecycle.assembly import assemble
-    from lifecycle.gates.data.read import read_dataset
+    from lifecycle.data.read import read_dataset
     from lifecycle.scoring.encode import encode
 
     rows = read_dataset(input_path, label=None).whole()

@@ -95,8 +95,8 @@ def diff_command(config: Path | None, before: str, after: str, as_json: bool) ->
 
 
 def _derive(data: str, label: str | None) -> dict[str, Any]:
+    from lifecycle.data.read import read_dataset
     from lifecycle.errors import unknown
-    from lifecycle.gates.data.read import read_dataset
     from lifecycle.gates.data_quality.expectations import derive_suite
 
     rows = read_dataset(data, label)

@@ -15,7 +15,7 @@ from lifecycle.scoring.contract import Scorer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.gates.data.dataset import Dataset
+    from lifecycle.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def _candidate(version: tuple[ModelVersion, Snapshot], load_scorer: Callable[[Pa
 
 
 def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> Dataset | None:
-    from lifecycle.gates.data.frame import dataset_from_frame
-    from lifecycle.gates.data.read import read_dataset
+    from lifecycle.data.frame import dataset_from_frame
+    from lifecycle.data.read import read_dataset
 
     if source is None:
         return None
@@ -70,8 +70,8 @@ def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> 
 
 
 def _reference(job: GateJob) -> Dataset | None:
-    from lifecycle.gates.data.frame import dataset_from_frame
-    from lifecycle.gates.data.read import read_dataset
+    from lifecycle.data.frame import dataset_from_frame
+    from lifecycle.data.read import read_dataset
 
     label = job.tracked.label if job.tracked else None
     if isinstance(job.reference, str):

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from lifecycle.data.dataset import Dataset
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.data.dataset import Dataset
 from lifecycle.gates.input_rows import ask, batches_of, has_values
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, passed, percent, too_few_rows

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from lifecycle.data.dataset import Dataset
 from lifecycle.domain.model_version import ModelVersion, Snapshot
-from lifecycle.gates.data.dataset import Dataset
 from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.signature import Signature
 

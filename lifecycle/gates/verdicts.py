@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from lifecycle.data.dataset import Dataset
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
-from lifecycle.gates.data.dataset import Dataset
 
 _NO_FIGURES: Mapping[str, Figure] = {}
 

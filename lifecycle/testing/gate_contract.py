@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from lifecycle.data.dataset import Dataset
+from lifecycle.data.frame import dataset_from_frame
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.contract import Gate
-from lifecycle.gates.data.dataset import Dataset
-from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.subject import Subject
 
 TELLTALE = "planted-5ecret"

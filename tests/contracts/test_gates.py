@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from lifecycle.data.frame import dataset_from_frame
 from lifecycle.domain.model_version import ModelVersion
-from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.drift import DriftGate

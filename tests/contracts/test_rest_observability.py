@@ -14,7 +14,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from lifecycle.gates.data.read import read_dataset
+from lifecycle.data.read import read_dataset
 from lifecycle.processes.owner import owned_by_me
 from lifecycle.processes.spawn import wait_until
 from lifecycle.targets.rest import RestTarget

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from lifecycle.data.frame import dataset_from_frame
 from lifecycle.domain.model_version import ModelVersion
-from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.latency import LatencyGate
 from lifecycle.gates.parity import ParityGate
 from lifecycle.gates.subject import Candidate, Subject

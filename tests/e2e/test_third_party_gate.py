@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lifecycle.data.frame import dataset_from_frame
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
-from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.isolated import run_isolated
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import Progress

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from lifecycle.data.dataset import Dataset
 from lifecycle.errors import LifecycleError
-from lifecycle.gates.data.dataset import Dataset
 from lifecycle.gates.data_quality.category_metrics import CategoryMetrics, text_metrics
 from lifecycle.gates.data_quality.great_expectations_run import RESULT_FORMAT, loaded, quiet, result_of
 from lifecycle.gates.data_quality.metrics import ColumnMetrics, MetricBroke, NotExact, TableMetrics

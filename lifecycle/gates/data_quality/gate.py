@@ -11,11 +11,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from lifecycle.data.dataset import Dataset
 from lifecycle.domain.foreign_text import printable
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.errors import UsageError
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.data.dataset import Dataset
 from lifecycle.gates.data_quality.result import Finding, Result
 from lifecycle.gates.data_quality.suite import TABLE, Suite, columns_of, expectations_of, read_suite
 from lifecycle.gates.data_quality.words import unmet_words

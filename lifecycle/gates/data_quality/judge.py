@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lifecycle.gates.data.dataset import Dataset
+from lifecycle.data.dataset import Dataset
 from lifecycle.gates.data_quality.great_expectations_run import Unreadable, loaded, readable, validate
 from lifecycle.gates.data_quality.result import Finding, Result
 from lifecycle.gates.data_quality.suite import Expectation

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lifecycle.gates.data.dataset import drawn
+from lifecycle.data.dataset import drawn
 from lifecycle.gates.drift.arrow import as_arrow, pieces, taken
 from lifecycle.gates.drift.chance import Counts, chance_of_categories
 from lifecycle.gates.drift.distances import jensen_shannon

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from lifecycle.gates.data.dataset import Dataset, drawn
+from lifecycle.data.dataset import Dataset, drawn
 from lifecycle.gates.drift.arrow import rows_of
 from lifecycle.gates.drift.columns import Column, measure
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from lifecycle.data.dataset import Dataset
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.data.dataset import Dataset
 from lifecycle.gates.drift.options import DriftOptions
 from lifecycle.gates.subject import NotLoaded, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, listing, no_current_data, too_few_rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.gates.data.dataset import Dataset
+from lifecycle.data.dataset import Dataset
 from lifecycle.gates.drift.columns import Column, Finding, measure
 from lifecycle.gates.drift.options import DriftOptions
 from lifecycle.gates.kinds import Kind, kind_of

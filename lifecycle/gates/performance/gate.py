@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lifecycle.data.frame import dataset_from_frame
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.performance.answers import Unmeasurable
 from lifecycle.gates.performance.decide import PerformanceCase
 from lifecycle.gates.performance.measured import Measured, measure_version

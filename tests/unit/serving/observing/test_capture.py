@@ -10,7 +10,7 @@ from datetime import datetime
 import pyarrow.parquet as pq
 import pytest
 
-from lifecycle.gates.data.read import read_dataset
+from lifecycle.data.read import read_dataset
 
 HEADERS = [(b"x-request-id", b"order-17")]
 

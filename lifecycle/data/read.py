@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.gates.data.dataset import Dataset, Rows
-from lifecycle.gates.data.files import find_files
+from lifecycle.data.dataset import Dataset, Rows
+from lifecycle.data.files import find_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ def read_dataset(source: str, label: str | None, expected: Callable[[], Types] =
         UsageError: it cannot be read, or has columns that cannot be told apart.
         Unavailable: the database does not answer.
     """
-    from lifecycle.gates.data.sql import split_query, without_secrets
+    from lifecycle.data.sql import split_query, without_secrets
 
     query = split_query(source)
     rows = _of_query(*query) if query else _of_files(source, expected)
@@ -41,7 +41,7 @@ def read_dataset(source: str, label: str | None, expected: Callable[[], Types] =
 
 def check_source(source: str) -> None:
     """Whether something is there to be read. Raises as :func:`read_dataset`; a query is not run."""
-    from lifecycle.gates.data.sql import engine_for, split_query
+    from lifecycle.data.sql import engine_for, split_query
 
     query = split_query(source)
     if query:
@@ -53,17 +53,17 @@ def check_source(source: str) -> None:
 def _of_files(source: str, expected: Callable[[], Types]) -> Rows:
     files = find_files(source)
     if files.kind == ".parquet":
-        from lifecycle.gates.data.parquet import ParquetRows
+        from lifecycle.data.parquet import ParquetRows
 
         return ParquetRows(files, source)
-    from lifecycle.gates.data.csv import read_csv
+    from lifecycle.data.csv import read_csv
 
     folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
     return _kept(read_csv(files, source, expected(), Path(folder.name)), folder)
 
 
 def _of_query(url: str, query: str) -> Rows:
-    from lifecycle.gates.data.sql import read_query
+    from lifecycle.data.sql import read_query
 
     folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
     return _kept(read_query(url, query, Path(folder.name)), folder)

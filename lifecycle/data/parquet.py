@@ -14,17 +14,17 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 
+from lifecycle.data.dataset import drawn
+from lifecycle.data.files import Files
+from lifecycle.data.frame import check_columns
 from lifecycle.errors import UsageError
-from lifecycle.gates.data.dataset import drawn
-from lifecycle.gates.data.files import Files
-from lifecycle.gates.data.frame import check_columns
 
 _INDEX = re.compile(r"__index_level_\d+__")  # where pandas puts an index that nobody asked for
 
 
 @dataclass(frozen=True)
 class ParquetRows:
-    """See :class:`lifecycle.gates.data.dataset.Rows`."""
+    """See :class:`lifecycle.data.dataset.Rows`."""
 
     files: Files
     source: str

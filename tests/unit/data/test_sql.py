@@ -4,9 +4,9 @@ import sqlite3
 
 import pytest
 
+from lifecycle.data.read import check_source, read_dataset
+from lifecycle.data.sql import read_query
 from lifecycle.errors import Unavailable, UsageError
-from lifecycle.gates.data.read import check_source, read_dataset
-from lifecycle.gates.data.sql import read_query
 from lifecycle.gates.kinds import Kind, kind_of
 
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.read import check_source, read_dataset
 from lifecycle.errors import NotFound, UsageError
-from lifecycle.gates.data.frame import dataset_from_frame
-from lifecycle.gates.data.read import check_source, read_dataset
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from lifecycle.data.dataset import Dataset, drawn
 from lifecycle.errors import UsageError
-from lifecycle.gates.data.dataset import Dataset, drawn
 
 
 def dataset_from_frame(frame: pd.DataFrame, label: str | None, source: str = "the given data") -> Dataset:
@@ -37,7 +37,7 @@ def check_columns(names: list[Any], source: str) -> None:
 
 @dataclass(frozen=True)
 class FrameRows:
-    """See :class:`lifecycle.gates.data.dataset.Rows`. The frame is never changed."""
+    """See :class:`lifecycle.data.dataset.Rows`. The frame is never changed."""
 
     frame: pd.DataFrame
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from lifecycle.gates.data.read import read_dataset
+from lifecycle.data.read import read_dataset
 from lifecycle.gates.kinds import Kind, kind_of
 
 

@@ -14,10 +14,10 @@ import pyarrow.parquet
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from lifecycle.data.files import find_files
+from lifecycle.data.frame import check_columns
+from lifecycle.data.parquet import ParquetRows
 from lifecycle.errors import Unavailable, UsageError
-from lifecycle.gates.data.files import find_files
-from lifecycle.gates.data.frame import check_columns
-from lifecycle.gates.data.parquet import ParquetRows
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _URL = r"(?P<url>(?:[a-z][a-z0-9+]*://|\$\{\w+\}).*?)"

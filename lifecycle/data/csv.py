@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from lifecycle.data.files import Files, find_files
+from lifecycle.data.frame import check_columns
+from lifecycle.data.parquet import ParquetRows, as_series
 from lifecycle.errors import UsageError
-from lifecycle.gates.data.files import Files, find_files
-from lifecycle.gates.data.frame import check_columns
-from lifecycle.gates.data.parquet import ParquetRows, as_series
 
 # What pandas takes for a missing value too.
 _NULLS = ["", "NA", "N/A", "n/a", "nan", "NaN", "-nan", "-NaN", "NULL", "null", "None", "#N/A", "#NA", "<NA>"]
@@ -26,7 +26,7 @@ _FOUND = (pa.int64(), pa.float64(), pa.bool_())  # the first that every value fi
 
 @dataclass(frozen=True)
 class CsvRows:
-    """See :class:`lifecycle.gates.data.dataset.Rows`.
+    """See :class:`lifecycle.data.dataset.Rows`.
 
     Attributes:
         text: The same rows in a Parquet file of our own, all columns as text.
