@@ -264,7 +264,7 @@ def _check_gates(config: Config) -> None:
 
 
 def _prove_loadable(snapshot: Snapshot) -> None:
-    from lifecycle.scoring.load import load_scorer
+    from lifecycle.scoring.loader import load_scorer
 
     load_scorer(snapshot.path).close()
 

@@ -138,7 +138,7 @@ def predict(config: Path | None, target: str, name: str, input_path: str, output
     """
     from lifecycle.assembly import assemble
     from lifecycle.data.read import read_dataset
-    from lifecycle.scoring.encode import encode
+    from lifecycle.scoring.payload import encode
 
     rows = read_dataset(input_path, label=None).whole()
     body = encode(assemble(config).predict(_kind(target), name, rows))

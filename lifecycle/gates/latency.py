@@ -24,7 +24,7 @@ from lifecycle.gates.latency_probe import Request
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import broke, failed, inconclusive, passed
 from lifecycle.scoring.contract import Batch, row_count
-from lifecycle.scoring.golden import golden_batch
+from lifecycle.scoring.input_example import golden_batch
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 
 _TIMES = ("p50_ms", "p99_ms", "batch_p50_ms", "batch_p99_ms")

@@ -49,7 +49,7 @@ class Request:
 def answer(request: Request, bytes_before: int) -> dict[str, Any]:
     """Milliseconds of the scorer's calls, and MiB that the process has grown by."""
     from lifecycle.scoring.contract import row_count
-    from lifecycle.scoring.load import load_scorer
+    from lifecycle.scoring.loader import load_scorer
 
     scorer = load_scorer(request.snapshot, request.compiled)
     alone = [

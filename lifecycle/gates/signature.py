@@ -13,7 +13,7 @@ from lifecycle.gates.example_loss import lossy_columns
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, listing, passed
 from lifecycle.scoring.contract import Batch, row_count, rows_of
-from lifecycle.scoring.golden import golden_batch, golden_content
+from lifecycle.scoring.input_example import golden_batch, golden_content
 from lifecycle.scoring.signature import InvalidInput, NoSignature, Signature
 
 _log = logging.getLogger(__name__)

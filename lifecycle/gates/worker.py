@@ -26,7 +26,7 @@ VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
 
 def work(job: GateJob, indices: Sequence[int], may_load: bool, messages: BinaryIO) -> None:
     """Run some of a job's gates, in this order."""
-    from lifecycle.scoring.load import load_scorer
+    from lifecycle.scoring.loader import load_scorer
 
     subject = subject_of(job, load_scorer)
     if not may_load:

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from lifecycle.domain.model_version import Snapshot
 from lifecycle.durable import sync_file
 from lifecycle.errors import LifecycleError
-from lifecycle.scoring.contract import Batch, Predictions, row_count
-from lifecycle.scoring.golden import golden_batch
-from lifecycle.scoring.matrix import MATRIX
+from lifecycle.scoring.contract import MATRIX, Batch, Predictions, row_count
+from lifecycle.scoring.input_example import golden_batch
 from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)

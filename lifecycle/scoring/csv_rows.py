@@ -8,12 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from lifecycle.scoring.assemble import demand_present
-from lifecycle.scoring.cells import from_cells
-from lifecycle.scoring.coerce import missing
 from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.invalid import InvalidInput, Malformed, SchemaMismatch
-from lifecycle.scoring.signature import Column, Signature
+from lifecycle.scoring.signature import Column, InvalidInput, Malformed, SchemaMismatch, Signature
+from lifecycle.scoring.values import demand_present, from_cells, missing
 
 _MALFORMED = "Failed to parse input as a Pandas DataFrame. Ensure that it is valid CSV with a header, in UTF-8"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lifecycle.scoring.assemble import assemble, tensor
 from lifecycle.scoring.contract import Batch
 from lifecycle.scoring.signature import Signature
+from lifecycle.scoring.values import assemble, tensor
 
 _TEXT = pd.Series(["text"]).dtype
 """What pandas itself makes of text: ``str`` from pandas 3 on, ``object`` before."""

@@ -2,7 +2,7 @@
 
 At 100 rows of 30 columns, Python's own numbers and lists would cost four times what parsing does. This is only a
 short cut: whatever is not exactly as expected (another order of columns, a null, parameters, a BOM, JSON that is
-none) gives None, and :mod:`lifecycle.scoring.json_shapes` decides.
+none) gives None, and :mod:`lifecycle.scoring.json_rows` decides.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.matrix import Matrix
+from lifecycle.scoring.contract import Batch, Matrix
 from lifecycle.scoring.signature import Signature
 
 _LARGEST = 2**20

@@ -16,8 +16,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is read when ONNX Runt
 import onnxruntime as ort
 
 from lifecycle.errors import IntegrityError
-from lifecycle.scoring.contract import Batch, Params, Predictions, demand_columns
-from lifecycle.scoring.matrix import Matrix, array_of
+from lifecycle.scoring.contract import Batch, Matrix, Params, Predictions, array_of, demand_columns
 from lifecycle.scoring.signature import Signature
 
 MISSING_TEXT = "nan"

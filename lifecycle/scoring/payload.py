@@ -1,23 +1,33 @@
-"""Request bodies to batches: MLflow's scoring protocol without a DataFrame.
+"""Request bodies to batches and predictions to response bodies: MLflow's scoring protocol without a DataFrame.
 
 Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally, "Inference Server Specification".
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from email.message import Message
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
 from lifecycle.errors import LifecycleError
-from lifecycle.scoring.contract import Batch, row_count
+from lifecycle.scoring.contract import Batch, Fields, Predictions, row_count
 from lifecycle.scoring.csv_rows import batch_from_csv
 from lifecycle.scoring.json_matrix import read_matrix
-from lifecycle.scoring.json_shapes import batch_from_content, batch_from_unwrapped, is_unwrapped, shape_of
-from lifecycle.scoring.json_strict import demand_unique_keys, parse
-from lifecycle.scoring.params import checked
-from lifecycle.scoring.signature import Signature
+from lifecycle.scoring.json_rows import (
+    batch_from_content,
+    batch_from_unwrapped,
+    demand_unique_keys,
+    is_unwrapped,
+    parse,
+    shape_of,
+)
+from lifecycle.scoring.signature import Signature, checked
 
 JSON, CSV = "application/json", "text/csv"
 PARQUET = "application/vnd.apache.parquet"
@@ -110,14 +120,14 @@ def _read_csv(body: bytes, signature: Signature) -> Body:
 
 
 def _read_parquet(body: bytes, signature: Signature) -> Body:
-    from lifecycle.scoring.columnar import batch_from_parquet  # pyarrow: 50 MB that most servers never need
+    from lifecycle.scoring.arrow_rows import batch_from_parquet  # pyarrow: 50 MB that most servers never need
 
     batch = batch_from_parquet(body, signature)
     return Body(batch, row_count(batch), checked(None, signature.params))
 
 
 def _read_arrow(body: bytes, signature: Signature) -> Body:
-    from lifecycle.scoring.columnar import batch_from_stream
+    from lifecycle.scoring.arrow_rows import batch_from_stream
 
     batch = batch_from_stream(body, signature)
     return Body(batch, row_count(batch), checked(None, signature.params))
@@ -132,3 +142,54 @@ _READERS: dict[str, Callable[[bytes, Signature], Body]] = {
 
 MEDIA_TYPES = tuple(_READERS)
 """Everything that is read."""
+
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+def encode(predictions: Predictions) -> bytes:
+    """``{"predictions": …}``; NaN and infinity become null, so the body is always valid JSON."""
+    return orjson.dumps({"predictions": _jsonable(predictions)}, _other, _OPTIONS)
+
+
+def encode_unwrapped(predictions: Predictions) -> bytes:
+    """The same without ``predictions`` around it."""
+    return orjson.dumps(_jsonable(predictions), _other, _OPTIONS)
+
+
+def _jsonable(predictions: Predictions) -> Any:
+    if isinstance(predictions, np.ndarray):
+        return _array(predictions)
+    if isinstance(predictions, Fields):
+        return {name: _array(values) for name, values in predictions.items()}
+    names = list(predictions)
+    columns = [_cells(predictions[name]) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _array(array: NDArray[Any]) -> Any:
+    if array.dtype == np.float32:
+        # As a double, as MLflow writes it: orjson would write the shortest text that means the same float32.
+        return array.astype(np.float64)
+    native = array.dtype.kind in "fiub" and array.dtype != np.float16
+    return np.ascontiguousarray(array) if native else _cells(array)
+
+
+def _cells(array: NDArray[Any]) -> list[Any]:
+    """Python's own values. numpy gives times of a nanosecond as whole numbers, and MLflow as pandas' ISO 8601."""
+    if array.dtype.kind != "M":
+        cells: list[Any] = array.tolist()
+        return cells
+    times = array.astype("datetime64[us]")
+    return [None if time is None else time.isoformat() for time in times.tolist()]
+
+
+def _other(value: Any) -> Any:
+    """What orjson does not know; MLflow's own encoder has the same forms."""
+    if isinstance(value, bytes | bytearray):
+        return base64.encodebytes(value).decode("ascii")
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        raise TypeError
+    return str(value)

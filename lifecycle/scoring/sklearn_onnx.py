@@ -16,7 +16,7 @@ import logging
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import (
     BooleanTensorType,
@@ -29,8 +29,7 @@ from skl2onnx.common.data_types import (
 from sklearn.base import is_classifier
 from sklearn.impute import SimpleImputer
 
-from lifecycle.scoring.matrix import MATRIX
-from lifecycle.scoring.onnx_inputs import gather_columns, keep_only, split_matrix
+from lifecycle.scoring.contract import MATRIX
 from lifecycle.scoring.signature import Column, Signature
 
 _LOG = logging.getLogger(__name__)
@@ -165,3 +164,64 @@ def _cast_before_trees(model: ModelProto) -> None:
             single = f"{source}_as_float32"
             nodes[index].input[0] = single
             nodes.insert(index, helper.make_node("Cast", [source], [single], to=TensorProto.FLOAT))
+
+
+_SPLIT_SINCE = 13
+"""The first opset whose Split takes the widths as an input."""
+_ELEMENTS = {
+    "double": TensorProto.DOUBLE,
+    "float": TensorProto.FLOAT,
+    "long": TensorProto.INT64,
+    "integer": TensorProto.INT32,
+    "boolean": TensorProto.BOOL,
+}
+
+
+def split_matrix(model: ModelProto, signature: Signature) -> None:
+    """Give a model with one input a column the one input :data:`MATRIX` instead.
+
+    Raises:
+        NotImplementedError: its opset is too old for that.
+    """
+    if next(o.version for o in model.opset_import if o.domain == "") < _SPLIT_SINCE:
+        raise NotImplementedError(f"opset {_SPLIT_SINCE} or later is needed")
+    graph, width = model.graph, len(signature.inputs)
+    columns = [given.name for given in graph.input]
+    widths = f"{MATRIX}_widths"
+    graph.initializer.append(helper.make_tensor(widths, TensorProto.INT64, [width], [1] * width))
+    graph.node.insert(0, helper.make_node("Split", [MATRIX, widths], columns, axis=1))
+    _set_inputs(model, [_input(MATRIX, _ELEMENTS[signature.inputs[0].type], width)])
+
+
+def gather_columns(model: ModelProto, signature: Signature) -> None:
+    """Give a model with the one input :data:`MATRIX` of doubles one input a column instead."""
+    doubles = [f"{MATRIX}_{i}" for i in range(len(signature.inputs))]
+    model.graph.node.insert(0, helper.make_node("Concat", doubles, [MATRIX], axis=1))
+    for name, double in zip(signature.names, doubles, strict=True):
+        model.graph.node.insert(0, helper.make_node("Cast", [name], [double], to=TensorProto.DOUBLE))
+    _set_inputs(model, [_input(c.name, _ELEMENTS[c.type], 1) for c in signature.inputs])
+
+
+def keep_only(model: ModelProto, output: str) -> None:
+    """Leave out what is not needed for one output: ONNX Runtime would compute it for every request."""
+    graph, needed = model.graph, {output}
+    kept = []
+    for node in reversed(graph.node):  # which are in the order of their execution
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(node)
+    outputs = [value for value in graph.output if value.name == output]
+    constants = [value for value in graph.initializer if value.name in needed]
+    del graph.node[:], graph.output[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.output.extend(outputs)
+    graph.initializer.extend(constants)
+
+
+def _input(name: str, element: int, width: int) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, element, [None, width])
+
+
+def _set_inputs(model: ModelProto, inputs: list[ValueInfoProto]) -> None:
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)

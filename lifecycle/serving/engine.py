@@ -9,9 +9,9 @@ from typing import Protocol
 from lifecycle.domain.model_version import Snapshot
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Params, Predictions, Scorer
-from lifecycle.scoring.golden import golden_batch
+from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.loader import load_verified
 from lifecycle.scoring.signature import Signature
-from lifecycle.scoring.verified import load_verified
 from lifecycle.serving.control import Desired
 from lifecycle.serving.engines.in_process import InProcess
 from lifecycle.serving.engines.out_of_process import open_processes

@@ -10,7 +10,7 @@ from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, chec
 from lifecycle.domain.model_version import Snapshot
 from lifecycle.errors import NotFound, unknown
 from lifecycle.scoring.contract import Batch, Predictions, Scorer
-from lifecycle.scoring.verified import load_verified
+from lifecycle.scoring.loader import load_verified
 from lifecycle.targets.options import TargetOptions
 
 

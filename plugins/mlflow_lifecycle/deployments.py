@@ -82,7 +82,7 @@ class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
         self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None
     ) -> PredictionsResponse:
         """Score a DataFrame, or what makes one, where the deployment is; answers as ``/invocations`` does."""
-        from lifecycle.scoring.encode import encode
+        from lifecycle.scoring.payload import encode
 
         with _mlflow_errors():
             _demand_no_endpoint(endpoint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lifecycle.scoring.load import load_scorer
+from lifecycle.scoring.loader import load_scorer
 from lifecycle.testing import ScorerContract, ScorerExample
 
 pytestmark = pytest.mark.slow  # two models are trained for these

@@ -10,8 +10,7 @@ import importlib.metadata
 import numpy as np
 import pytest
 
-from lifecycle.scoring.params import Param
-from lifecycle.scoring.signature import Column
+from lifecycle.scoring.signature import Column, Param
 from tests.serving_here import Model, echo, mixed, numbers, serving, tensor
 
 pytestmark = pytest.mark.slow

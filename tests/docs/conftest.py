@@ -11,7 +11,7 @@ import pytest
 from lifecycle.cli.output import parse_pairs
 from lifecycle.controller.request import DeployRequest
 from lifecycle.domain.model_ref import ModelRef
-from lifecycle.targets.batch.options import BatchOptions
+from lifecycle.targets.batch.plan import BatchOptions
 from lifecycle.targets.edge.options import EdgeOptions
 from lifecycle.targets.options import TargetOptions
 from lifecycle.targets.rest.options import RestOptions

@@ -227,7 +227,7 @@ def test_the_rest_routes_and_their_methods():
 
 def test_the_rest_headers_statuses_and_body_formats():
     rest = "".join(text for path, text in SOURCES.items() if "serving" in path.parts)
-    payload = SOURCES[ROOT / "lifecycle" / "scoring" / "json_shapes.py"]
+    payload = SOURCES[ROOT / "lifecycle" / "scoring" / "json_rows.py"]
     told = section(TARGETS, "## `rest`")
     headers = {header.lower() for first in ("header", "header of a request") for header in codes(told, first)}
     assert headers == set(re.findall(r"x-(?:lifecycle|request)-[a-z-]+", rest))
@@ -242,7 +242,7 @@ def test_the_rest_headers_statuses_and_body_formats():
 
 def test_the_files_of_batch_and_edge():
     from lifecycle.targets.batch import fit, output, score
-    from lifecycle.targets.batch.manifest import MANIFEST
+    from lifecycle.targets.batch.plan import MANIFEST
     from lifecycle.targets.edge import runner
 
     batch, edge = (codes(section(TARGETS, f"## `{name}`"), f"file in the {what}") for name, what in FILES.items())

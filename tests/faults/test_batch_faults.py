@@ -22,7 +22,7 @@ import pytest
 from lifecycle.domain.deployment import DeploymentSpec, Status
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, NotFound
 from lifecycle.targets.batch import BatchTarget
-from lifecycle.targets.batch.progress import Progress
+from lifecycle.targets.batch.plan import Progress
 
 INPUTS = ["month", "sched_dep_time", "dep_delay", "distance", "carrier", "origin"]
 ROWS = 27_004  # flights of January 2013

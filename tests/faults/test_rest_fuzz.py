@@ -16,8 +16,7 @@ import psutil
 import pytest
 
 from lifecycle.processes.owner import owned_by_me
-from lifecycle.scoring.params import Param
-from lifecycle.scoring.signature import Column, Signature
+from lifecycle.scoring.signature import Column, Param, Signature
 from lifecycle.serving.access import OpenAccess
 from lifecycle.serving.application import Application
 from lifecycle.serving.control import Desired

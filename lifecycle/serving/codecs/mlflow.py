@@ -8,9 +8,8 @@ from __future__ import annotations
 import orjson
 
 from lifecycle.scoring.contract import Predictions
-from lifecycle.scoring.encode import encode, encode_unwrapped
-from lifecycle.scoring.invalid import InvalidInput, InvalidParams, Malformed, SchemaMismatch
-from lifecycle.scoring.payload import ARROW, UnsupportedContentType, read
+from lifecycle.scoring.payload import ARROW, UnsupportedContentType, encode, encode_unwrapped, read
+from lifecycle.scoring.signature import InvalidInput, InvalidParams, Malformed, SchemaMismatch
 from lifecycle.serving.body import content_type_of
 from lifecycle.serving.codec import Call
 from lifecycle.serving.message import Request, Response, json_response
@@ -39,7 +38,7 @@ class MlflowCodec:
             return json_response(encode(predictions))
         if call.reply is _UNWRAPPED:
             return json_response(encode_unwrapped(predictions))
-        from lifecycle.scoring.columnar import stream_from_predictions  # pyarrow: only for those who ask for it
+        from lifecycle.scoring.arrow_rows import stream_from_predictions  # pyarrow: only for those who ask for it
 
         try:
             return Response(200, stream_from_predictions(predictions), [_ARROW])

@@ -10,10 +10,9 @@ import base64
 import binascii
 from typing import Any
 
-from lifecycle.scoring.assemble import assemble, tensor
-from lifecycle.scoring.cells import from_cells
 from lifecycle.scoring.contract import Batch
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
+from lifecycle.scoring.values import assemble, from_cells, tensor
 from lifecycle.serving.codecs.v2_tensors import Array
 
 

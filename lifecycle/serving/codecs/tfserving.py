@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from lifecycle.scoring.contract import Predictions
-from lifecycle.scoring.json_strict import parse
+from lifecycle.scoring.json_rows import parse
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.serving.codec import Call
 from lifecycle.serving.codecs.tf_values import batch_from_inputs, batch_from_instances

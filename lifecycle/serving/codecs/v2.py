@@ -12,8 +12,7 @@ from typing import Any
 import orjson
 
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.scoring.params import checked
-from lifecycle.scoring.signature import InvalidInput, Signature
+from lifecycle.scoring.signature import InvalidInput, Signature, checked
 from lifecycle.serving.codec import Call
 from lifecycle.serving.codecs.v2_binary import from_bytes
 from lifecycle.serving.codecs.v2_matrix import Head, columns_in_json

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.scoring.matrix import Matrix
+from lifecycle.scoring.contract import Matrix
 from lifecycle.scoring.signature import Signature
 from lifecycle.serving.codecs.v2_tensors import DATATYPES, Array, datatype_of, doubles
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lifecycle.scoring.json_strict import parse
+from lifecycle.scoring.json_rows import parse
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.serving.codecs.v2_binary import from_bytes
 from lifecycle.serving.codecs.v2_tensors import DATATYPES, Array, from_json

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.scoring.assemble import assemble, tensor
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
+from lifecycle.scoring.values import assemble, tensor
 from lifecycle.serving.codecs.v2_matrix import one_tensor
 from lifecycle.serving.codecs.v2_tensors import Array, column_datatype
 

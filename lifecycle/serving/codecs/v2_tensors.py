@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.scoring.nested import flattened
 from lifecycle.scoring.signature import Column, InvalidInput
+from lifecycle.scoring.values import flattened
 
 Array = NDArray[Any]
 

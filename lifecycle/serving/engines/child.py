@@ -23,9 +23,9 @@ from typing import Any
 from lifecycle.domain.model_version import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import Scorer
-from lifecycle.scoring.golden import golden_batch
+from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.loader import load_verified
 from lifecycle.scoring.signature import InvalidInput
-from lifecycle.scoring.verified import load_verified
 from lifecycle.serving.engines.warm_up import warm_up
 from lifecycle.serving.engines.wire import LENGTHS, Columns, columns_of, kind_of, pack, unpack
 from lifecycle.serving.failure import where

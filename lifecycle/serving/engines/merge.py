@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.scoring.contract import Batch, Fields, Predictions
-from lifecycle.scoring.matrix import Matrix
+from lifecycle.scoring.contract import Batch, Fields, Matrix, Predictions
 
 
 class NotByRow(Exception):

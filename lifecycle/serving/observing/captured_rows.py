@@ -15,8 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lifecycle.errors import OptionError
-from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.scoring.matrix import Matrix
+from lifecycle.scoring.contract import Batch, Matrix, Predictions
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.serving.observer import Exchange
 from lifecycle.serving.observing.arrow_columns import arrow_of, kind_of

@@ -1,7 +1,7 @@
 """Which files and which rows fit the model's signature, by the same rules as every other way in.
 
 A file whose columns cannot fit is refused as a whole, before the first row. After that only single rows are
-rejected: those with a value that :mod:`lifecycle.scoring.coerce` refuses.
+rejected: those with a value that :mod:`lifecycle.scoring.values` refuses.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lifecycle.errors import DeploymentFailed
-from lifecycle.scoring.assemble import assemble
-from lifecycle.scoring.coerce import coerce, missing
 from lifecycle.scoring.contract import Batch
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
+from lifecycle.scoring.values import assemble, coerce, missing
 
 MISSING, UNFIT = "missing_value", "unfit_value"
 """Reason codes of rejected rows: no value where the type needs one, and a value that is not of the type."""

@@ -28,8 +28,7 @@ import pyarrow.parquet
 
 from lifecycle.durable import sweep, write_durably
 from lifecycle.errors import Conflict, IntegrityError
-from lifecycle.targets.batch.manifest import MANIFEST, ChunkDone, Part, parts_of
-from lifecycle.targets.batch.plan import Plan
+from lifecycle.targets.batch.plan import MANIFEST, ChunkDone, Part, Plan, parts_of
 
 _PLAN, _DONE, _REJECTED = "_plan.json", "_parts.jsonl", "_rejected"
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.errors import DeploymentFailed, OptionError
-from lifecycle.targets.batch.options import BatchOptions
+from lifecycle.errors import DeploymentFailed, IntegrityError, OptionError
+from lifecycle.targets.options import TargetOptions
 
 FORMATS = (".parquet", ".csv")
 
@@ -160,3 +162,141 @@ def _visible(folder: Path) -> Iterator[Path]:
 def _stat(path: Path) -> tuple[int, ...]:
     stat = path.stat()
     return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+MANIFEST = "_manifest.json"
+"""Its file name in the output folder."""
+
+FORMAT = 1
+"""A reader refuses a number that it does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of the output, with its path relative to the output folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDone:
+    """What became of one chunk. Its number, and the chunk size of the plan, say which rows it was."""
+
+    chunk: int
+    rows_in: int
+    scorer: str
+    part: Part | None
+    rejected: Part | None
+
+    @property
+    def parts(self) -> list[Part]:
+        """The files that there are."""
+        return [part for part in (self.part, self.rejected) if part is not None]
+
+    @property
+    def rows_out(self) -> int:
+        """Rows with a prediction."""
+        return self.part.rows if self.part else 0
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows without one."""
+        return self.rejected.rows if self.rejected else 0
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ChunkDone:
+        """Read what ``asdict`` made."""
+        parts = {key: fields[key] and Part(**fields[key]) for key in ("part", "rejected")}
+        return cls(**fields | parts)
+
+
+def make_manifest(plan: Plan, chunks: Sequence[ChunkDone], total: int | None) -> dict[str, Any]:
+    """What was done, with every row accounted for.
+
+    Args:
+        total: Rows that the input says it has, where it does.
+
+    Raises:
+        DeploymentFailed: a row is missing or counted twice.
+    """
+    rows_in, rows_out, rows_rejected = (
+        sum(getattr(chunk, what) for chunk in chunks) for what in ("rows_in", "rows_out", "rows_rejected")
+    )
+    if rows_in != rows_out + rows_rejected or total not in (None, rows_in):
+        raise DeploymentFailed(
+            f"rows do not add up: {rows_in} read of {total or 'unknown'}, {rows_out} scored, {rows_rejected} "
+            "rejected; nothing was committed"
+        )
+    ordered = sorted(chunks, key=lambda chunk: chunk.chunk)
+    return plan.as_dict() | {
+        "format": FORMAT,
+        "scorer": ordered[0].scorer if ordered else None,
+        "parts": [asdict(chunk.part) for chunk in ordered if chunk.part],
+        "rejected": [asdict(chunk.rejected) for chunk in ordered if chunk.rejected],
+        "rows_in": rows_in,
+        "rows_out": rows_out,
+        "rows_rejected": rows_rejected,
+    }
+
+
+def parts_of(manifest: dict[str, Any]) -> list[Part]:
+    """Every file that a manifest names.
+
+    Raises:
+        IntegrityError: it is damaged, or of a format that this version does not know.
+    """
+    try:
+        if manifest["format"] == FORMAT:
+            return [Part(**fields) for fields in manifest["parts"] + manifest["rejected"]]
+    except (KeyError, TypeError) as exc:
+        raise IntegrityError(f"{MANIFEST} is damaged; delete the output folder and run again") from exc
+    raise IntegrityError(f"{MANIFEST} has format {manifest['format']!r}, and this version knows {FORMAT}")
+
+
+class BatchOptions(TargetOptions):
+    """Options of one batch deployment."""
+
+    input: str = Field(min_length=1, description="Parquet or CSV file, or a folder of them")
+    output: str = Field(min_length=1, description="folder for the predictions; {version} in it is filled in")
+    chunk_rows: int = Field(65_536, ge=1, le=1_048_576, description="rows scored at once, and at most in one part")
+    keep: str = Field("", description="input columns to carry into the output, comma-separated, such as ids")
+
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """``keep``, split.
+
+        Raises:
+            OptionError: a name is empty or given twice.
+        """
+        names = tuple(name.strip() for name in self.keep.split(",")) if self.keep else ()
+        if not all(names) or len(set(names)) != len(names):
+            raise OptionError("option 'keep': give different column names, separated by commas")
+        return names
+
+    def output_for(self, version: int) -> Path:
+        """The output folder of a version."""
+        return Path(self.output.replace("{version}", str(version))).expanduser().resolve()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Rows behind us, those of an interrupted run before included.
+
+    Attributes:
+        rows_total: Rows there are; None where an input is CSV, which does not say.
+    """
+
+    rows_total: int | None
+    rows_in: int = 0
+    rows_rejected: int = 0
+
+    def after(self, rows_in: int, rows_rejected: int) -> Progress:
+        """Progress after so many more rows."""
+        return replace(self, rows_in=self.rows_in + rows_in, rows_rejected=self.rows_rejected + rows_rejected)
+
+
+OnProgress = Callable[[Progress], None]
+"""Called after each chunk, from the thread that runs the batch."""

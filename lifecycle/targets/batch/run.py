@@ -12,12 +12,10 @@ import pyarrow as pa
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.signature import Signature
+from lifecycle.targets.batch.chunks import Chunk, read_chunks, read_row_count, read_schema
 from lifecycle.targets.batch.fit import demand_fitting_columns
-from lifecycle.targets.batch.manifest import ChunkDone, make_manifest
 from lifecycle.targets.batch.output import Output, open_output
-from lifecycle.targets.batch.plan import InputChanged, Plan
-from lifecycle.targets.batch.progress import OnProgress, Progress
-from lifecycle.targets.batch.read import Chunk, read_chunks, read_row_count, read_schema
+from lifecycle.targets.batch.plan import ChunkDone, InputChanged, OnProgress, Plan, Progress, make_manifest
 from lifecycle.targets.batch.score import ChunkScorer
 
 

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lifecycle.errors import DeploymentFailed, LifecycleError
-from lifecycle.scoring.arrow import arrow_from_predictions
+from lifecycle.scoring.arrow_rows import arrow_from_predictions
 from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.signature import Column, InvalidInput
+from lifecycle.targets.batch.chunks import Chunk
 from lifecycle.targets.batch.fit import Misfits, batch_of, find_misfits, refused_rows
-from lifecycle.targets.batch.read import Chunk
 
 RAGGED, REFUSED = "wrong_number_of_cells", "refused_by_model"
 """Reason codes, beside those of :mod:`lifecycle.targets.batch.fit`: a CSV row of another length than the header;

@@ -11,10 +11,7 @@ from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
 from lifecycle.domain.model_version import Snapshot
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.targets.batch.manifest import MANIFEST
-from lifecycle.targets.batch.options import BatchOptions
-from lifecycle.targets.batch.plan import Plan
-from lifecycle.targets.batch.progress import OnProgress, Progress
+from lifecycle.targets.batch.plan import MANIFEST, BatchOptions, OnProgress, Plan, Progress
 from lifecycle.targets.product import ProductTarget
 from lifecycle.targets.state import DeploymentRecord
 
@@ -60,7 +57,7 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             DeploymentFailed: the input cannot be read, does not fit the model or changed meanwhile, the model
                 broke, or the disk is full. There is no manifest then.
         """
-        from lifecycle.scoring.load import load_scorer
+        from lifecycle.scoring.loader import load_scorer
         from lifecycle.scoring.signature import Signature
         from lifecycle.targets.batch.run import Run
 
@@ -81,7 +78,7 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
 
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows as the batch did, in this process."""
-        from lifecycle.scoring.load import load_scorer
+        from lifecycle.scoring.loader import load_scorer
 
         spec = self._records.load(name).spec
         _verify_snapshot(spec)

@@ -14,8 +14,8 @@ from lifecycle.domain.model_version import Snapshot
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.compile import TOLERANCE, NotCompilable, compile_snapshot
 from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.golden import golden_batch
-from lifecycle.scoring.load import load_scorer
+from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.loader import load_scorer
 from lifecycle.targets.edge.bundle import build_bundle
 from lifecycle.targets.edge.runner import agree
 from lifecycle.targets.edge.trial import predictions_on_a_bare_device

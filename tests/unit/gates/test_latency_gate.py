@@ -15,7 +15,7 @@ from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.latency import LatencyGate
 from lifecycle.gates.subject import Candidate, NotLoaded
-from lifecycle.scoring.load import load_scorer
+from lifecycle.scoring.loader import load_scorer
 from lifecycle.validation import one_line
 
 slow = pytest.mark.slow  # imports MLflow, converts models, starts processes

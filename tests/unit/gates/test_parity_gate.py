@@ -15,7 +15,7 @@ from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.parity import ParityGate
 from lifecycle.gates.subject import Candidate, NotLoaded
 from lifecycle.scoring.compile import differences
-from lifecycle.scoring.load import load_scorer
+from lifecycle.scoring.loader import load_scorer
 from lifecycle.validation import one_line
 
 slow = pytest.mark.slow  # imports MLflow, converts models

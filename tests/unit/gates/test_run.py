@@ -10,7 +10,7 @@ from lifecycle.errors import ConfigError
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import Progress
 from lifecycle.gates.run import run_gates, run_here
-from lifecycle.scoring.load import load_scorer
+from lifecycle.scoring.loader import load_scorer
 
 VERSION = (ModelVersion("m", 1), Snapshot("0" * 64, None))
 

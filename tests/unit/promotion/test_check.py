@@ -19,7 +19,7 @@ from lifecycle.promotion.check import Checker
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.load import load_scorer
+from lifecycle.scoring.loader import load_scorer
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PERFORMANCE = GateSpec(

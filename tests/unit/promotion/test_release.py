@@ -19,7 +19,7 @@ from lifecycle.promotion.promoter import Promoter
 from lifecycle.promotion.release import release
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.load import load_scorer
+from lifecycle.scoring.loader import load_scorer
 
 SIGNATURE = GateSpec("signature")
 NO_ROWS = GateSpec("performance", {"metric": "roc_auc", "min": 0.5})

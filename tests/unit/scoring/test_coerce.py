@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lifecycle.scoring.coerce import coerce, missing
 from lifecycle.scoring.signature import Column, InvalidInput
+from lifecycle.scoring.values import coerce, missing
 
 
 def array(values):

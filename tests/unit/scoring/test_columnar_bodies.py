@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lifecycle.scoring.invalid import InvalidInput
 from lifecycle.scoring.payload import ARROW, PARQUET, decode
-from lifecycle.scoring.signature import Column, Signature
+from lifecycle.scoring.signature import Column, InvalidInput, Signature
 
 NUMBERS = Signature((Column("a", "double"), Column("b", "double")))
 TABLE = Signature((Column("a", "double"), Column("b", "long"), Column("c", "string", required=False)))

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from lifecycle.errors import IntegrityError
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.compile import compile_snapshot
-from lifecycle.scoring.matrix import MATRIX, Matrix, array_of
+from lifecycle.scoring.contract import MATRIX, Matrix, array_of
 from lifecycle.scoring.onnx_scorer import OnnxScorer
 from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
 

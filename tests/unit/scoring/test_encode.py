@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from lifecycle.scoring.columnar import stream_from_predictions
-from lifecycle.scoring.encode import encode
+from lifecycle.scoring.arrow_rows import stream_from_predictions
+from lifecycle.scoring.payload import encode
 from lifecycle.scoring.pyfunc_scorer import _normalised
 
 ANSWERS = [

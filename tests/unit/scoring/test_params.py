@@ -6,10 +6,8 @@ import json
 
 import pytest
 
-from lifecycle.scoring.invalid import InvalidParams
-from lifecycle.scoring.params import Param, checked
 from lifecycle.scoring.payload import read
-from lifecycle.scoring.signature import Column, NoSignature, Signature
+from lifecycle.scoring.signature import Column, InvalidParams, NoSignature, Param, Signature, checked
 
 TYPES = ["boolean", "integer", "long", "float", "double", "string", "datetime"]
 VALUES = [None, True, 1, -5, 1.5, "x", "2026-01-02T03:04:05", [1], {"a": 1}]

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.scoring.encode import encode
-from lifecycle.scoring.payload import UnsupportedContentType, decode
+from lifecycle.scoring.payload import UnsupportedContentType, decode, encode
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
 
 TABLE = Signature((Column("a", "double"), Column("b", "long"), Column("c", "string", required=False)))

@@ -7,9 +7,8 @@ import json
 import psutil
 import pytest
 
-from lifecycle.scoring.invalid import InvalidInput
 from lifecycle.scoring.payload import decode
-from lifecycle.scoring.signature import Column, Signature
+from lifecycle.scoring.signature import Column, InvalidInput, Signature
 
 NUMBERS = Signature((Column("a", "double"), Column("b", "double")))
 MIXED = Signature((Column("a", "double"), Column("b", "string")))

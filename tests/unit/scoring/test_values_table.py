@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lifecycle.scoring.invalid import InvalidInput
 from lifecycle.scoring.payload import decode
-from lifecycle.scoring.signature import Column, Signature
+from lifecycle.scoring.signature import Column, InvalidInput, Signature
 
 TYPES = ["double", "float", "long", "integer", "boolean", "string", "datetime"]
 NUMBERS, WHOLE = TYPES[:2], TYPES[:4]

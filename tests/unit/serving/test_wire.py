@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.scoring.contract import Fields
-from lifecycle.scoring.matrix import Matrix
+from lifecycle.scoring.contract import Fields, Matrix
 from lifecycle.serving.engines.merge import NotByRow, concatenate, fit_together, repeat, split
 from lifecycle.serving.engines.wire import LENGTHS, columns_of, kind_of, pack, predictions_from, unpack
 

@@ -8,8 +8,7 @@ import pytest
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.errors import OptionError
-from lifecycle.targets.batch.options import BatchOptions
-from lifecycle.targets.batch.plan import InputChanged, Plan, input_files
+from lifecycle.targets.batch.plan import BatchOptions, InputChanged, Plan, input_files
 
 
 @pytest.fixture

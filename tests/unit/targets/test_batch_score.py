@@ -12,7 +12,7 @@ import pytest
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
-from lifecycle.targets.batch.read import Chunk
+from lifecycle.targets.batch.chunks import Chunk
 from lifecycle.targets.batch.score import ChunkScorer
 
 

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.errors import IntegrityError
-from lifecycle.scoring.coerce import coerce
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
+from lifecycle.scoring.values import coerce
 from lifecycle.targets.edge import runner as runner_module
 from lifecycle.targets.edge.bundle import build_bundle
 from lifecycle.targets.edge.runner import BundleRefused, RowsRefused, Runner, main, read_members

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lifecycle.errors import OptionError
-from lifecycle.scoring.matrix import Matrix
+from lifecycle.scoring.contract import Matrix
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.serving.codec import Call
 from lifecycle.serving.message import Request

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.json_shapes import batch_from_content
+from lifecycle.scoring.json_rows import batch_from_content
 from lifecycle.scoring.signature import Signature
 
 

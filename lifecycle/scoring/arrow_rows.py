@@ -9,6 +9,7 @@ bounded; compressed Arrow buffers are not taken, and without them a stream canno
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lifecycle.scoring.arrow import arrow_from_predictions
-from lifecycle.scoring.arrow_messages import is_compressed
-from lifecycle.scoring.assemble import assemble, demand_present
-from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.scoring.invalid import InvalidInput, Malformed, SchemaMismatch
-from lifecycle.scoring.matrix import Matrix
-from lifecycle.scoring.signature import Signature
+from lifecycle.scoring.contract import Batch, Matrix, Predictions
+from lifecycle.scoring.signature import InvalidInput, Malformed, SchemaMismatch, Signature
+from lifecycle.scoring.values import assemble, demand_present
 
 _LARGEST = 64 * 2**20
 """Bytes that a Parquet body may unpack to."""
@@ -154,3 +151,64 @@ def _indices(chunk: pa.DictionaryArray) -> NDArray[np.intp]:
     if chunk.null_count:
         raise InvalidInput("a dictionary column has missing values; send it as plain values")
     return np.asarray(chunk.indices.to_numpy(zero_copy_only=False), np.intp)
+
+
+def arrow_from_predictions(predictions: Predictions) -> pa.RecordBatch:
+    """One column ``prediction``; ``prediction_0`` … for several; the model's own names where it has them."""
+    if not isinstance(predictions, np.ndarray):
+        return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in predictions.items()})
+    if predictions.ndim == 1:
+        return pa.RecordBatch.from_pydict({"prediction": pa.array(predictions)})
+    flat: NDArray[Any] = predictions.reshape(len(predictions), -1)
+    return pa.RecordBatch.from_pydict(
+        {f"prediction_{i}": pa.array(np.ascontiguousarray(flat[:, i])) for i in range(flat.shape[1])}
+    )
+
+
+# Positions of fields in their tables, in the order of Message.fbs.
+_HEADER = 2
+_DATA = 1
+_COMPRESSION = 3
+
+
+def is_compressed(stream: bytes) -> bool:
+    """Whether any record batch or dictionary is.
+
+    Raises:
+        pyarrow.ArrowException, ValueError: no such stream.
+    """
+    messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(stream))
+    try:
+        return any(_is_compressed(message.type, message.metadata.to_pybytes()) for message in messages)
+    except struct.error as exc:
+        raise ValueError("a header points outside itself") from exc
+
+
+def _is_compressed(kind: str, header: bytes) -> bool:
+    if kind not in ("record batch", "dictionary"):
+        return False
+    (root,) = struct.unpack_from("<I", header)
+    batch = _table(header, root, _HEADER)
+    if kind == "dictionary":
+        batch = _table(header, batch, _DATA)
+    return _field(header, batch, _COMPRESSION) != 0
+
+
+def _table(header: bytes, table: int, slot: int) -> int:
+    """Where the table is that a field of another table refers to."""
+    at = _field(header, table, slot)
+    if not at:
+        raise ValueError("a header lacks a field")
+    (offset,) = struct.unpack_from("<I", header, at)
+    return int(at + offset)
+
+
+def _field(header: bytes, table: int, slot: int) -> int:
+    """Where a field is; 0 when the table does not have it."""
+    (back,) = struct.unpack_from("<i", header, table)
+    fields = table - back
+    (size,) = struct.unpack_from("<H", header, fields)
+    if 4 + 2 * slot >= size:
+        return 0
+    (offset,) = struct.unpack_from("<H", header, fields + 4 + 2 * slot)
+    return int(table + offset) if offset else 0

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lifecycle.errors import DeploymentFailed
-from lifecycle.targets.batch.read import read_chunks, read_row_count, read_schema
+from lifecycle.targets.batch.chunks import read_chunks, read_row_count, read_schema
 
 
 def chunks_of(path, columns, chunk_rows=3):
