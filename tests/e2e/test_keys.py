@@ -202,7 +202,6 @@ def test_a_shared_file_is_decided_on_by_people_alone(machines, tmp_path):
         ("keys trust ci.pub.pem --name own", 6, "another key is called 'own'"),
         ("keys trust ci.pub.pem --name ci --may everything", 2, "'evidence', 'override'"),
         ("keys trust ci.pem --name ci", 2, "ci.pem: a private key, which never leaves its machine"),
-        ("keys trust small.pem --name ci", 2, "anybody can forge"),
         ("keys trust /dev/zero --name ci", 2, "/dev/zero: not one Ed25519 public key"),
         ("keys trust - --name ci", 2, "standard input: not one Ed25519 public key"),
         ("keys init --name 'c i'", 2, "a key needs a name"),
@@ -215,8 +214,6 @@ def test_a_wrong_call_changes_nothing(machines, tmp_path, call, code, said):
     before = machines.server.trusted
     (tmp_path / "ci.pub.pem").write_text(machines.ci.key.pem)
     shutil.copy(private_file(machines.ci.home), tmp_path / "ci.pem")
-    der = "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-    (tmp_path / "small.pem").write_text(f"-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n")
     assert said in machines.server(call, code)
     assert machines.server.trusted == before
 
