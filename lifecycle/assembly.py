@@ -57,7 +57,7 @@ def make_guard() -> Guard:
         ConfigError: the configuration, or the file of trusted keys, is wrong. There is no guard without a policy.
     """
     from lifecycle.promotion.guard import Guard
-    from lifecycle.signing.own import trust_store
+    from lifecycle.signing.local_key import trust_store
 
     settings = load_settings()
     trust = trust_store(settings.home, os.environ)
@@ -206,7 +206,7 @@ class Lifecycle:
 
     def _seal(self) -> Seal:
         from lifecycle.registry.seal import Seal
-        from lifecycle.signing.own import own_key, trust_store
+        from lifecycle.signing.local_key import own_key, trust_store
 
         home = self.config.home
         trust = trust_store(home, os.environ)

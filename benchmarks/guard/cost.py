@@ -35,7 +35,7 @@ from lifecycle.promotion.tables import model_uid
 from lifecycle.registry.artifact_digest import ArtifactDigests
 from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import digest_of
-from lifecycle.signing.own import own_key, trust_store
+from lifecycle.signing.local_key import own_key, trust_store
 
 PRODUCTION = StagePolicy("production", "Production", (GateSpec("signature"),), alias="champion")
 YAML = "defaults: {stages: {production: {stage: Production, alias: champion, gates: [signature]}}}\n"

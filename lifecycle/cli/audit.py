@@ -57,7 +57,7 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
     from lifecycle.promotion.audit import audit as audited
     from lifecycle.promotion.audit.export import read_export
     from lifecycle.promotion.database import shown
-    from lifecycle.signing.own import trust_store
+    from lifecycle.signing.local_key import trust_store
 
     settings = load_config(os.environ, Path.cwd(), config)
     earlier = read_export(against) if against else None

@@ -35,8 +35,8 @@ def init(name: str | None, as_json: bool) -> None:
 
     Example: lifecycle keys init --name ci
     """
-    from lifecycle.signing.own import own_key
-    from lifecycle.signing.trusted_key import check_key_name
+    from lifecycle.signing.local_key import own_key
+    from lifecycle.signing.trust import check_key_name
 
     name = name or _machine_name()
     check_key_name(name)
@@ -69,7 +69,7 @@ def list_(as_json: bool) -> None:
 
     Example: lifecycle keys list
     """
-    from lifecycle.signing.key_file import present_key
+    from lifecycle.signing.local_key import present_key
 
     home, trust = _places()
     known, own = trust.keys(), present_key(home, os.environ)
@@ -149,14 +149,14 @@ def revoke(key: str, as_json: bool) -> None:
 
 def _places() -> tuple[Path, TrustStore]:
     from lifecycle.config.load import home_of
-    from lifecycle.signing.own import trust_store
+    from lifecycle.signing.local_key import trust_store
 
     home = home_of(os.environ)
     return home, trust_store(home, os.environ)
 
 
 def _own(home: Path) -> PublicKey:
-    from lifecycle.signing.key_file import signing_key
+    from lifecycle.signing.local_key import signing_key
 
     return signing_key(home, os.environ)
 
@@ -176,7 +176,7 @@ def _read(file: str) -> PublicKey:
 
 def _public_half(key: PublicKey, home: Path) -> Path | None:
     """Its file; a key of the environment has no place of its own to put one."""
-    from lifecycle.signing.key_file import KEY_VARIABLE, write_public_half
+    from lifecycle.signing.local_key import KEY_VARIABLE, write_public_half
 
     return None if os.environ.get(KEY_VARIABLE) else write_public_half(key, home)
 

@@ -29,7 +29,7 @@ from lifecycle.gates.run import forbids_loading, running_order
 from lifecycle.gates.verdicts import broke, inconclusive
 from lifecycle.gates.worker import VERDICT
 from lifecycle.processes.owner import owned_by_me
-from lifecycle.signing.key_file import KEY_VARIABLE
+from lifecycle.signing.local_key import KEY_VARIABLE
 
 _log = logging.getLogger(__name__)
 _START_SECONDS = 120.0  # to import what the worker itself needs

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from lifecycle.domain.evidence import Evidence
 from lifecycle.errors import NotTrusted
 from lifecycle.promotion.tables import EVIDENCE
-from lifecycle.signing.jws import opened
+from lifecycle.signing.jws import verify
 from lifecycle.signing.trust import Permission, TrustStore
 
 
@@ -70,7 +70,7 @@ class ModelEvidence:
 
     def _verified(self, text: str, version: int, stage: str) -> Evidence | None:
         try:
-            evidence = Evidence.from_json(opened(text, Permission.EVIDENCE, self._trust)[0])
+            evidence = Evidence.from_json(verify(text, Permission.EVIDENCE, self._trust)[0])
         except (NotTrusted, ValueError):
             return None
         return evidence if (evidence.version, evidence.stage) == (version, stage) else None

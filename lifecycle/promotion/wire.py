@@ -10,7 +10,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.promotion import Kind, PromotionRequest
 from lifecycle.errors import NotTrusted, UsageError
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
-from lifecycle.signing.jws import opened
+from lifecycle.signing.jws import verify
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
 _Record = TypeVar("_Record", Evidence, PromotionRequest)
@@ -88,7 +88,7 @@ def read_override(text: str, model: str, version: int, trust: TrustStore) -> tup
 
 def _opened(text: str, permission: Permission, trust: TrustStore, what: str) -> tuple[str, TrustedKey]:
     try:
-        return opened(text, permission, trust)
+        return verify(text, permission, trust)
     except NotTrusted as exc:
         raise NotTrusted(f"{what}: {exc}") from exc
 

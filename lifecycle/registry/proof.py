@@ -13,7 +13,7 @@ from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.promotion import Kind, PromotionRequest
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotTrusted
-from lifecycle.signing.jws import opened
+from lifecycle.signing.jws import verify
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
 
@@ -46,9 +46,9 @@ def check_proof(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) 
         if not text:
             raise NotTrusted("nothing is there that anybody has signed")
         if entry.action is Action.OVERRIDDEN:
-            _check_override(opened(text, Permission.OVERRIDE, ever)[0], entry)
+            _check_override(verify(text, Permission.OVERRIDE, ever)[0], entry)
         else:
-            _check_evidence(opened(text, Permission.EVIDENCE, ever)[0], entry, copied)
+            _check_evidence(verify(text, Permission.EVIDENCE, ever)[0], entry, copied)
     except (NotTrusted, ValueError) as exc:
         raise NotTrusted(
             f"what put version {entry.version} of {entry.model} into {entry.stage} does not count here: "

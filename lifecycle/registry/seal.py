@@ -9,7 +9,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.promotion import PromotionRequest
 from lifecycle.errors import UsageError
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
-from lifecycle.signing.jws import opened, sign
+from lifecycle.signing.jws import sign, verify
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustStore
 
@@ -43,4 +43,4 @@ class Seal:
 
     def open_evidence(self, text: str) -> str:
         """The payload of signed evidence. Raises NotTrusted."""
-        return opened(text, Permission.EVIDENCE, self.trust)[0]
+        return verify(text, Permission.EVIDENCE, self.trust)[0]

@@ -1,1 +1,1 @@
-"""Who may vouch for what: Ed25519 keys, which of them are trusted, and the texts that they sign."""
+"""Ed25519 keys, the file of trusted keys, and the signed texts (JWS) that the guard accepts."""

@@ -1,4 +1,4 @@
-"""Files that keys lie in: whole or not there, as closed as they have to be, changed by one process at a time."""
+"""Key files: read only with safe permissions, replaced in one step, changed under a lock."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _MAX_BYTES = 1_000_000
 
 
 class TooOpenError(Exception):
-    """Others may do with a file what only its owner may."""
+    """The file's mode gives other users access that only its owner may have."""
 
 
-def read_closed(file: Path, forbidden: int) -> bytes:
-    """The content of a file, if its mode has none of the ``forbidden`` bits.
+def read_protected(file: Path, forbidden: int) -> bytes:
+    """Read a file whose mode has none of the ``forbidden`` bits.
 
-    The very file that is read is looked at, so that nobody can swap it in between.
+    The mode is taken from the open file, so the file cannot be swapped between check and read.
 
     Raises:
-        TooOpenError: its mode has one.
-        OSError: it cannot be read.
-        ValueError: it is far larger than any file of keys.
+        TooOpenError: the mode has a forbidden bit.
+        OSError: the file cannot be read.
+        ValueError: the file is larger than 1 MB.
     """
     with file.open("rb") as stream:
         if os.fstat(stream.fileno()).st_mode & forbidden:
@@ -38,11 +38,11 @@ def read_closed(file: Path, forbidden: int) -> bytes:
     return content
 
 
-def write_closed(file: Path, content: bytes, mode: int) -> None:
-    """Replace a file in one step; whatever the umask says, its mode is ``mode`` from the first byte on.
+def write_protected(file: Path, content: bytes, mode: int) -> None:
+    """Replace a file in one step. It has ``mode`` before its first byte is visible, whatever the umask.
 
     Raises:
-        Unavailable: nothing changed.
+        Unavailable: the file cannot be written; the old one is unchanged.
     """
     with _failing_as_unavailable(file):
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -60,9 +60,9 @@ def write_closed(file: Path, content: bytes, mode: int) -> None:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Be the only one, in any process or thread, that changes ``file``; the kernel frees the place if we die.
+    """Hold the exclusive lock for changes to ``file``, across processes and threads.
 
-    Its folder is made where it is missing, closed to others.
+    The kernel releases the lock when the process dies. A missing folder is created with mode 700.
 
     Raises:
         Unavailable: the folder cannot be written to.

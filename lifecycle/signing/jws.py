@@ -1,7 +1,7 @@
 """Signed texts: compact JWS (RFC 7515) with Ed25519 (RFC 8037, RFC 9864) and nothing else.
 
-One algorithm, one header, one spelling: whatever else the standard allows is how such signatures get forged
-(``alg: none``, a public key used as an HMAC secret, keys that the header itself brings, loose base64).
+One algorithm, one header and one encoding are accepted. The standard's other options are known attacks:
+``alg: none``, a public key used as an HMAC secret, keys inside the header, non-canonical base64.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from joserfc.errors import JoseError
 
 from lifecycle.errors import NotTrusted, UsageError
 from lifecycle.signing.keys import PublicKey, SigningKey
+from lifecycle.signing.strict_json import strict_json
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
-from lifecycle.signing.unambiguous import unambiguous_json
 
 _ALGORITHM = "Ed25519"
 _MAX_CHARS = 100_000
@@ -25,40 +25,40 @@ _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def sign(key: SigningKey, permission: Permission, payload: str) -> str:
-    """Sign a text as the thing that ``permission`` allows.
+    """Sign a text of the kind that ``permission`` names.
 
     Raises:
-        UsageError: it is longer than what :func:`opened` reads, or no Unicode.
+        UsageError: the signed text has over 100,000 characters, or the payload is not valid Unicode.
     """
     header = {"alg": _ALGORITHM, "kid": key.kid, "typ": _typ(permission)}
     try:
         text = jws.serialize_compact(header, payload.encode(), key.jwk, algorithms=[_ALGORITHM])
     except UnicodeEncodeError:
-        raise UsageError("only text can be signed, and this is no Unicode") from None
+        raise UsageError("only Unicode text can be signed, and this text is not valid Unicode") from None
     if len(text) > _MAX_CHARS:
-        raise UsageError(f"a signed text of {len(text)} characters; {_MAX_CHARS} are allowed")
+        raise UsageError(f"the signed text has {len(text)} characters; {_MAX_CHARS} are allowed")
     return text
 
 
-def opened(text: str, permission: Permission, trust: TrustStore) -> tuple[str, TrustedKey]:
-    """The payload of a signed text, and whose key signed it.
+def verify(text: str, permission: Permission, trust: TrustStore) -> tuple[str, TrustedKey]:
+    """Check a signed text; returns its payload and the key that signed it.
 
     Raises:
-        NotTrusted: it is no such text, or no key that may sign it has signed it.
+        NotTrusted: it is not a JWS, or not signed by a trusted key with this permission.
         ConfigError: the file of trusted keys is broken.
     """
     header = _header(text)
     kid = header.get("kid")
     if not isinstance(kid, str) or not _THUMBPRINT.fullmatch(kid):
-        raise NotTrusted("it does not name the key that signed it by a thumbprint")
+        raise NotTrusted("its header does not name the signing key by its thumbprint")
     key = trust.find(kid)
     if key is None:
         raise NotTrusted(
-            f"it is signed by a key that this registry does not know ({kid}). Have its operator run: "
-            f"lifecycle keys trust, with the file that lifecycle keys init named to you"
+            f"it is signed by a key that this registry does not know ({kid}). Its operator can trust the key: "
+            f"lifecycle keys trust FILE, where FILE is the public half that lifecycle keys init wrote"
         )
     if header != {"alg": _ALGORITHM, "kid": key.kid, "typ": _typ(permission)}:
-        raise NotTrusted("it is not signed the way that this registry reads (Ed25519 and no other header)")
+        raise NotTrusted("its header has to name Ed25519, the key and the kind of text, and nothing else")
     if not key.permits(permission):
         why = "was revoked" if key.revoked_at else f"may not sign {permission}"
         raise NotTrusted(f"the key {key.name!r} that signed it {why}")
@@ -66,10 +66,10 @@ def opened(text: str, permission: Permission, trust: TrustStore) -> tuple[str, T
 
 
 def payload_of(text: str) -> str:
-    """The payload of a signed text, unverified: to look at.
+    """The payload of a signed text, without verifying it.
 
     Raises:
-        ValueError: it is no such text.
+        ValueError: it is not a JWS.
     """
     try:
         return _segments(text)[1].decode()
@@ -81,11 +81,13 @@ def _verified(text: str, key: TrustedKey) -> str:
     try:
         signed = jws.deserialize_compact(text, _public_key(key.coordinate).jwk, algorithms=[_ALGORITHM])
     except (JoseError, ValueError) as exc:
-        raise NotTrusted(f"its signature is not that of the key {key.name!r}: it was changed") from exc
+        raise NotTrusted(
+            f"its signature does not match the key {key.name!r}: it was changed after signing"
+        ) from exc
     try:
         return (signed.payload or b"").decode()
     except UnicodeDecodeError as exc:
-        raise NotTrusted(f"what the key {key.name!r} signed is no text") from exc
+        raise NotTrusted(f"the payload that the key {key.name!r} signed is not UTF-8 text") from exc
 
 
 @lru_cache(maxsize=256)
@@ -94,13 +96,13 @@ def _public_key(coordinate: str) -> PublicKey:
 
 
 def _typ(permission: Permission) -> str:
-    """Tells one kind of signed text from another, so that neither passes for the other (RFC 8725, 3.11)."""
+    """The ``typ`` header: keeps one kind of signed text from passing for another (RFC 8725, 3.11)."""
     return f"lifecycle-{permission}+jws"
 
 
 def _header(text: str) -> dict[str, Any]:
     try:
-        header = unambiguous_json(_segments(text)[0])
+        header = strict_json(_segments(text)[0])
     except ValueError as exc:
         raise _no_jws() from exc
     if not isinstance(header, dict):
@@ -117,7 +119,7 @@ def _segments(text: str) -> list[bytes]:
 
 
 def _decoded(segment: str) -> bytes:
-    """Python's decoder skips foreign characters and ignores spare bits; a signature has one spelling."""
+    """Decode canonical base64url only; Python's decoder would skip foreign characters and spare bits."""
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
         spelled = base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
@@ -129,4 +131,4 @@ def _decoded(segment: str) -> bytes:
 
 
 def _no_jws() -> NotTrusted:
-    return NotTrusted("it is not a signed text (JWS)")
+    return NotTrusted("it is not a signed text (compact JWS)")

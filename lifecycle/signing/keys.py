@@ -1,4 +1,4 @@
-"""Ed25519 keys: read from PEM and nothing looser, named by their thumbprint."""
+"""Ed25519 keys, read from strict PEM and named by their JWK thumbprint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PUBLIC, _PRIVATE, _ENCRYPTED = "PUBLIC KEY", "PRIVATE KEY", "ENCRYPTED PRIVATE 
 
 
 class PublicKey:
-    """One half of an Ed25519 pair; the half that anybody may see."""
+    """The public half of an Ed25519 key pair."""
 
     def __init__(self, key: OKPKey) -> None:
         if key.curve_name != _CURVE:
@@ -29,16 +29,16 @@ class PublicKey:
         """Read a PEM text (``BEGIN PUBLIC KEY``) that holds one key and nothing else.
 
         Args:
-            where: For the error.
+            where: File or variable, for the error message.
 
         Raises:
-            ConfigError: it is anything else, also a private key or one that anybody could forge signatures of.
+            ConfigError: it is anything else, a private key included.
         """
         return cls(_imported(text, where, _PUBLIC))
 
     @classmethod
     def from_coordinate(cls, x: str) -> Self:
-        """Read what :attr:`coordinate` says. Raises ConfigError."""
+        """The key with this :attr:`coordinate`. Raises ConfigError."""
         try:
             key = OKPKey.import_key({"kty": "OKP", "crv": _CURVE, "x": x})
         except (JoseError, ValueError, TypeError) as exc:
@@ -47,26 +47,26 @@ class PublicKey:
 
     @property
     def kid(self) -> str:
-        """The key's name for machines: its JWK thumbprint (RFC 7638), 43 characters."""
+        """Key id: the JWK thumbprint (RFC 7638), 43 characters."""
         return self.jwk.thumbprint()
 
     @property
     def coordinate(self) -> str:
-        """The key itself, 43 characters of base64url (``x`` of RFC 8037)."""
+        """The public key as 43 characters of base64url (``x`` of RFC 8037)."""
         return str(self.jwk.as_dict(private=False)["x"])
 
     @property
     def pem(self) -> str:
-        """The public half, as OpenSSL writes it."""
+        """The public half as PEM (``BEGIN PUBLIC KEY``)."""
         return self.jwk.as_pem(private=False).decode()
 
 
 class SigningKey(PublicKey):
-    """A whole pair."""
+    """An Ed25519 key pair."""
 
     @classmethod
-    def made(cls) -> Self:
-        """A new pair."""
+    def generate(cls) -> Self:
+        """A new random key pair."""
         return cls(OKPKey.generate_key(_CURVE))
 
     @classmethod
@@ -74,21 +74,21 @@ class SigningKey(PublicKey):
         """Read a PEM text (``BEGIN PRIVATE KEY``) that holds one key and nothing else.
 
         Args:
-            where: For the error, which says nothing of the text.
+            where: File or variable, for the error message, which never quotes the text.
 
         Raises:
-            ConfigError: it is anything else, also a public key or an encrypted one.
+            ConfigError: it is anything else, a public or an encrypted key included.
         """
         return cls(_imported(text, where, _PRIVATE))
 
     @property
     def private_pem(self) -> bytes:
-        """The secret, as OpenSSL writes it."""
+        """The secret half as PEM (``BEGIN PRIVATE KEY``)."""
         return self.jwk.as_pem(private=True)
 
 
 def _imported(text: str, where: str, wanted: str) -> OKPKey:
-    """The one key of a PEM text. No error names its cause, whose text may quote the key."""
+    """The one key of a PEM text. Errors hide their cause: its text may quote the key."""
     pem = text.replace("\r\n", "\n").strip()
     found = _PEM.fullmatch(pem) if len(text) <= MAX_PEM_CHARS else None
     label = found[1] if found else ""
@@ -97,7 +97,7 @@ def _imported(text: str, where: str, wanted: str) -> OKPKey:
     try:
         key = OKPKey.import_key(pem)
         curve = key.curve_name
-    except Exception:  # cryptography's refusals have no common root
+    except Exception:  # cryptography's errors have no common base class
         curve = None
     if curve != _CURVE:
         raise ConfigError(f"{where}: {_instead('', wanted)}")
@@ -106,10 +106,9 @@ def _imported(text: str, where: str, wanted: str) -> OKPKey:
 
 def _instead(label: str, wanted: str) -> str:
     if label == _PRIVATE:
-        return "a private key, which never leaves its machine; hand over its public half (lifecycle keys init)"
+        return "a private key, which never leaves its machine; send its public half (lifecycle keys init shows it)"
     if label == _PUBLIC:
-        return "the public half of a key, which cannot sign"
+        return "a public key, which cannot sign; give the private key"
     if label == _ENCRYPTED:
-        return "an encrypted private key; nobody is there to ask for the passphrase, so it has to go without"
-    return f"not one Ed25519 {wanted.lower()} in PEM and nothing else; lifecycle keys init makes one"
-
+        return "an encrypted private key; remove the passphrase, as commands cannot ask for it"
+    return f"not one Ed25519 {wanted.lower()} in PEM and nothing else; lifecycle keys init creates one"

@@ -1,45 +1,118 @@
-"""Which keys are trusted, and with what: one JSON file beside the server; a change counts at the next look."""
+"""Trusted keys: one JSON file beside the server; a change to it takes effect at the next read."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+from lifecycle.domain.canonical import from_timestamp, to_timestamp
 from lifecycle.errors import ConfigError, Conflict, NotFound, UsageError, unknown
-from lifecycle.signing.files import TooOpenError, locked, read_closed, write_closed
+from lifecycle.signing.files import TooOpenError, locked, read_protected, write_protected
 from lifecycle.signing.keys import PublicKey
-from lifecycle.signing.trusted_key import Permission, TrustedKey, check_key_name
-from lifecycle.signing.unambiguous import unambiguous_json
-
-__all__ = ["TRUST_VARIABLE", "Permission", "TrustStore", "TrustedKey"]
+from lifecycle.signing.strict_json import strict_json
 
 TRUST_VARIABLE = "LIFECYCLE_TRUSTED_KEYS"
-"""Environment variable with the path of the file, where it isn't in the home."""
+"""Environment variable with the path of the file of trusted keys, when it is not in the home."""
 
 _WRITABLE_BY_OTHERS = 0o022
 _MIN_THUMBPRINT_CHARS = 8
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,39}")  # shorter than a thumbprint, so never mistaken for one
+_FIELDS = {"kid", "x", "name", "may", "trusted_at", "revoked_at"}
+
+
+class Permission(StrEnum):
+    """What a trusted key may sign."""
+
+    EVIDENCE = "evidence"
+    """The verdicts of gate runs."""
+    OVERRIDE = "override"
+    """A promotion without gates, for a limited time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """An entry of the file of trusted keys.
+
+    Attributes:
+        kid: JWK thumbprint (RFC 7638), 43 characters.
+        coordinate: The public key, 43 characters of base64url.
+        name: Readable name, such as ``ci``.
+        may: What it may sign.
+        trusted_at, revoked_at: UTC. Nothing that a revoked key has signed is accepted, whenever it was signed.
+    """
+
+    kid: str
+    coordinate: str
+    name: str
+    may: frozenset[Permission]
+    trusted_at: datetime
+    revoked_at: datetime | None = None
+
+    def permits(self, permission: Permission) -> bool:
+        """Whether the key is not revoked and may sign this kind of text."""
+        return self.revoked_at is None and permission in self.may
+
+    def as_fields(self) -> dict[str, Any]:
+        """The JSON fields of the file of trusted keys."""
+        return {
+            "kid": self.kid,
+            "x": self.coordinate,
+            "name": self.name,
+            "may": sorted(self.may),
+            "trusted_at": to_timestamp(self.trusted_at),
+            "revoked_at": to_timestamp(self.revoked_at) if self.revoked_at else None,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Any) -> TrustedKey:
+        """The inverse of :meth:`as_fields`.
+
+        An unknown field is an error too: it may be a restriction that this release would not enforce.
+
+        Raises:
+            ValueError: the fields are not those of a trusted key.
+        """
+        if not isinstance(fields, dict) or set(fields) != _FIELDS:
+            raise ValueError(f"it has the fields {', '.join(sorted(_FIELDS))} and no others")
+        try:
+            key = PublicKey.from_coordinate(fields["x"])
+            if key.kid != fields["kid"]:
+                raise ValueError("its thumbprint is another key's")
+            return cls(
+                kid=key.kid,
+                coordinate=key.coordinate,
+                name=check_key_name(fields["name"]),
+                may=_permissions(fields["may"]),
+                trusted_at=from_timestamp(fields["trusted_at"]),
+                revoked_at=None if fields["revoked_at"] is None else from_timestamp(fields["revoked_at"]),
+            )
+        except (ConfigError, UsageError, TypeError) as exc:
+            raise ValueError(str(exc)) from exc
 
 
 class TrustStore:
-    """The file of trusted keys. A file that is not there trusts nobody; one that is broken is an error."""
+    """The file of trusted keys. A missing file means that no key is trusted; a broken file is an error."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._parsed: tuple[bytes, tuple[TrustedKey, ...]] | None = None
 
     def keys(self) -> Sequence[TrustedKey]:
-        """Every key, the oldest first, revoked ones too.
+        """All keys, oldest first, revoked ones included.
 
         Raises:
             ConfigError: the file does not parse, cannot be read, or others may write to it.
         """
         try:
-            content = read_closed(self.file, _WRITABLE_BY_OTHERS)
+            content = read_protected(self.file, _WRITABLE_BY_OTHERS)
             parsed = self._parsed
             if parsed is None or parsed[0] != content:
                 parsed = self._parsed = (content, _parse(content))
@@ -48,45 +121,45 @@ class TrustStore:
             return ()
         except TooOpenError:
             raise ConfigError(
-                f"{self.file}: others may write to this file of trusted keys, and so trust a key of theirs. "
-                f"Look through it (lifecycle keys list), after: chmod go-w {shlex.quote(str(self.file))}"
+                f"{self.file}: others may write to this file of trusted keys, so they could have added a key. "
+                f"Run: chmod go-w {shlex.quote(str(self.file))}, then check its keys: lifecycle keys list"
             ) from None
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else exc
             raise ConfigError(f"{self.file}: not a file of trusted keys: {why}") from exc
 
     def find(self, kid: str) -> TrustedKey | None:
-        """The key with that thumbprint."""
+        """The key with this thumbprint, or None."""
         return next((key for key in self.keys() if key.kid == kid), None)
 
     def trust(self, key: PublicKey, name: str | None, may: Iterable[Permission], now: datetime) -> TrustedKey:
-        """Trust a key with these things and no others, from now on; also one that was revoked.
+        """Trust a key with exactly these permissions from now on. A revoked key is trusted again.
 
         Args:
-            name: None keeps the name that it has.
+            name: None keeps the current name.
 
         Raises:
-            UsageError: that is no name for a key, it has none yet, or it would be trusted with nothing.
-            Conflict: another key that counts has the name.
+            UsageError: the name is not valid or missing, or ``may`` is empty.
+            Conflict: another key that is not revoked has the name.
             ConfigError, Unavailable: the file cannot be read or written.
         """
         allowed = frozenset(may)
         if not allowed:
-            raise UsageError("trusted with nothing, a key is of no use: say what it may sign")
+            raise UsageError("say what the key may sign: evidence, override or both")
         with locked(self.file):
             known = self.find(key.kid)
             called = known.name if name is None and known else check_key_name(name)
             others = [other for other in self.keys() if other.kid != key.kid]
             if called in _names_in_use(others):
-                raise Conflict(f"another key is called {called!r}: choose a name, or revoke that one first")
+                raise Conflict(f"another key is called {called!r}: choose another name, or revoke that key first")
             trusted = TrustedKey(key.kid, key.coordinate, called, allowed, now)
             self._write([*others, trusted])
         return trusted
 
     def introduce(self, key: PublicKey, name: str, may: Iterable[Permission], now: datetime) -> TrustedKey:
-        """Trust a key that this file has never known; one that it knows, revoked or not, stays as it is.
+        """Trust a key that is not in the file yet. A known key, revoked or not, is left unchanged.
 
-        Where another key has the name, a number is put behind it.
+        If the name is taken, a number is appended.
         """
         known = self.find(key.kid)
         if known is not None:
@@ -100,13 +173,13 @@ class TrustStore:
         return known
 
     def revoke(self, who: str, now: datetime) -> TrustedKey:
-        """Trust a key no more; once revoked, it stays so from the first time on.
+        """Revoke a key. Revoking it again keeps the first time.
 
         Args:
-            who: Its name, or its thumbprint, of which the first eight characters will do.
+            who: Name or thumbprint; the first eight characters of a thumbprint are enough.
 
         Raises:
-            NotFound: no key, or more than one, is called so.
+            NotFound: no key matches, or more than one does.
             ConfigError, Unavailable: the file cannot be read or written.
         """
         with locked(self.file):
@@ -119,17 +192,17 @@ class TrustStore:
 
     def _write(self, keys: Sequence[TrustedKey]) -> None:
         content = json.dumps({"keys": [key.as_fields() for key in keys]}, indent=2) + "\n"
-        write_closed(self.file, content.encode(), 0o644)
+        write_protected(self.file, content.encode(), 0o644)
 
 
 def _parse(content: bytes) -> tuple[TrustedKey, ...]:
-    fields = unambiguous_json(content)
+    fields = strict_json(content)
     if not isinstance(fields, dict) or set(fields) != {"keys"} or not isinstance(fields["keys"], list):
-        raise ValueError('it holds {"keys": [...]} and nothing else')
+        raise ValueError('it has to hold {"keys": [...]} and nothing else')
     keys = tuple(_numbered(number, entry) for number, entry in enumerate(fields["keys"], start=1))
     names = [key.name for key in keys if key.revoked_at is None]
     if len({key.kid for key in keys}) < len(keys) or len(set(names)) < len(names):
-        raise ValueError("two of its keys are the same or have the same name")
+        raise ValueError("two of its keys are equal or have the same name")
     return keys
 
 
@@ -141,7 +214,7 @@ def _numbered(number: int, entry: object) -> TrustedKey:
 
 
 def _meant(who: str, keys: Sequence[TrustedKey]) -> TrustedKey:
-    """A key that counts goes before a revoked one that had the same name."""
+    """The key that is meant; a valid key goes before a revoked one with the same name."""
     counting = [key for key in keys if key.name == who and key.revoked_at is None]
     printed = [key for key in keys if len(who) >= _MIN_THUMBPRINT_CHARS and key.kid.startswith(who)]
     gone = [key for key in keys if key.name == who][-1:]
@@ -158,3 +231,19 @@ def _free_name(name: str, keys: Sequence[TrustedKey]) -> str:
 
 def _names_in_use(keys: Sequence[TrustedKey]) -> set[str]:
     return {key.name for key in keys if key.revoked_at is None}
+
+
+def check_key_name(name: object) -> str:
+    """Return a valid key name. Raises UsageError."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            "a key needs a name of 1 to 40 letters, digits and . _ @ -, with a letter or digit first, "
+            "such as --name ci"
+        )
+    return name
+
+
+def _permissions(words: Any) -> frozenset[Permission]:
+    if not isinstance(words, list):
+        raise TypeError("may is a list")
+    return frozenset(Permission(word) for word in words)

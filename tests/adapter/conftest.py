@@ -51,7 +51,7 @@ class Registry:
         self.uri = uri
         self.folder = folder
         self.ahead = timedelta()
-        self.ci, self.operator, self.stranger = SigningKey.made(), SigningKey.made(), SigningKey.made()
+        self.ci, self.operator, self.stranger = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
         self.trust = TrustStore(folder / "trusted.json")
         self.trust.trust(self.ci, "ci", [Permission.EVIDENCE], self.now())
         self.trust.trust(self.operator, "operator", Permission, self.now())

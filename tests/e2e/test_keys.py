@@ -20,9 +20,8 @@ from lifecycle.cli.keys import trust_
 from lifecycle.config.schema import BUILT_IN
 from lifecycle.domain.decision import LONGEST_OVERRIDE
 from lifecycle.errors import NotTrusted
-from lifecycle.signing.jws import opened, sign
-from lifecycle.signing.key_file import KEY_VARIABLE, private_file, signing_key
-from lifecycle.signing.own import trust_store
+from lifecycle.signing.jws import sign, verify
+from lifecycle.signing.local_key import KEY_VARIABLE, private_file, signing_key, trust_store
 from lifecycle.signing.trust import TRUST_VARIABLE, Permission
 
 KEY, TRUSTED = KEY_VARIABLE, TRUST_VARIABLE
@@ -57,7 +56,7 @@ class Machine:
 
     def reads(self, key, permission=Permission.EVIDENCE):
         try:
-            return opened(sign(key, permission, "{}"), permission, trust_store(self.home, {}))[0] == "{}"
+            return verify(sign(key, permission, "{}"), permission, trust_store(self.home, {}))[0] == "{}"
         except NotTrusted:
             return False
 

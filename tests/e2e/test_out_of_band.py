@@ -203,7 +203,7 @@ def test_a_forged_promotion_with_a_right_hash_chain(intruder):
         "nothing is there that anybody has signed": "",
         "speaks of something else": intruder.tag(1, "lifecycle.proof.production"),
         "a key that this registry does not know": sign(
-            SigningKey.made(), Permission.EVIDENCE, '{"looks": "fine"}'
+            SigningKey.generate(), Permission.EVIDENCE, '{"looks": "fine"}'
         ),
     }
     for said, proof in proofs.items():

@@ -24,7 +24,7 @@ from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
 from lifecycle.registry.tags import evidence_key
-from lifecycle.signing.own import own_key, trust_store
+from lifecycle.signing.local_key import own_key, trust_store
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from lifecycle.serving.engines.out_of_process import open_processes
 from lifecycle.serving.measures import Measures
 from lifecycle.serving.refusal import Refusal
 from lifecycle.serving.settings import Settings
-from lifecycle.signing.key_file import KEY_VARIABLE
+from lifecycle.signing.local_key import KEY_VARIABLE
 from tests.faults import fragile
 
 pytestmark = pytest.mark.slow

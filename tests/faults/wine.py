@@ -19,7 +19,7 @@ from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
-from lifecycle.signing.own import own_key, trust_store
+from lifecycle.signing.local_key import own_key, trust_store
 from tests.databases import answers
 
 VERSIONS = (1, 2, 3, 4)

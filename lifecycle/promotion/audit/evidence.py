@@ -16,7 +16,7 @@ from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotTrusted
 from lifecycle.promotion.audit.findings import Broken, Finding
-from lifecycle.signing.jws import opened, payload_of
+from lifecycle.signing.jws import payload_of, verify
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
 _COPIED = "copied from "  # lifecycle.promotion.environment
@@ -102,7 +102,7 @@ class EvidenceAudit:
     def _unsigned(self, row: Row[Any]) -> str:
         """What is wrong with the signature; one that can't be checked, or was revoked since, is a note."""
         try:
-            key = opened(row.signed, Permission.EVIDENCE, self._once_trusted)[1]
+            key = verify(row.signed, Permission.EVIDENCE, self._once_trusted)[1]
         except NotTrusted as exc:
             kid = _unknown_kid(row.signed, self._once_trusted)
             if kid is None:
@@ -122,7 +122,7 @@ class EvidenceAudit:
         for key in self._keys():
             named = _decoded(header).replace(kid, key.kid)
             try:
-                opened(f"{_encoded(named)}.{rest}", Permission.EVIDENCE, self._once_trusted)
+                verify(f"{_encoded(named)}.{rest}", Permission.EVIDENCE, self._once_trusted)
             except NotTrusted:
                 continue
             return True

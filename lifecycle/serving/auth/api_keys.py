@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lifecycle.errors import ConfigError, Conflict, NotFound, UsageError, unknown
 from lifecycle.serving.auth.api_key import PREFIX, ApiKey, ApiKeyMade, make_key
-from lifecycle.signing.files import TooOpenError, locked, read_closed, write_closed
-from lifecycle.signing.unambiguous import unambiguous_json
+from lifecycle.signing.files import TooOpenError, locked, read_protected, write_protected
+from lifecycle.signing.strict_json import strict_json
 
 _WRITABLE_BY_OTHERS = (
     0o022  # hashes of random keys tell nothing, but whoever may write here makes keys of their own
@@ -38,7 +38,7 @@ class ApiKeys:
             ConfigError: the file does not parse, cannot be read, or others may write to it.
         """
         try:
-            return _parse(read_closed(self.file, _WRITABLE_BY_OTHERS))
+            return _parse(read_protected(self.file, _WRITABLE_BY_OTHERS))
         except FileNotFoundError:
             return ()
         except TooOpenError:
@@ -101,11 +101,11 @@ class ApiKeys:
 
     def _write(self, keys: Sequence[ApiKey]) -> None:
         content = json.dumps({"keys": [key.as_fields() for key in keys]}, indent=1) + "\n"
-        write_closed(self.file, content.encode(), 0o600)
+        write_protected(self.file, content.encode(), 0o600)
 
 
 def _parse(content: bytes) -> Sequence[ApiKey]:
-    fields = unambiguous_json(content)
+    fields = strict_json(content)
     if not isinstance(fields, dict) or set(fields) != {"keys"} or not isinstance(fields["keys"], list):
         raise ValueError('it holds {"keys": [...]} and nothing else')
     keys = [_numbered(number, entry) for number, entry in enumerate(fields["keys"], start=1)]

@@ -10,7 +10,7 @@ from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandl
 
 from lifecycle.errors import UsageError
 from lifecycle.serving.auth.loopback import is_loopback
-from lifecycle.signing.unambiguous import unambiguous_json
+from lifecycle.signing.strict_json import strict_json
 
 _MOST_BYTES = 512 * 1024
 _PIECE = 64 * 1024
@@ -31,7 +31,7 @@ def fetch_json(url: str) -> Any:
     """
     check_url(url)
     try:
-        return unambiguous_json(_content(url))
+        return strict_json(_content(url))
     except ValueError as exc:
         raise NotFetched(f"{url} does not answer JSON: {exc}") from None
     except (OSError, HTTPException) as exc:

@@ -12,8 +12,8 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from lifecycle.errors import UsageError
 from lifecycle.serving.auth.fetch import NotFetched, check_url, fetch_json
-from lifecycle.signing.files import TooOpenError, read_closed
-from lifecycle.signing.unambiguous import unambiguous_json
+from lifecycle.signing.files import TooOpenError, read_protected
+from lifecycle.signing.strict_json import strict_json
 
 # Of a short key, which is left out below, nobody needs to hear.
 warnings.filterwarnings("ignore", "Key size should be", SecurityWarning)
@@ -51,7 +51,7 @@ def read_jwks(issuer: str, source: str) -> dict[str, PublicKey]:
     if "://" in source:
         return _usable(fetch_json(source), source)
     try:
-        return _usable(unambiguous_json(read_closed(Path(source), _WRITABLE_BY_OTHERS)), source)
+        return _usable(strict_json(read_protected(Path(source), _WRITABLE_BY_OTHERS)), source)
     except TooOpenError:
         raise NotFetched(f"{source}: others may write to this file, and so make tokens of their own") from None
     except (OSError, ValueError) as exc:

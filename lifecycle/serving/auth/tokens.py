@@ -16,7 +16,7 @@ from lifecycle.serving.auth.caller import Caller, NotKnown
 from lifecycle.serving.auth.claims import caller_of
 from lifecycle.serving.auth.issuer import IssuerKeys
 from lifecycle.serving.auth.jwks import ALGORITHMS, PublicKey
-from lifecycle.signing.unambiguous import unambiguous_json
+from lifecycle.signing.strict_json import strict_json
 
 # The name that issuers write; the algorithm is Ed25519 all the same.
 warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
@@ -104,7 +104,7 @@ for _registry in _REGISTRIES.values():
 
 def _json(content: bytes) -> dict[str, Any]:
     try:
-        fields = unambiguous_json(content)
+        fields = strict_json(content)
     except ValueError:
         fields = None
     if not isinstance(fields, dict):

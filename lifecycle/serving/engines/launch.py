@@ -28,7 +28,7 @@ SECRETS = frozenset(
         "MLFLOW_TRACKING_TOKEN",
     }
 )
-"""What the model's own code has no business with. The first is ``signing.key_file.KEY_VARIABLE``, spelt out:
+"""What the model's own code has no business with. The first is ``signing.local_key.KEY_VARIABLE``, spelt out:
 importing that takes 0.1 s."""
 _WITH_PASSWORD = re.compile(r"//[^/]*@")
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")

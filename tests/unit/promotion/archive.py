@@ -55,7 +55,7 @@ class Archive:
         self.engine: Engine = create_engine(f"sqlite:///{folder / 'registry.db'}")
         event.listen(self.engine, "connect", _hasten)
         self.trust = TrustStore(folder / "trusted.json")
-        self.key = SigningKey.made()
+        self.key = SigningKey.generate()
         self.now = START
         self.uids: dict[str, str] = {}
 

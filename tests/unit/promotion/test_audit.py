@@ -214,7 +214,7 @@ def test_a_signature_under_another_name_is_found_although_nobody_knows_that_name
     signed = past.sql("SELECT signed FROM lifecycle_evidence ORDER BY id LIMIT 1")[0].signed
     header, rest = signed.split(".", 1)
     fields = json.loads(base64.urlsafe_b64decode(header + "=="))
-    other = json.dumps(fields | {"kid": SigningKey.made().kid}, separators=(",", ":")).encode()
+    other = json.dumps(fields | {"kid": SigningKey.generate().kid}, separators=(",", ":")).encode()
     renamed = f"{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}.{rest}"
     assert payload_of(renamed) == payload_of(signed)
     past.sql("UPDATE lifecycle_evidence SET signed = ? WHERE signed = ?", renamed, signed)

@@ -25,7 +25,7 @@ from lifecycle.signing.trust import Permission, TrustStore
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 WINE = model_uid("default", "wine", 1)
-KEY = SigningKey.made()
+KEY = SigningKey.generate()
 EVIDENCE = Evidence("wine", 1, "staging", "d" * 64, "a" * 64, (), NOW, NOW + timedelta(days=7))
 
 

@@ -22,7 +22,7 @@ from lifecycle.signing.trust import Permission, TrustStore
 
 SEED = 20261121
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-KEY = SigningKey.made()
+KEY = SigningKey.generate()
 EVIDENCE = Evidence(
     model="wine",
     version=1,

@@ -40,7 +40,7 @@ OVERRIDDEN = replace(MOVE, action=Action.OVERRIDDEN, evidence_id=None, until=NOW
 
 @pytest.fixture(scope="module")
 def key() -> SigningKey:
-    return SigningKey.made()
+    return SigningKey.generate()
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_copy_in_an_environment_is_proven_by_what_was_judged_under_another_nam
 
 def test_an_unknown_key_proves_nothing(trust):
     with pytest.raises(NotTrusted, match="a key that this registry does not know"):
-        check_proof(evidence(SigningKey.made()), MOVE, False, trust)
+        check_proof(evidence(SigningKey.generate()), MOVE, False, trust)
 
 
 def test_every_character_of_a_proof_counts(key, trust):

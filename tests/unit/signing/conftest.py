@@ -25,13 +25,13 @@ def now() -> datetime:
 @pytest.fixture(scope="session")
 def key() -> SigningKey:
     """One whose thumbprint could be a name, too."""
-    return next(made for made in iter(SigningKey.made, None) if made.kid[0].isalnum())
+    return next(made for made in iter(SigningKey.generate, None) if made.kid[0].isalnum())
 
 
 @pytest.fixture(scope="session")
 def breaker() -> SigningKey:
     """A key that may override and nothing else."""
-    return SigningKey.made()
+    return SigningKey.generate()
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,14 @@ import json
 import pytest
 
 from lifecycle.errors import NotTrusted
-from lifecycle.signing.jws import opened
+from lifecycle.signing.jws import verify
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustStore
 
 
 def assert_refused(text: str, trust: TrustStore) -> None:
     with pytest.raises(NotTrusted) as refusal:
-        opened(text, Permission.EVIDENCE, trust)
+        verify(text, Permission.EVIDENCE, trust)
     said = str(refusal.value)
     assert len(said) < 250
     assert said.isprintable()
@@ -78,7 +78,7 @@ def test_the_public_key_is_no_secret_to_sign_with(by_hand, trust, key):
 
 
 def test_a_key_that_the_header_brings_is_not_used(by_hand, trust, key):
-    stranger = SigningKey.made()
+    stranger = SigningKey.generate()
     sign_it = stranger.jwk.private_key.sign
     jwk = stranger.jwk.as_dict(private=False)
     der = base64.b64encode(stranger.jwk.as_der(private=False)).decode()

@@ -142,10 +142,13 @@ def test_a_certificate_is_no_key():
         (SigningKey.from_pem, PUBLIC, "cannot sign"),
         (SigningKey.from_pem, NO_PRIVATE_KEY["encrypted"], "passphrase"),
         *(
-            (SigningKey.from_pem, private_pem(key), "lifecycle keys init makes one")
+            (SigningKey.from_pem, private_pem(key), "lifecycle keys init creates one")
             for key in OTHER_KINDS.values()
         ),
-        *((PublicKey.from_pem, public_pem(key), "lifecycle keys init makes one") for key in OTHER_KINDS.values()),
+        *(
+            (PublicKey.from_pem, public_pem(key), "lifecycle keys init creates one")
+            for key in OTHER_KINDS.values()
+        ),
     ],
 )
 def test_the_refusal_says_what_it_is_instead(read, text, said):
@@ -168,7 +171,7 @@ def test_both_halves_have_one_thumbprint_and_other_keys_another():
     whole, half = SigningKey.from_pem(PRIVATE, ""), PublicKey.from_pem(PUBLIC, "")
     assert whole.kid == half.kid == PublicKey.from_coordinate(half.coordinate).kid
     assert re.fullmatch(r"[\w-]{43}", half.kid)
-    assert SigningKey.made().kid != half.kid
+    assert SigningKey.generate().kid != half.kid
 
 
 def test_the_thumbprint_is_the_one_of_the_standard():

@@ -20,7 +20,7 @@ def names(store):
 
 @pytest.fixture
 def other():
-    return SigningKey.made()
+    return SigningKey.generate()
 
 
 def test_a_file_that_is_not_there_trusts_nobody(store, key):
@@ -69,7 +69,7 @@ def test_another_store_on_the_same_file_knows_at_once(store, key, now):
 
 def test_two_keys_that_count_never_share_a_name(store, key, other, now):
     store.trust(key, "ci", [EVIDENCE], now)
-    with pytest.raises(Conflict, match="'ci': choose a name, or revoke"):
+    with pytest.raises(Conflict, match="'ci': choose another name, or revoke"):
         store.trust(other, "ci", [EVIDENCE], now)
     store.trust(other, "ci-2", [EVIDENCE], now)
     with pytest.raises(Conflict):
@@ -97,7 +97,7 @@ def test_what_is_no_name_for_a_key(store, key, now, name):
 
 
 def test_a_key_that_is_trusted_with_nothing_is_a_mistake(store, key, now):
-    with pytest.raises(UsageError, match="say what it may sign"):
+    with pytest.raises(UsageError, match="say what the key may sign"):
         store.trust(key, "ci", [], now)
 
 
@@ -130,7 +130,7 @@ def test_a_key_is_introduced_once_and_what_was_decided_since_stands(store, key, 
     store.revoke("own", now)
     assert store.introduce(key, "own", Permission, now).revoked_at == now
     assert store.introduce(other, "own", [EVIDENCE], now).name == "own"
-    third = SigningKey.made()
+    third = SigningKey.generate()
     assert store.introduce(third, "own", [EVIDENCE], now).name == "own-2"
     assert store.introduce(third, "own", Permission, now).may == {EVIDENCE}
     assert names(store) == ["own", "own", "own-2"]
@@ -143,4 +143,4 @@ def test_a_key_that_is_known_needs_no_file_that_can_be_written_to(store, key, no
     lock.mkdir()
     assert store.introduce(key, "own", [EVIDENCE], now) == known
     with pytest.raises(Unavailable, match=r"trusted\.json cannot be written: Is a directory"):
-        store.introduce(SigningKey.made(), "own", [EVIDENCE], now)
+        store.introduce(SigningKey.generate(), "own", [EVIDENCE], now)

@@ -60,7 +60,7 @@ def entry(key: PublicKey, **changed: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not ...}
 
 
-KEY, OTHER = SigningKey.made(), SigningKey.made()
+KEY, OTHER = SigningKey.generate(), SigningKey.generate()
 REVOKED = {"revoked_at": "2026-05-04T12:00:00.000000Z"}
 BROKEN_ENTRIES = {
     **{f"without {name}": {name: ...} for name in entry(KEY)},
@@ -184,7 +184,7 @@ import sys, pathlib, datetime
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustStore
 store, prefix = TrustStore(pathlib.Path(sys.argv[1])), sys.argv[2]
-keys = [SigningKey.made() for _ in range(10)]
+keys = [SigningKey.generate() for _ in range(10)]
 now = datetime.datetime.now(datetime.UTC)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -224,7 +224,7 @@ def test_processes_that_write_at_once_lose_nothing_of_each_other(store):
 def test_threads_that_write_at_once_lose_nothing_of_each_other(store, now):
     def write(prefix):
         for number in range(5):
-            store.trust(SigningKey.made(), f"{prefix}{number}", [EVIDENCE], now)
+            store.trust(SigningKey.generate(), f"{prefix}{number}", [EVIDENCE], now)
 
     writers = [threading.Thread(target=write, args=(prefix,)) for prefix in "abcdef"]
     for writer in writers:

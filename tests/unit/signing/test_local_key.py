@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from lifecycle.errors import ConfigError, Unavailable
-from lifecycle.signing.key_file import present_key, private_file, signing_key, write_public_half
 from lifecycle.signing.keys import PublicKey, SigningKey
+from lifecycle.signing.local_key import present_key, private_file, signing_key, write_public_half
 
 VARIABLE = "LIFECYCLE_SIGNING_KEY"
 HANGS_S = 60
@@ -85,7 +85,7 @@ def test_many_threads_get_one_key(tmp_path):
 def test_many_processes_get_one_key(home):
     program = (
         "import sys, pathlib\n"
-        "from lifecycle.signing.key_file import signing_key\n"
+        "from lifecycle.signing.local_key import signing_key\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "print(signing_key(pathlib.Path(sys.argv[1]), {}).kid)\n"
@@ -178,7 +178,7 @@ def test_a_file_that_the_environment_names_is_as_closed(home, elsewhere):
 
 
 def test_a_key_that_lost_its_first_line_is_taken_for_a_path_and_not_shown(home):
-    body = SigningKey.made().private_pem.decode().splitlines()[1]
+    body = SigningKey.generate().private_pem.decode().splitlines()[1]
     for value in (body, f"{body}\n-----END PRIVATE KEY-----\n", body * 100, f"{body}\0"):
         with pytest.raises(ConfigError, match=f"^{VARIABLE}: no private key can be read there") as error:
             signing_key(home, {VARIABLE: value})

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lifecycle.errors import ConfigError, NotTrusted
-from lifecycle.signing.jws import opened, sign
-from lifecycle.signing.key_file import private_file, signing_key
-from lifecycle.signing.own import own_key, trust_store
+from lifecycle.signing.jws import sign, verify
+from lifecycle.signing.local_key import own_key, private_file, signing_key, trust_store
 from lifecycle.signing.trust import Permission
 
 EVIDENCE = Permission.EVIDENCE
@@ -20,7 +19,7 @@ def home(tmp_path):
 
 def signs(key, trust, permission=EVIDENCE) -> bool:
     try:
-        return opened(sign(key, permission, "{}"), permission, trust)[0] == "{}"
+        return verify(sign(key, permission, "{}"), permission, trust)[0] == "{}"
     except NotTrusted:
         return False
 
