@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle.controller.deployer import Deployer
-    from lifecycle.controller.inspection import Inspection
-    from lifecycle.controller.reconcile import Reconciler
-    from lifecycle.controller.worker import Done, Worker
+    from lifecycle.controller.gate_worker import Done, GateWorker
+    from lifecycle.controller.reconciler import Reconciler
+    from lifecycle.controller.status_check import StatusCheck
     from lifecycle.gates.progress import Progress
     from lifecycle.promotion.check import Checker
     from lifecycle.promotion.guard import Guard
@@ -121,21 +121,21 @@ class Lifecycle:
     @cached_property
     def reconciler(self) -> Reconciler:
         """Keeps following deployments equal to their stages."""
-        from lifecycle.controller.reconcile import Reconciler
+        from lifecycle.controller.reconciler import Reconciler
 
         return Reconciler(self.deployer, self.following_targets, time.monotonic)
 
-    def worker(self, name: str, report: Callable[[Done], None]) -> Worker:
+    def worker(self, name: str, report: Callable[[Done], None]) -> GateWorker:
         """Runs the gates that refused promotions wait for."""
         from random import random
 
-        from lifecycle.controller.worker import Worker
+        from lifecycle.controller.gate_worker import GateWorker
 
-        return Worker(self.registry, self.checker(), name, report, jitter=random)
+        return GateWorker(self.registry, self.checker(), name, report, jitter=random)
 
     def deploy(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> Deployment:
         """Deploy under a new name, and have a deployment of a stage or alias followed."""
-        from lifecycle.controller.request import DeployRequest
+        from lifecycle.controller.deployer import DeployRequest
 
         request = DeployRequest.parse(target, name, ModelRef.parse(model_uri), options)
         deployment = self.deployer.create(request)
@@ -144,7 +144,7 @@ class Lifecycle:
 
     def redeploy(self, target: str, name: str, model_uri: str | None, options: Mapping[str, str]) -> Deployment:
         """Replace version or options of a deployment, which may follow from now on."""
-        from lifecycle.controller.request import DeployRequest
+        from lifecycle.controller.deployer import DeployRequest
 
         ref = ModelRef.parse(model_uri) if model_uri else self.target(target).describe(name).ref
         deployment = self.deployer.update(DeployRequest.parse(target, name, ref, options))
@@ -153,7 +153,7 @@ class Lifecycle:
 
     def resolve(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> DeploymentSpec:
         """What a deployment would be, checked, fetched and compiled, without deploying it."""
-        from lifecycle.controller.request import DeployRequest
+        from lifecycle.controller.deployer import DeployRequest
 
         return self.deployer.resolve(DeployRequest.parse(target, name, ModelRef.parse(model_uri), options))
 
@@ -163,16 +163,16 @@ class Lifecycle:
         Args:
             registry: The environment variables that lead it to the registry.
         """
-        from lifecycle.stack.follower import ensure_follower
+        from lifecycle.controller.follower import ensure_follower
 
         if any(not d.ref.pinned for target in self.following_targets() for d in target.list()):
             ensure_follower(self.config.home, self.config.file, registry)
 
-    def inspect(self, deployments: Iterable[Deployment]) -> Inspection:
+    def check_status(self, deployments: Iterable[Deployment]) -> StatusCheck:
         """Whether the registry holds what its ledger tells, by a look at every model that matters here."""
-        from lifecycle.controller.inspection import inspect
+        from lifecycle.controller.status_check import check_status
 
-        return inspect(self.promoter, deployments)
+        return check_status(self.promoter, deployments)
 
     def deployments(self, target: str | None = None) -> list[Deployment]:
         """Every deployment of one target or of all."""

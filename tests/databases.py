@@ -25,7 +25,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 
 KINDS = ("sqlite", "postgresql", "mysql")
 STARTS_WITHIN_S = 60.0

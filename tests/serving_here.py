@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import uvicorn
 
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.serving.access import OpenAccess
 from lifecycle.serving.application import Application

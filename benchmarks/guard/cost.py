@@ -26,8 +26,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
 from lifecycle.promotion.evidence import ModelEvidence
 from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.ledger import ModelLedger
@@ -153,7 +152,16 @@ def over_http(uri: str, home: Path, guarded: bool) -> Iterator[RestStore]:
     (home / "lifecycle.yaml").write_text(YAML)
     port, registry = free_port(), f"lifecycle+{uri}" if guarded else uri
     argv = [
-        *(sys.executable, "-m", "lifecycle.processes.keeper", "--", sys.executable, "-m", "mlflow", "server"),
+        *(
+            sys.executable,
+            "-m",
+            "lifecycle.processes.supervise",
+            "--",
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+        ),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", uri, "--registry-store-uri", registry),
         *("--artifacts-destination", str(home / "artifacts")),

@@ -19,8 +19,7 @@ from models import Model
 
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import free_port
+from lifecycle.processes.process import free_port, owned_by_me
 
 PEERS = Path(__file__).parent / "peers"
 STARTS_WITHIN_S = 120

@@ -67,7 +67,7 @@ def default_uri(environ: Mapping[str, str], cwd: Path, home: Path) -> str:
     named = environ[variable]
     if not named.startswith(("http://", "https://")):
         return named
-    from lifecycle.stack.server import running_server
+    from lifecycle.stack import running_server
 
     server = running_server(home)
     if server is None or server.url.rstrip("/") != named.rstrip("/"):

@@ -52,7 +52,7 @@ def serve(
       lifecycle serve models:/flights-delay/3 -C promote=true -C current=july.parquet
     """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
-    from lifecycle.targets.rest.temporary import lay_out
+    from lifecycle.targets.rest.servers import lay_out
 
     options = _options(pairs, host, port)
     product = assemble(config)

@@ -15,7 +15,7 @@ from lifecycle.cli.output import console, deployment_as_dict, json_option, print
 from lifecycle.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from lifecycle.controller.inspection import Inspection
+    from lifecycle.controller.status_check import StatusCheck
 
 _IDLE_ROUNDS = 5
 
@@ -31,7 +31,7 @@ def up(config: Path | None, port: int) -> None:
     Example: lifecycle up --port 5000
     """
     from lifecycle.assembly import assemble
-    from lifecycle.stack.server import start_server
+    from lifecycle.stack import start_server
 
     product = assemble(config)
     with console(stderr=True).status("Starting the guarded MLflow server …"):
@@ -49,8 +49,8 @@ def down(config: Path | None) -> None:
     Example: lifecycle down
     """
     from lifecycle.assembly import load_settings
-    from lifecycle.stack.follower import stop_follower
-    from lifecycle.stack.server import stop_server
+    from lifecycle.controller.follower import stop_follower
+    from lifecycle.stack import stop_server
 
     home = load_settings(config).home
     stopped = [what for what, was in (("follower", stop_follower(home)), ("server", stop_server(home))) if was]
@@ -71,15 +71,15 @@ def status(config: Path | None, as_json: bool) -> int:
     Example: lifecycle status --json
     """
     from lifecycle.assembly import assemble
-    from lifecycle.stack.follower import running_follower
-    from lifecycle.stack.server import running_server
+    from lifecycle.controller.follower import running_follower
+    from lifecycle.stack import running_server
 
     product = assemble(config)
     home, deployed = product.config.home, product.deployments()
     server, follower = running_server(home), running_follower(home)
     if server and not any(variable in os.environ for variable in server.as_environment()):
         os.environ.update(server.as_environment())
-    inspection = product.inspect(deployed)
+    inspection = product.check_status(deployed)
     if as_json:
         print_json(
             {
@@ -106,7 +106,7 @@ def status(config: Path | None, as_json: bool) -> int:
     return IntegrityError.exit_code if inspection.findings else 0
 
 
-def _compared(inspection: Inspection) -> str:
+def _compared(inspection: StatusCheck) -> str:
     if inspection.unavailable:
         return f"not compared: {inspection.unavailable}"
     models = f"{inspection.models} model{'' if inspection.models == 1 else 's'} compared"
@@ -126,8 +126,8 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
     Example: lifecycle follow --every 2
     """
     from lifecycle.assembly import assemble
-    from lifecycle.processes.owner import watch_owner
-    from lifecycle.stack.follower import being_the_follower
+    from lifecycle.controller.follower import being_the_follower
+    from lifecycle.processes.process import watch_owner
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stopping = threading.Event()

@@ -17,7 +17,7 @@ from lifecycle.cli.output import json_option
 from lifecycle.errors import CheckBroke
 
 if TYPE_CHECKING:
-    from lifecycle.controller.worker import Done
+    from lifecycle.controller.gate_worker import Done
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9_.@\-]{1,60}")
@@ -63,7 +63,7 @@ def worker(config: Path | None, every: float, once: bool, name: str, as_json: bo
       lifecycle worker --once --json
     """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
-    from lifecycle.processes.owner import watch_owner
+    from lifecycle.processes.process import watch_owner
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     product = assemble(config).worker(name, _say_as_json if as_json else _say)

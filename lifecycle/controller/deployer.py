@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lifecycle.controller.request import DeployRequest
-from lifecycle.domain.deployment import Deployment, DeploymentSpec
+from pydantic import Field
+
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, check_deployment_name
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.domain.model_version import ModelVersion, Snapshot
 from lifecycle.domain.policy import PolicyBook, StagePolicy
 from lifecycle.errors import Conflict, NotFound, NotPromoted
 from lifecycle.promotion.promoter import Held, Promoter
 from lifecycle.registry.contract import ModelRegistry
-from lifecycle.targets.contract import Target
+from lifecycle.targets.contract import Target, TargetOptions
 
 Compile = Callable[[ModelVersion, Snapshot], Path | None]
 """The compiled form of a snapshot, or None when pyfunc has to serve."""
@@ -133,3 +134,44 @@ class Deployer:
             return self.target(request.target).describe(request.name)
         except NotFound:
             return None
+
+
+class ReleaseOptions(TargetOptions):
+    """Options that every target takes."""
+
+    stage: str = Field(
+        default="production", description="The stage that a deployment of a version number belongs to."
+    )
+    promote: bool = Field(
+        default=False, description="Run the gates and promote first, through every stage on the way."
+    )
+    current: str | None = Field(
+        default=None, description="With promote=true: the rows of today for the gates, a file."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """A deployment as asked for.
+
+    Attributes:
+        release: Options that every target takes.
+        options: The target's own options, as strings.
+    """
+
+    name: str
+    target: str
+    ref: ModelRef
+    release: ReleaseOptions = field(default_factory=ReleaseOptions)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, target: str, name: str, ref: ModelRef, options: Mapping[str, str]) -> DeployRequest:
+        """Sort the options into ours and the target's.
+
+        Raises:
+            UsageError, OptionError: an unusable name or option.
+        """
+        ours = {k: v for k, v in options.items() if k in ReleaseOptions.model_fields}
+        theirs = {k: v for k, v in options.items() if k not in ours}
+        return cls(check_deployment_name(name), target, ref, ReleaseOptions.parse(ours), theirs)

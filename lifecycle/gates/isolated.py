@@ -28,7 +28,7 @@ from lifecycle.gates.progress import GateResults, Progress
 from lifecycle.gates.run import forbids_loading, running_order
 from lifecycle.gates.verdicts import broke, inconclusive
 from lifecycle.gates.worker import VERDICT
-from lifecycle.processes.owner import owned_by_me
+from lifecycle.processes.process import owned_by_me
 from lifecycle.signing.local_key import KEY_VARIABLE
 
 _log = logging.getLogger(__name__)

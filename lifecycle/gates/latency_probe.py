@@ -94,7 +94,7 @@ def _round(scorer: Scorer, batches: Sequence[Batch], repeats: int) -> tuple[floa
 def main() -> None:
     """One request, then the end."""
     bytes_before = psutil.Process().memory_info().rss
-    from lifecycle.processes.owner import watch_owner
+    from lifecycle.processes.process import watch_owner
 
     watch_owner(lambda: os._exit(1))
     folder = Path(sys.argv[1])

@@ -19,7 +19,7 @@ from lifecycle.gates.discovery import load_gate
 from lifecycle.gates.job import GateJob, subject_of
 from lifecycle.gates.progress import Progress
 from lifecycle.gates.run import run_in_order
-from lifecycle.processes.owner import watch_owner
+from lifecycle.processes.process import watch_owner
 
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.durable import write_json
-from lifecycle.processes.identity import ProcessId
+from lifecycle.processes.process import ProcessId
 from lifecycle.serving.settings import Settings
 
 LOG = "server.log"

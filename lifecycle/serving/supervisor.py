@@ -17,8 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lifecycle.errors import Conflict
-from lifecycle.processes.identity import ProcessId
-from lifecycle.processes.owner import watch_owner
+from lifecycle.processes.process import ProcessId, watch_owner
 from lifecycle.serving.control import Desired, Observed, Phase, read_desired, write_observed
 from lifecycle.serving.follower import Follower
 from lifecycle.serving.kept import clean_up

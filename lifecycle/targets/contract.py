@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec
+from lifecycle.errors import OptionError
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.targets.options import TargetOptions
+from lifecycle.validation import one_line
 
 
 class Target(Protocol):
@@ -55,3 +59,35 @@ class Target(Protocol):
             InvalidInput: the rows do not fit the signature.
         """
         ...
+
+
+class TargetOptions(BaseModel):
+    """A target's own options. Subclass it with one described field an option.
+
+    Values arrive as strings. Numbers and booleans (``true/1/yes/on``, ``false/0/no/off``) are parsed by the
+    field's type; for a list or a mapping declare ``pydantic.Json[...]``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, options: Mapping[str, str]) -> Self:
+        """The options, checked.
+
+        Raises:
+            OptionError: a key is unknown, missing or has an unusable value; lists the known keys.
+        """
+        try:
+            return cls.model_validate(dict(options))
+        except ValidationError as exc:
+            raise OptionError(one_line(exc, cls)) from None
+
+    @classmethod
+    def describe(cls) -> str:
+        """One line an option, for the target's help."""
+        return "\n".join(_describe(name, field) for name, field in cls.model_fields.items())
+
+
+def _describe(name: str, field: FieldInfo) -> str:
+    note = "required" if field.is_required() else f"default: {field.get_default(call_default_factory=True)}"
+    return f"  -C {name}=…  {field.description or ''} ({note})"

@@ -11,7 +11,7 @@ from lifecycle.domain.model_version import Snapshot
 from lifecycle.errors import NotFound, unknown
 from lifecycle.scoring.contract import Batch, Predictions, Scorer
 from lifecycle.scoring.loader import load_verified
-from lifecycle.targets.options import TargetOptions
+from lifecycle.targets.contract import TargetOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def target_help() -> str:
     """What ``mlflow deployments help -t lifecycle`` prints."""
     from pathlib import Path
 
-    from lifecycle.controller.request import ReleaseOptions
+    from lifecycle.controller.deployer import ReleaseOptions
     from lifecycle.targets.discovery import known_targets, load_target
 
     kinds = known_targets()

@@ -297,8 +297,8 @@ def run(arguments: list[str], said: str) -> None:
 
 @pytest.mark.slow  # a server process
 def test_a_rest_deployment_answers_over_http_and_is_taken_down(home, rows, lifecycle_models, monkeypatch):
-    from lifecycle.processes.owner import owned_by_me
-    from lifecycle.stack.follower import running_follower, stop_follower
+    from lifecycle.controller.follower import running_follower, stop_follower
+    from lifecycle.processes.process import owned_by_me
 
     for variable, value in owned_by_me().items():
         monkeypatch.setenv(variable, value)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.processes.spawn import free_port
+from lifecycle.processes.process import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -17,10 +17,9 @@ import pytest
 from mlflow import MlflowClient
 
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
 from lifecycle.registry.tags import history_of
-from lifecycle.stack.server import start_server, stop_server
+from lifecycle.stack import start_server, stop_server
 from tests import commands
 
 POLICY = Path(__file__).with_name("lifecycle.yaml")
@@ -112,7 +111,7 @@ def guarded_with_sign_in(home: Path, people: tuple[str, ...]) -> Iterator[Regist
     config, port, database = Path(copy(POLICY, home)), free_port(), f"sqlite:///{home / 'mlflow.db'}"
     (home / "people.ini").write_text(SIGN_IN.format(home=home))
     command = (
-        f"{sys.executable} -m lifecycle.processes.keeper -- {sys.executable} -m mlflow server --workers 1 "
+        f"{sys.executable} -m lifecycle.processes.supervise -- {sys.executable} -m mlflow server --workers 1 "
         f"--host 127.0.0.1 --port {port} --backend-store-uri {database} --registry-store-uri lifecycle+{database} "
         f"--artifacts-destination {home / 'artifacts'} --app-name basic-auth"
     )

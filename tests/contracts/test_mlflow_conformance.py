@@ -15,7 +15,7 @@ import pytest
 
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.payload import ARROW
 from tests.contracts.mlflow_cases import CASES, JSON, SECRET

@@ -30,7 +30,7 @@ from lifecycle.registry.seal import Seal
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.signing.local_key import own_key, trust_store
 from lifecycle.signing.trust import Permission
-from lifecycle.stack.server import start_server, stop_server
+from lifecycle.stack import start_server, stop_server
 from lifecycle.testing.registry_contract import AUTHOR, MODEL, RegistryContract, SignIn
 
 POLICY = """

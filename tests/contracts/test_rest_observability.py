@@ -15,8 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lifecycle.data.read import read_dataset
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,9 @@ import pytest
 
 from lifecycle.domain.deployment import Status
 from lifecycle.errors import OptionError, Unavailable
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
-from lifecycle.targets.rest.connection import connect
+from lifecycle.targets.rest.client import connect
 from tests.certificates import Authority
 
 pytestmark = pytest.mark.slow

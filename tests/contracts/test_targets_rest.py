@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from lifecycle.errors import Conflict, OptionError
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import free_port, wait_until
+from lifecycle.processes.process import free_port, owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
 from lifecycle.testing.target_contract import Example, TargetContract, in_place_of
 

@@ -9,11 +9,11 @@ import click
 import pytest
 
 from lifecycle.cli.output import parse_pairs
-from lifecycle.controller.request import DeployRequest
+from lifecycle.controller.deployer import DeployRequest
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.targets.batch.plan import BatchOptions
+from lifecycle.targets.contract import TargetOptions
 from lifecycle.targets.edge.options import EdgeOptions
-from lifecycle.targets.options import TargetOptions
 from lifecycle.targets.rest.options import RestOptions
 
 TARGET_OPTIONS = {"rest": RestOptions, "batch": BatchOptions, "edge": EdgeOptions}

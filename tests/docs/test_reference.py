@@ -18,7 +18,7 @@ import lifecycle
 from lifecycle.cli import EXIT_BUG, cli
 from lifecycle.config.load import load_config
 from lifecycle.config.schema import BUILT_IN, LifecycleFile, Model, Stage
-from lifecycle.controller.request import ReleaseOptions
+from lifecycle.controller.deployer import ReleaseOptions
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import LifecycleError
 from lifecycle.gates.contract import GateOptions

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.stack.server import start_server, stop_server
+from lifecycle.processes.process import owned_by_me
+from lifecycle.stack import start_server, stop_server
 from tests.commands import run
 
 POLICY = """

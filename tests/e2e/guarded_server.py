@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
 from lifecycle.registry.tags import history_of
 from tests.commands import run
 
@@ -158,7 +157,7 @@ def mlflow_server(home: Path, database: str, policy: str, options: str, **enviro
     (home / "lifecycle.yaml").write_text(policy)
     port = free_port()
     command = (
-        f"{sys.executable} -m lifecycle.processes.keeper -- {sys.executable} -m mlflow server --host 127.0.0.1 "
+        f"{sys.executable} -m lifecycle.processes.supervise -- {sys.executable} -m mlflow server --host 127.0.0.1 "
         f"--port {port} --workers 2 --backend-store-uri '{database}' --registry-store-uri 'lifecycle+{database}' "
         f"--artifacts-destination {home / 'artifacts'} {options}"
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lifecycle.processes.spawn import free_port
-from lifecycle.stack.server import running_server
+from lifecycle.processes.process import free_port
+from lifecycle.stack import running_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("unchanged")]
 

@@ -14,7 +14,7 @@ import orjson
 import psutil
 import pytest
 
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,7 @@ import pytest
 from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.errors import Unavailable
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
 from lifecycle.registry.reachability import check_reachable
 from lifecycle.registry.tags import history_of
 from lifecycle.signing.jws import sign
@@ -152,7 +151,7 @@ def test_a_second_server_without_the_guard(intruder, tmp_path):
     url = f"http://127.0.0.1:{free_port()}"
     server = spawn_detached(
         [
-            *(sys.executable, "-P", "-m", "lifecycle.processes.keeper", "--"),
+            *(sys.executable, "-P", "-m", "lifecycle.processes.supervise", "--"),
             *(sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"),
             *("--port", url.rpartition(":")[2], "--backend-store-uri", f"sqlite:///{intruder.stack.database}"),
         ],

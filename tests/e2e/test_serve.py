@@ -14,7 +14,7 @@ from typing import IO
 
 import pytest
 
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unchanged")]
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.processes.owner import VARIABLE, owned_by_me
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import VARIABLE, owned_by_me, wait_until
 from tests.proof import rounds
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000)]

@@ -19,9 +19,15 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lifecycle.errors import Unavailable
-from lifecycle.processes.identity import ProcessId, is_alive
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+from lifecycle.processes.process import (
+    ProcessId,
+    free_port,
+    is_alive,
+    owned_by_me,
+    spawn_detached,
+    stop,
+    wait_until,
+)
 from lifecycle.registry.reachability import check_reachable
 from tests import commands
 
@@ -117,7 +123,7 @@ def _serve(cellar: Cellar) -> ProcessId:
     database = f"sqlite:///{cellar.home / 'mlflow.db'}"
     server = spawn_detached(
         [
-            *(sys.executable, "-P", "-m", "lifecycle.processes.keeper", "--"),
+            *(sys.executable, "-P", "-m", "lifecycle.processes.supervise", "--"),
             *(sys.executable, "-P", "-m", "mlflow", "server", "--host", "127.0.0.1"),
             *("--port", cellar.url.rpartition(":")[2], "--workers", "1", "--app-name", "basic-auth"),
             *("--backend-store-uri", database, "--registry-store-uri", f"lifecycle+{database}"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle.processes.owner import owned_by_me
+from lifecycle.processes.process import owned_by_me
 from lifecycle.targets.rest import RestTarget
 from tests.databases import KINDS, Databases, PostgresServer, SqliteFiles, forget, mariadb, postgresql
 from tests.faults.wine import Wine

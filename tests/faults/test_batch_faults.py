@@ -22,7 +22,7 @@ import pytest
 from lifecycle.domain.deployment import DeploymentSpec, Status
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, NotFound
 from lifecycle.targets.batch import BatchTarget
-from lifecycle.targets.batch.plan import Progress
+from lifecycle.targets.batch.plan import BatchProgress
 
 INPUTS = ["month", "sched_dep_time", "dep_delay", "distance", "carrier", "origin"]
 ROWS = 27_004  # flights of January 2013
@@ -277,7 +277,7 @@ def test_an_input_that_changes_during_the_run_fails_it_and_leaves_nothing(tmp_pa
     january.to_parquet(source) if kind == "parquet" else january.to_csv(source, index=False)
     spec = job(input=str(source))
 
-    def interfere(progress: Progress) -> None:
+    def interfere(progress: BatchProgress) -> None:
         if progress.rows_in == 4_000:
             change(source)
 
@@ -293,7 +293,7 @@ def test_a_file_that_appears_in_the_input_folder_during_the_run_fails_it(tmp_pat
     folder.mkdir()
     january.to_parquet(folder / "01.parquet")
 
-    def add(progress: Progress) -> None:
+    def add(progress: BatchProgress) -> None:
         january.to_parquet(folder / "02.parquet")
 
     with pytest.raises(DeploymentFailed, match="appeared"):
@@ -335,7 +335,7 @@ def test_a_file_whose_columns_drifted_is_named_before_any_row_is_scored(target, 
 def test_of_two_runs_at_once_into_one_output_or_under_one_name_one_goes_on(tmp_path, job, expected):
     refused = []
 
-    def intrude(progress: Progress) -> None:
+    def intrude(progress: BatchProgress) -> None:
         for home, spec in (
             ("home", job(output=str(tmp_path / "elsewhere"))),
             ("home", job(name="another")),
@@ -358,7 +358,7 @@ class Interrupted(BaseException):
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped_and_mends_what_was_damaged(tmp_path, job, expected):
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: BatchProgress) -> None:
         if progress.rows_in == 10_000:
             raise Interrupted
 
@@ -382,7 +382,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_mends_what_was_damaged(
 
 
 def test_a_run_that_goes_on_with_another_scorer_does_not_mix_the_two(tmp_path, job):
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: BatchProgress) -> None:
         raise Interrupted
 
     with pytest.raises(Interrupted):

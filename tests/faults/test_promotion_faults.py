@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from lifecycle.domain.promotion import PromotionRequest
 from lifecycle.errors import Conflict, LifecycleError, Unavailable
-from lifecycle.processes.spawn import free_port
+from lifecycle.processes.process import free_port
 from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.snapshot import SnapshotStore

@@ -8,8 +8,7 @@ import pytest
 
 from lifecycle.domain.deployment import Status
 from lifecycle.errors import LifecycleError
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.serving.control import read_desired, read_observed
 from lifecycle.targets.rest import RestTarget
 from tests.faults.asking import FULL, answer_of, processes_of, request_of, workers_of

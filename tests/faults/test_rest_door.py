@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 
 from lifecycle.errors import NotTrusted, OptionError
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.serving.auth.api_keys import ApiKeys, api_keys_file
 from lifecycle.serving.auth.failures import LIMIT
 from lifecycle.targets.rest import RestTarget

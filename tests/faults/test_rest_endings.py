@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from lifecycle.errors import LifecycleError
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from tests.faults.asking import Asker, Connection, Deployed, answer_of, asked, processes_of, request_of, stop
 
 pytestmark = pytest.mark.slow

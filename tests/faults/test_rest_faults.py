@@ -19,8 +19,7 @@ import pytest
 
 from lifecycle.domain.deployment import Status
 from lifecycle.errors import Conflict, DeploymentFailed, LifecycleError, NotFound, Unavailable
-from lifecycle.processes.owner import VARIABLE
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import VARIABLE, wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.serving.control import read_desired, read_observed
 from tests.faults.asking import servers_of

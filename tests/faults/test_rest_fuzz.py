@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from lifecycle.processes.owner import owned_by_me
+from lifecycle.processes.process import owned_by_me
 from lifecycle.scoring.signature import Column, Param, Signature
 from lifecycle.serving.access import OpenAccess
 from lifecycle.serving.application import Application

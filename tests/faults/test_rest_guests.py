@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle.domain.deployment import Status
 from lifecycle.errors import Conflict, LifecycleError, NotFound, OptionError, Unavailable
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.testing.target_contract import broken
 from tests.faults.asking import processes_of, workers_of
 

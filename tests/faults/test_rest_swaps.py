@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle.domain.deployment import Status
 from lifecycle.errors import LifecycleError
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.testing.target_contract import broken
 from tests.faults.asking import Asker, Deployed, answer_of, asked, request_of, stop, workers_of
 from tests.proof import rounds

@@ -9,8 +9,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from lifecycle.errors import Unavailable
-from lifecycle.processes.owner import owned_by_me
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
 from tests.issuer import AUDIENCE, forged, running_issuer
 

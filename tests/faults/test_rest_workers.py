@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from lifecycle.domain.deployment import Status
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from tests.faults.asking import (
     FULL,
     Asker,

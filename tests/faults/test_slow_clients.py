@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.serving import body, http_protocol
 from lifecycle.serving.settings import Settings
 from tests.serving_here import numbers, serving

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lifecycle.errors import UsageError
-from lifecycle.processes.owner import owned_by_me
+from lifecycle.processes.process import owned_by_me
 
 MODEL = "flights-delay"
 
@@ -112,7 +112,7 @@ class Scene:
         log = self.home / "training.log"
         with log.open("ab") as output:
             training = subprocess.Popen(
-                [*python, "lifecycle.processes.keeper", "--", *command],
+                [*python, "lifecycle.processes.supervise", "--", *command],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},

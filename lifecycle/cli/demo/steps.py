@@ -13,7 +13,7 @@ from typing import Any
 
 from lifecycle.cli.demo.client import ask, asking
 from lifecycle.cli.demo.scene import MODEL, Scene, demand
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 
 SAME = 1e-6
 _FOLLOWS_WITHIN_S = 30.0

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.cli.demo.scene import Scene, WentWrong, find_project
 from lifecycle.cli.demo.steps import STEPS, Step
 from lifecycle.errors import LifecycleError
-from lifecycle.processes.owner import watch_owner
+from lifecycle.processes.process import watch_owner
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,7 +127,7 @@ def _show(rows: list[Row], seconds: float) -> None:
 def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     """The guarded server and what the story needs besides; all of it stopped at the end."""
     from lifecycle.cli.demo.months import write_months
-    from lifecycle.stack.server import start_server
+    from lifecycle.stack import start_server
 
     os.environ.update(scene.environment())
     _quiet()
@@ -145,8 +145,8 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
 
 
 def _stop_everything(home: Path) -> None:
-    from lifecycle.stack.follower import stop_follower
-    from lifecycle.stack.server import stop_server
+    from lifecycle.controller.follower import stop_follower
+    from lifecycle.stack import stop_server
     from lifecycle.targets.discovery import load_target
 
     stop_follower(home)

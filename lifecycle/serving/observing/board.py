@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from itertools import count as numbers
 from pathlib import Path
 
-from lifecycle.processes.identity import ProcessId, is_alive
+from lifecycle.processes.process import ProcessId, is_alive
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"counts 1"

@@ -28,7 +28,7 @@ import pyarrow.parquet
 
 from lifecycle.durable import sweep, write_durably
 from lifecycle.errors import Conflict, IntegrityError
-from lifecycle.targets.batch.plan import MANIFEST, ChunkDone, Part, Plan, parts_of
+from lifecycle.targets.batch.plan import MANIFEST, BatchPlan, ChunkDone, Part, parts_of
 
 _PLAN, _DONE, _REJECTED = "_plan.json", "_parts.jsonl", "_rejected"
 
@@ -36,7 +36,7 @@ _PLAN, _DONE, _REJECTED = "_plan.json", "_parts.jsonl", "_rejected"
 class Output:
     """The output folder of one plan, while its lock is held: see :func:`open_output`."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: BatchPlan) -> None:
         self._folder = folder
         self._plan = plan
 
@@ -158,7 +158,7 @@ class Output:
 
 
 @contextmanager
-def open_output(folder: Path, plan: Plan) -> Iterator[Output]:
+def open_output(folder: Path, plan: BatchPlan) -> Iterator[Output]:
     """Hold the output folder for one run, against every other process. The kernel frees it if we die.
 
     Raises:

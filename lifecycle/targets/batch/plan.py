@@ -13,7 +13,7 @@ from pydantic import Field
 from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.errors import DeploymentFailed, IntegrityError, OptionError
-from lifecycle.targets.options import TargetOptions
+from lifecycle.targets.contract import TargetOptions
 
 FORMATS = (".parquet", ".csv")
 
@@ -74,7 +74,7 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchPlan:
     """One run, fully determined: the same plan gives the same parts, byte for byte."""
 
     source: Path
@@ -86,7 +86,7 @@ class Plan:
     keep: tuple[str, ...]
 
     @classmethod
-    def make(cls, spec: DeploymentSpec, options: BatchOptions) -> Plan:
+    def make(cls, spec: DeploymentSpec, options: BatchOptions) -> BatchPlan:
         """Find and pin the input.
 
         Raises:
@@ -213,7 +213,7 @@ class ChunkDone:
         return cls(**fields | parts)
 
 
-def make_manifest(plan: Plan, chunks: Sequence[ChunkDone], total: int | None) -> dict[str, Any]:
+def make_manifest(plan: BatchPlan, chunks: Sequence[ChunkDone], total: int | None) -> dict[str, Any]:
     """What was done, with every row accounted for.
 
     Args:
@@ -282,7 +282,7 @@ class BatchOptions(TargetOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BatchProgress:
     """Rows behind us, those of an interrupted run before included.
 
     Attributes:
@@ -293,10 +293,10 @@ class Progress:
     rows_in: int = 0
     rows_rejected: int = 0
 
-    def after(self, rows_in: int, rows_rejected: int) -> Progress:
-        """Progress after so many more rows."""
+    def after(self, rows_in: int, rows_rejected: int) -> BatchProgress:
+        """BatchProgress after so many more rows."""
         return replace(self, rows_in=self.rows_in + rows_in, rows_rejected=self.rows_rejected + rows_rejected)
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[BatchProgress], None]
 """Called after each chunk, from the thread that runs the batch."""

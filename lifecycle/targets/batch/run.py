@@ -15,7 +15,14 @@ from lifecycle.scoring.signature import Signature
 from lifecycle.targets.batch.chunks import Chunk, read_chunks, read_row_count, read_schema
 from lifecycle.targets.batch.fit import demand_fitting_columns
 from lifecycle.targets.batch.output import Output, open_output
-from lifecycle.targets.batch.plan import ChunkDone, InputChanged, OnProgress, Plan, Progress, make_manifest
+from lifecycle.targets.batch.plan import (
+    BatchPlan,
+    BatchProgress,
+    ChunkDone,
+    InputChanged,
+    OnProgress,
+    make_manifest,
+)
 from lifecycle.targets.batch.score import ChunkScorer
 
 
@@ -28,7 +35,7 @@ class Run:
         load: Loads the model; called only when there is something to score.
     """
 
-    plan: Plan
+    plan: BatchPlan
     folder: Path
     signature: Signature
     load: Callable[[], Scorer]
@@ -72,7 +79,7 @@ class Run:
     def _score_what_is_left(self, output: Output, done: dict[int, ChunkDone], total: int | None) -> None:
         scorer = self._loaded()
         try:
-            work, progress = ChunkScorer(scorer, self.plan.keep), Progress(total)
+            work, progress = ChunkScorer(scorer, self.plan.keep), BatchProgress(total)
             for number, chunk in enumerate(self._chunks()):
                 if number not in done or done[number].scorer != scorer.kind:
                     scored = work.score(chunk)

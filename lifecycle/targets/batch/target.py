@@ -11,16 +11,15 @@ from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
 from lifecycle.domain.model_version import Snapshot
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.targets.batch.plan import MANIFEST, BatchOptions, OnProgress, Plan, Progress
-from lifecycle.targets.product import ProductTarget
-from lifecycle.targets.state import DeploymentRecord
+from lifecycle.targets.batch.plan import MANIFEST, BatchOptions, BatchPlan, BatchProgress, OnProgress
+from lifecycle.targets.records import ArtifactTarget, DeploymentRecord
 
 
-def _say_nothing(progress: Progress) -> None:
+def _say_nothing(progress: BatchProgress) -> None:
     """The default: a library does not print."""
 
 
-class BatchTarget(ProductTarget):
+class BatchTarget(ArtifactTarget):
     """Scores Parquet and CSV files.
 
     Args:
@@ -66,7 +65,7 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             _verify_snapshot(spec)
             output = options.output_for(spec.version)
             manifest = Run(
-                Plan.make(spec, options),
+                BatchPlan.make(spec, options),
                 output,
                 Signature.from_snapshot(spec.snapshot),
                 partial(load_scorer, spec.snapshot, spec.compiled),

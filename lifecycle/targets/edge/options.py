@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lifecycle.targets.options import TargetOptions
+from lifecycle.targets.contract import TargetOptions
 
 
 class EdgeOptions(TargetOptions):

@@ -12,11 +12,10 @@ from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavail
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.targets.edge.options import EdgeOptions
-from lifecycle.targets.product import ProductTarget
-from lifecycle.targets.state import DeploymentRecord
+from lifecycle.targets.records import ArtifactTarget, DeploymentRecord
 
 
-class EdgeTarget(ProductTarget):
+class EdgeTarget(ArtifactTarget):
     """Writes bundles for devices.
 
     Args:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import os
+import ssl
+from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,10 +13,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from lifecycle.errors import NotTrusted, Unavailable
+from lifecycle.errors import NotTrusted, OptionError, Unavailable
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.signature import InvalidInput
-from lifecycle.targets.rest.connection import connect
+from lifecycle.serving.auth.tls import leaf_of
 
 KEY_VARIABLE = "LIFECYCLE_API_KEY"
 """Environment variable with the API key, or the token, that predictions are asked for with."""
@@ -96,3 +98,40 @@ def _array(values: Any) -> NDArray[Any]:
         return array.astype(float)  # null among numbers is NaN
     except (TypeError, ValueError):
         return array
+
+
+_TIMEOUT_S = 60.0
+
+
+def connect(address: str, certificate: str = "") -> http.client.HTTPConnection:
+    """Connect to ``address``.
+
+    Args:
+        certificate: Path of the server's own, for https. It is compared as a whole: it may be for another name
+            than the address that the server has on this machine, and signed by nobody that is known here.
+
+    Raises:
+        Unavailable: nobody answers, or somebody with another certificate.
+    """
+    server = urlsplit(address)
+    host, port = server.hostname or "", server.port
+    if server.scheme != "https":
+        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # we look for ourselves, below
+    connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
+    try:
+        connection.connect()
+        _demand(connection, certificate)
+    except (OSError, Unavailable, OptionError) as exc:
+        connection.close()
+        why = str(exc) if not isinstance(exc, OSError) else type(exc).__name__
+        raise Unavailable(f"{address} does not answer ({why})") from exc
+    return connection
+
+
+def _demand(connection: http.client.HTTPSConnection, certificate: str) -> None:
+    shown = connection.sock.getpeercert(binary_form=True) or b""
+    if not compare_digest(shown, leaf_of(certificate)):
+        raise Unavailable("it shows another certificate than its own")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from lifecycle.serving.settings import Settings
-from lifecycle.targets.options import TargetOptions
+from lifecycle.targets.contract import TargetOptions
 
 _DOOR = {"auth", "api_keys", "jwt_issuer", "jwt_audience", "jwt_keys", "tls_cert", "tls_key"}
 _LIMITS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,15 +11,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lifecycle.domain.deployment import DeploymentSpec, Status
-from lifecycle.errors import Conflict
-from lifecycle.processes.spawn import spawn_detached, stop
+from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavailable
+from lifecycle.processes.process import ProcessId, is_alive, spawn_detached, stop, wait_until
 from lifecycle.serving import control
+from lifecycle.serving.auth.api_keys import api_keys_file
 from lifecycle.serving.auth.check import check_door
-from lifecycle.serving.control import Desired, Observed
+from lifecycle.serving.control import Desired, Observed, Phase
 from lifecycle.serving.settings import Settings
+from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 from lifecycle.targets.rest.options import RestOptions
-from lifecycle.targets.rest.outcome import await_outcome, desired_of, running
-from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
 
 _MORE_S = 10.0  # than the server itself gives its requests
 
@@ -109,3 +110,84 @@ def _refuse_to_move(before: Desired, after: Settings, options: RestOptions, addr
     kept = (before.settings.host, bool(before.settings.tls_cert)) == (after.host, bool(after.tls_cert))
     if not kept or options.port not in (0, urlsplit(address).port):
         raise Conflict(f"deployment {before.deployment!r} answers at {address}; undeploy it before moving it")
+
+
+def running(folder: Path) -> Observed | None:
+    """What the server says, or None when there is no such process."""
+    observed = control.read_observed(folder)
+    return observed if observed is not None and is_alive(observed.process) else None
+
+
+def await_outcome(folder: Path, desired: Desired, server: ProcessId) -> None:
+    """Wait until the server has acted on ``desired``.
+
+    Raises:
+        Conflict, IntegrityError, DeploymentFailed: what it says went wrong, or it ended, or took too long.
+    """
+    what = f"version {desired.version} of {desired.model}"
+
+    def settled() -> bool:
+        observed = control.read_observed(folder)
+        return not is_alive(server) or (observed is not None and observed.generation >= desired.generation)
+
+    try:
+        wait_until(settled, desired.timeout_s, f"{what} answers")
+    except Unavailable as exc:
+        raise DeploymentFailed(str(exc)) from None
+    observed = control.read_observed(folder)
+    if observed is None or observed.generation < desired.generation:
+        raise DeploymentFailed(f"the server ended while {what} was coming up: {_last_line(folder)}")
+    if observed.phase is Phase.FAILED:
+        error = {Conflict.code: Conflict, IntegrityError.code: IntegrityError}.get(observed.code, DeploymentFailed)
+        raise error(f"{what} did not come up: {observed.error}")
+
+
+def desired_of(spec: DeploymentSpec, generation: int, settings: Settings, timeout_s: float) -> Desired:
+    """What the server is asked for."""
+    return Desired(
+        generation=generation,
+        deployment=spec.name,
+        model=spec.ref.name,
+        version=spec.version,
+        digest=spec.digest,
+        snapshot=str(spec.snapshot.absolute()),
+        compiled="" if spec.compiled is None else str(spec.compiled.absolute()),
+        settings=settings,
+        timeout_s=timeout_s,
+    )
+
+
+def _last_line(folder: Path) -> str:
+    try:
+        lines = (folder / control.LOG).read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:  # a guest's server logs elsewhere
+        return "without a word"
+    return next((line[:300] for line in reversed(lines) if line.strip()), "without a word")
+
+
+def lay_out(home: Path, specs: Sequence[DeploymentSpec], ports: Sequence[int]) -> Path:
+    """Write down what a server is to answer with.
+
+    Args:
+        specs: The first is its host, the others are its guests; the host's options count.
+        ports: To try in turn.
+
+    Returns:
+        The host's folder, for ``lifecycle.serving.supervisor``; its parent is to be deleted in the end.
+
+    Raises:
+        LifecycleError: the server would be open to others without being told so.
+    """
+    options = RestOptions.parse(specs[0].options)
+    settings = options.settings(ports, api_keys_file(home))
+    check_door(settings, datetime.now(UTC))
+    root = home / "served"
+    root.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f"{specs[0].name}-", dir=root))
+    folder = place / specs[0].name
+    for spec in specs:
+        (place / spec.name).mkdir()
+        control.write_desired(place / spec.name, desired_of(spec, 1, settings, options.timeout_s))
+    for spec in specs[1:]:
+        control.add_guest(folder, spec.name)
+    return folder

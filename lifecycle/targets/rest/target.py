@@ -12,12 +12,11 @@ from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.serving.auth.api_keys import api_keys_file
 from lifecycle.serving.control import Observed
 from lifecycle.serving.kept import CAPTURED
+from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 from lifecycle.targets.rest.client import ask
-from lifecycle.targets.rest.guests import Guests
+from lifecycle.targets.rest.co_hosted import CoHosted
 from lifecycle.targets.rest.options import RestOptions
-from lifecycle.targets.rest.outcome import running
-from lifecycle.targets.rest.servers import Servers
-from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
+from lifecycle.targets.rest.servers import Servers, running
 
 
 class RestTarget:
@@ -39,7 +38,7 @@ class RestTarget:
     def __init__(self, home: Path) -> None:
         self._records = DeploymentRecords(home, self.name)
         self._servers = Servers(self._records, api_keys_file(home.absolute().parent))
-        self._guests = Guests(self._records)
+        self._co_hosted = CoHosted(self._records)
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Start a server, or have the running one load the version and switch to it.
@@ -57,7 +56,7 @@ class RestTarget:
             observed = running(self._records.path(spec.name))
             up = old is not None and observed is not None and observed.version != 0
             if options.server:
-                self._guests.bring_up(spec, options, old if up else None)
+                self._co_hosted.bring_up(spec, options, old if up else None)
             elif not up or observed is None:
                 self._servers.start(spec, options, old)
             elif old is None or old.spec != spec or observed.digest != spec.digest:
@@ -76,9 +75,9 @@ class RestTarget:
             Conflict: its server answers for other deployments too.
         """
         with self._records.lock(name):
-            self._guests.refuse_to_leave(name)
-            if (host := self._guests.host_of(name)) is not None:
-                self._guests.take_down(name, host)
+            self._co_hosted.refuse_to_leave(name)
+            if (host := self._co_hosted.host_of(name)) is not None:
+                self._co_hosted.take_down(name, host)
             else:
                 self._servers.stop(name)
             self._records.remove(name)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.controller.deployer import Deployer
-from lifecycle.controller.reconcile import Reconciler
-from lifecycle.controller.request import DeployRequest
+from lifecycle.controller.deployer import Deployer, DeployRequest
+from lifecycle.controller.reconciler import Reconciler
 from lifecycle.domain.deployment import Deployment
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model_ref import ModelRef

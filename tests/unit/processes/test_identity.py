@@ -5,8 +5,7 @@ import sys
 
 import psutil
 
-from lifecycle.processes.identity import ProcessId, is_alive
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import ProcessId, is_alive, wait_until
 
 
 def test_a_process_is_alive_until_it_ends_also_before_anybody_waits_for_it():

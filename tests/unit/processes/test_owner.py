@@ -5,8 +5,7 @@ import threading
 import pytest
 
 from lifecycle.errors import UsageError
-from lifecycle.processes.identity import ProcessId
-from lifecycle.processes.owner import VARIABLE, owned_by_me, watch_owner
+from lifecycle.processes.process import VARIABLE, ProcessId, owned_by_me, watch_owner
 
 
 @pytest.mark.parametrize("form", ["{0.pid}", "{0.pid}:{0.started}"])
@@ -44,3 +43,12 @@ def test_an_owner_that_is_no_process_id_is_refused(monkeypatch, text):
 def test_children_are_told_exactly_which_process_owns_them():
     own = ProcessId.own()
     assert owned_by_me() == {VARIABLE: f"{own.pid}:{own.started}"}
+
+
+def test_where_the_kernel_has_no_pidfd_the_owners_end_is_noticed_all_the_same(owner, monkeypatch):
+    monkeypatch.delattr("os.pidfd_open", raising=False)
+    monkeypatch.setenv(VARIABLE, str(owner.pid))
+    gone = threading.Event()
+    watch_owner(gone.set)
+    owner.kill()
+    assert gone.wait(10)

@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from lifecycle.errors import Unavailable
-from lifecycle.processes.identity import ProcessId, is_alive
-from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+from lifecycle.processes.process import ProcessId, free_port, is_alive, spawn_detached, stop, wait_until
 
 DEAF = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"

@@ -8,7 +8,7 @@ import pytest
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.errors import OptionError
-from lifecycle.targets.batch.plan import BatchOptions, InputChanged, Plan, input_files
+from lifecycle.targets.batch.plan import BatchOptions, BatchPlan, InputChanged, input_files
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def source(tmp_path):
 def plan_of(source, digest="0" * 64, **options):
     options = {"input": str(source), "output": str(source.parent / "out"), **options}
     spec = DeploymentSpec("july", ModelRef("m", version=1), 1, digest, Path(), options=options)
-    return Plan.make(spec, BatchOptions.parse(options))
+    return BatchPlan.make(spec, BatchOptions.parse(options))
 
 
 def test_a_touched_file_is_the_same_plan_and_a_changed_one_is_not(source):

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, Json
 
 from lifecycle.errors import OptionError
-from lifecycle.targets.options import TargetOptions
+from lifecycle.targets.contract import TargetOptions
 
 
 class Options(TargetOptions):

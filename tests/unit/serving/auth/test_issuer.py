@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from lifecycle.errors import UsageError
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.serving.auth.fetch import NotFetched, check_url, fetch_json
 from lifecycle.serving.auth.issuer import IssuerKeys
 from lifecycle.serving.auth.jwks import check_place, read_jwks

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from joserfc.jwk import ECKey, OKPKey
 
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.serving.access import Permission
 from lifecycle.serving.auth.caller import NotKnown
 from lifecycle.serving.auth.issuer import IssuerKeys

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.serving.kept import clean_up
 from lifecycle.serving.measures import ABANDONED, EXPIRED
 from lifecycle.serving.observing import families

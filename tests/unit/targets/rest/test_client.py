@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from lifecycle.errors import Unavailable
-from lifecycle.processes.spawn import free_port
+from lifecycle.processes.process import free_port
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.targets.rest.client import ask
 

@@ -7,14 +7,14 @@ its lease, and after that another begins anew: there is evidence, whole, or ther
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from lifecycle.controller.renewal import ClaimLost, Renewal
 from lifecycle.domain.gate_claim import LEASE, Claim, QueuedGates, Word
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model_ref import ModelRef
@@ -26,6 +26,7 @@ from lifecycle.registry.contract import ModelRegistry
 
 if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
+
 
 _LOG = logging.getLogger(__name__)
 _TAKEN_S = LEASE.total_seconds() / 4
@@ -71,7 +72,7 @@ class Done:
 
 
 @dataclass
-class Worker:
+class GateWorker:
     """Picks up queued gate runs.
 
     Attributes:
@@ -189,7 +190,7 @@ class Worker:
         return replace(done, seconds=self.clock() - started)
 
     def _judged(self, gates: QueuedGates, claim: Claim) -> Evidence:
-        with self._interruptible(), Renewal(self.registry, gates, claim, self.renew_every_s) as renewal:
+        with self._interruptible(), LeaseHeartbeat(self.registry, gates, claim, self.renew_every_s) as renewal:
 
             def run(job: GateJob, progress: Progress) -> GateResults:
                 results = self.checker.run(job, progress)
@@ -237,3 +238,46 @@ class Worker:
 
 def _key(gates: QueuedGates) -> tuple[str, int, str]:
     return gates.model, gates.version, gates.stage
+
+
+_JOIN_S = 5.0
+
+
+class ClaimLost(Exception):
+    """Somebody else runs the gates now, or nobody waits for them any more."""
+
+
+class LeaseHeartbeat:
+    """A thread that says every few seconds that the worker is still at it, whatever the worker is busy with."""
+
+    def __init__(self, registry: ModelRegistry, gates: QueuedGates, claim: Claim, every_s: float) -> None:
+        self._registry = registry
+        self._gates = gates
+        self._claim = claim
+        self._every_s = every_s
+        self._over = threading.Event()
+        self._lost = ""
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(_JOIN_S)  # what it says after us must not undo what we say next
+
+    def check(self) -> None:
+        """Raises ClaimLost."""
+        if self._lost:
+            raise ClaimLost(self._lost)
+
+    def _renew(self) -> None:
+        while not self._over.wait(self._every_s):
+            try:
+                self._registry.claim(self._gates, self._claim)
+            except (Conflict, NotFound) as exc:
+                self._lost = str(exc)
+                return
+            except Exception as exc:  # it may answer again before the lease is over
+                _LOG.warning("the lease is not renewed: %s", exc)

@@ -12,7 +12,7 @@ from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
 from lifecycle.domain.model_ref import ModelRef
 from lifecycle.durable import write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError
-from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
+from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 
 SPEC = DeploymentSpec("flights", ModelRef("m", alias="champion"), 3, "ab" * 32, Path("/s"), Path("/c"), {"k": "v"})
 RECORD = DeploymentRecord(SPEC, Status.FAILED, "here", "why", {"rows_in": 7})
@@ -145,7 +145,7 @@ def test_one_at_a_time_changes_a_deployment_and_another_name_is_free(records, tm
 
 def test_a_killed_holder_holds_nothing(records, tmp_path):
     code = (
-        "import sys, pathlib; from lifecycle.targets.state import DeploymentRecords\n"
+        "import sys, pathlib; from lifecycle.targets.records import DeploymentRecords\n"
         "with DeploymentRecords(pathlib.Path(sys.argv[1]), 'rest').lock('flights'):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

@@ -2,9 +2,9 @@
 
 ::
 
-    python -m lifecycle.processes.keeper -- mlflow server --port 5000
+    python -m lifecycle.processes.supervise -- mlflow server --port 5000
 
-SIGTERM, SIGINT, SIGHUP or the owner's end (:mod:`lifecycle.processes.owner`) stop the command and every
+SIGTERM, SIGINT, SIGHUP or the owner's end (:mod:`lifecycle.processes.process`) stop the command and every
 descendant: asked first, killed after 5 s. Exits with the command's status, 128 + n when signal n ended it.
 Standard library and psutil only, so that it starts at once.
 """
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import psutil
 
-from lifecycle.processes.owner import watch_owner
+from lifecycle.processes.process import watch_owner
 
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _GRACE_S = 5.0
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     """Keep ``-- command …`` and return its exit status."""
     command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     if not command:
-        print("usage: python -m lifecycle.processes.keeper -- COMMAND …", file=sys.stderr)  # noqa: T201
+        print("usage: python -m lifecycle.processes.supervise -- COMMAND …", file=sys.stderr)  # noqa: T201
         return 2
     # Signals are taken one by one with sigwait and never interrupt us half-way through anything.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS | {signal.SIGCHLD})

@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from lifecycle.controller.inspection import inspect
+from lifecycle.controller.status_check import check_status
 from lifecycle.errors import IntegrityError, NotTrusted, Unavailable
 
 STAGE = "models:/flights-delay/Production"
 
 
 def found(world):
-    return [(one.model, one.what) for one in inspect(world.promoter, world.memory.list()).findings]
+    return [(one.model, one.what) for one in check_status(world.promoter, world.memory.list()).findings]
 
 
 def test_where_everything_is_in_order_nothing_is_found(world):
     world.promote(1)
     world.create(STAGE)
-    inspection = inspect(world.promoter, world.memory.list())
-    assert (inspection.models, list(inspection.findings), inspection.unavailable) == (2, [], "")
+    status = check_status(world.promoter, world.memory.list())
+    assert (status.models, list(status.findings), status.unavailable) == (2, [], "")
 
 
 def test_models_without_a_deployment_are_compared_too(world):
@@ -59,9 +59,9 @@ def test_a_registry_that_does_not_answer_is_no_finding_and_no_clean_bill(world, 
         raise Unavailable("no MLflow server answers")
 
     monkeypatch.setattr(world.registry, question, away)
-    inspection = inspect(world.promoter, world.memory.list())
-    assert (inspection.models, list(inspection.findings)) == (0, [])
-    assert inspection.unavailable == "no MLflow server answers"
+    status = check_status(world.promoter, world.memory.list())
+    assert (status.models, list(status.findings)) == (0, [])
+    assert status.unavailable == "no MLflow server answers"
 
 
 def test_a_history_that_is_none_is_found(world, monkeypatch):
@@ -81,7 +81,7 @@ def test_whose_key_counts_matters_for_what_is_deployed_here(world, monkeypatch):
         raise NotTrusted("it does not count here: a key that nobody knows. See: lifecycle keys trust")
 
     monkeypatch.setattr(world.registry, "verify", unknown)
-    (one,) = inspect(world.promoter, world.memory.list()).findings
+    (one,) = check_status(world.promoter, world.memory.list()).findings
     assert (one.model, one.what) == ("flights-delay", "unproven")
     assert (one.message, one.mend) == (
         "it does not count here: a key that nobody knows",
@@ -93,4 +93,4 @@ def test_a_deployment_from_another_registry_is_left_alone(world):
     world.promote(1)
     world.create(STAGE)
     strangers = [replace(d, ref=replace(d.ref, name="of-another-registry")) for d in world.memory.list()]
-    assert inspect(world.promoter, strangers).findings == []
+    assert check_status(world.promoter, strangers).findings == []

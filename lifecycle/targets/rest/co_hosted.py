@@ -7,20 +7,19 @@ from pathlib import Path
 
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.errors import Conflict, IntegrityError, OptionError, Unavailable
-from lifecycle.processes.identity import is_alive
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import is_alive, wait_until
 from lifecycle.serving import control
 from lifecycle.serving.control import Observed
 from lifecycle.serving.settings import Settings
+from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 from lifecycle.targets.rest.options import RestOptions
-from lifecycle.targets.rest.outcome import await_outcome, desired_of, running
-from lifecycle.targets.state import DeploymentRecord, DeploymentRecords
+from lifecycle.targets.rest.servers import await_outcome, desired_of, running
 
 _OWN = {"server", "timeout_s"}
 _DROP_S = 60.0
 
 
-class Guests:
+class CoHosted:
     """Brings them up and takes them down."""
 
     def __init__(self, records: DeploymentRecords) -> None:

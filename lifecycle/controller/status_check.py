@@ -13,7 +13,7 @@ from lifecycle.promotion.promoter import Promoter
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class StatusCheck:
     """What was found.
 
     Attributes:
@@ -26,15 +26,15 @@ class Inspection:
     unavailable: str = ""
 
 
-def inspect(promoter: Promoter, deployments: Iterable[Deployment]) -> Inspection:
+def check_status(promoter: Promoter, deployments: Iterable[Deployment]) -> StatusCheck:
     """Compare every model that a deployment here belongs to, and a hundred others at most."""
     deployed = dict.fromkeys(d.ref.name for d in deployments if d.version)
     try:
         models = list(dict.fromkeys([*deployed, *promoter.registry.models()]))
         found = [one for model in models for one in _of_model(promoter, model, model in deployed)]
     except Unavailable as exc:
-        return Inspection(0, (), str(exc))
-    return Inspection(len(models), found)
+        return StatusCheck(0, (), str(exc))
+    return StatusCheck(len(models), found)
 
 
 def _of_model(promoter: Promoter, model: str, deployed: bool) -> list[Inconsistency]:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.controller.renewal import ClaimLost, Renewal
-from lifecycle.controller.worker import Done, Stopped, Worker
+from lifecycle.controller.gate_worker import ClaimLost, Done, GateWorker, LeaseHeartbeat, Stopped
 from lifecycle.domain.gate_claim import LEASE, MOST_STARTS, Claim, QueuedGates
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model_ref import ModelRef
@@ -21,7 +20,7 @@ from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import Conflict, NotFound, PromotionRefused, Unavailable
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import wait_until
 from lifecycle.promotion.check import Checker
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
@@ -66,9 +65,9 @@ class Scene:
         progress.on_verdict(verdict)
         return GateResults((verdict,), {})
 
-    def worker(self, name: str = "w", **kwargs) -> Worker:
+    def worker(self, name: str = "w", **kwargs) -> GateWorker:
         checker = Checker(self.registry, self.policies, self.run, lambda: self.now[0], "worker")
-        return Worker(
+        return GateWorker(
             self.registry, checker, name, self.done.append, clock=self._seconds, sleep=self.waits.append, **kwargs
         )
 
@@ -261,7 +260,7 @@ def test_a_registry_that_is_away_for_a_moment_costs_no_lease():
             if answer is not None:
                 raise answer
 
-    with Renewal(Registry(), gates, Claim("w:1"), 0.001) as renewal:
+    with LeaseHeartbeat(Registry(), gates, Claim("w:1"), 0.001) as renewal:
         wait_until(lambda: len(told) >= 2, 30, "it was asked twice")
         wait_until(lambda: len(told) == 3 and not _alive("lease"), 30, "the claim is lost")
         with pytest.raises(ClaimLost, match="gone"):

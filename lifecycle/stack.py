@@ -12,14 +12,13 @@ from pathlib import Path
 
 from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, Unavailable
-from lifecycle.processes.identity import ProcessId, is_alive
-from lifecycle.processes.spawn import free_port, spawn_detached, stop, wait_until
+from lifecycle.processes.process import ProcessId, free_port, is_alive, spawn_detached, stop, wait_until
 
 _START_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class StackServer:
     """A running server.
 
     Attributes:
@@ -36,17 +35,17 @@ class Server:
         return {"MLFLOW_TRACKING_URI": self.url, "MLFLOW_REGISTRY_URI": self.url}
 
 
-def running_server(home: Path) -> Server | None:
+def running_server(home: Path) -> StackServer | None:
     """The server of this home, or None when none runs."""
     try:
         fields = json.loads(_state(home).read_text(encoding="utf-8"))
-        server = Server(fields["url"], ProcessId(*fields["process"]), Path(fields["log"]))
+        server = StackServer(fields["url"], ProcessId(*fields["process"]), Path(fields["log"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return server if is_alive(server.process) else None
 
 
-def start_server(home: Path, config: Path | None, port: int | None = None) -> Server:
+def start_server(home: Path, config: Path | None, port: int | None = None) -> StackServer:
     """Start the server and wait until it answers; one that runs already is returned as it is.
 
     Args:
@@ -64,7 +63,7 @@ def start_server(home: Path, config: Path | None, port: int | None = None) -> Se
     port = _demand_free(port) if port else free_port()
     log = home / "server.log"
     process = spawn_detached(_command(home, port), log, _environment(home, config))
-    server = Server(f"http://127.0.0.1:{port}", process, log)
+    server = StackServer(f"http://127.0.0.1:{port}", process, log)
     _remember(home, server)
     try:
         wait_until(lambda: _answers(server), _START_DEADLINE_S, "the MLflow server answers")
@@ -93,7 +92,7 @@ def _command(home: Path, port: int) -> list[str]:
         *("--artifacts-destination", str(home / "artifacts")),
     ]
     # mlflow starts uvicorn as a child; the keeper sees to it that neither outlives the other.
-    return [sys.executable, "-P", "-m", "lifecycle.processes.keeper", "--", *server]
+    return [sys.executable, "-P", "-m", "lifecycle.processes.supervise", "--", *server]
 
 
 def _environment(home: Path, config: Path | None) -> dict[str, str]:
@@ -109,7 +108,7 @@ def _environment(home: Path, config: Path | None) -> dict[str, str]:
     return wanted | ours
 
 
-def _answers(server: Server) -> bool:
+def _answers(server: StackServer) -> bool:
     if not is_alive(server.process):
         raise Unavailable(f"the MLflow server ended while starting; see {server.log}")
     try:
@@ -131,7 +130,7 @@ def _demand_free(port: int) -> int:
     return port
 
 
-def _remember(home: Path, server: Server) -> None:
+def _remember(home: Path, server: StackServer) -> None:
     fields = {
         "url": server.url,
         "process": [server.process.pid, server.process.started],

@@ -26,7 +26,7 @@ def failures_at(world, caplog):
         world.now_s = second
         with caplog.at_level(logging.WARNING, "lifecycle.controller"):
             reconciler.step()
-        said = [record for record in caplog.records if record.name == "lifecycle.controller.reconcile"]
+        said = [record for record in caplog.records if record.name == "lifecycle.controller.reconciler"]
         return [record.getMessage().partition(" ")[0] for record in said]
 
     return run

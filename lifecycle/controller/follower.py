@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lifecycle.errors import Conflict, Unavailable
-from lifecycle.processes.identity import ProcessId, is_alive
-from lifecycle.processes.spawn import spawn_detached, stop, wait_until
+from lifecycle.processes.process import ProcessId, is_alive, spawn_detached, stop, wait_until
 
 _START_DEADLINE_S = 60.0
 

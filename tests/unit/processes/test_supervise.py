@@ -7,9 +7,7 @@ import sys
 
 import pytest
 
-from lifecycle.processes.identity import ProcessId, is_alive
-from lifecycle.processes.owner import VARIABLE
-from lifecycle.processes.spawn import wait_until
+from lifecycle.processes.process import VARIABLE, ProcessId, is_alive, wait_until
 
 # A parent that starts a child in a session of its own, whose parent is gone then: as MLflow does. Each writes
 # its number to a file of its own.
@@ -32,7 +30,7 @@ DEAF = (
 
 
 def keep(*command: str, **options) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "lifecycle.processes.keeper", "--", *command], **options)
+    return subprocess.Popen([sys.executable, "-m", "lifecycle.processes.supervise", "--", *command], **options)
 
 
 @pytest.fixture
