@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever is killed when.
+"""Files that are there whole or not at all, whatever is killed when; and one lock for who may write them.
 
 A file is written aside in the same folder, synced, renamed, and the folder synced: a reader sees the old
 content or the new, and after a power cut too.
@@ -6,6 +6,7 @@ content or the new, and after a power cut too.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -15,15 +16,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _ASIDE = ".writing-"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, mode: int | None = None) -> None:
     """Replace ``path`` in one step.
+
+    Args:
+        mode: Permissions, which it has before its first byte is visible; None for what the umask gives.
 
     Raises:
         OSError: nothing changed, and nothing is left beside it.
     """
-    with writing_durably(path) as file:
+    with writing_durably(path, mode) as file:
         file.write(content)
 
 
@@ -33,7 +38,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def writing_durably(path: Path) -> Iterator[BinaryIO]:
+def writing_durably(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """A file to write piece by piece, which replaces ``path`` in one step when the block ends without an error.
 
     Raises:
@@ -41,7 +46,9 @@ def writing_durably(path: Path) -> Iterator[BinaryIO]:
     """
     aside = path.with_name(f"{_ASIDE}{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with aside.open("wb") as file:
+        with os.fdopen(os.open(aside, _NEW, 0o666 if mode is None else 0o600), "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -49,6 +56,31 @@ def writing_durably(path: Path) -> Iterator[BinaryIO]:
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def exclusive(path: Path, *, wait: bool = False) -> Iterator[int]:
+    """Hold the lock of a folder or of a file, which is made when it is not there, across processes and threads.
+
+    The kernel frees it when the process dies.
+
+    Args:
+        wait: Until it is free.
+
+    Yields:
+        The open file.
+
+    Raises:
+        BlockingIOError: it is held, and ``wait`` is false.
+        OSError: the file cannot be opened.
+    """
+    kind = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, kind | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:
@@ -67,6 +99,6 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writers that were killed left beside; only for whoever is the folder's one writer."""
+    """Remove what killed writers left beside. Only for the one writer of the folder."""
     for litter in folder.glob(f"{_ASIDE}*"):
         litter.unlink()

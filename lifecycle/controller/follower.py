@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from lifecycle.durable import exclusive
 from lifecycle.errors import Conflict, Unavailable
 from lifecycle.processes.process import ProcessId, is_alive, spawn_detached, stop, wait_until
 
@@ -69,19 +69,18 @@ def being_the_follower(home: Path) -> Iterator[None]:
         Conflict: another one runs.
     """
     home.mkdir(parents=True, exist_ok=True)
-    with _lock(home).open("a+", encoding="utf-8") as handle:
+    own = ProcessId.own()
+    with ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = held.enter_context(exclusive(_lock(home)))
         except BlockingIOError:
             raise Conflict(f"another follower runs for {home}") from None
-        own = ProcessId.of(os.getpid())
-        handle.truncate(0)
-        handle.write(json.dumps([own.pid, own.started] if own else []))
-        handle.flush()
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps([own.pid, own.started]).encode())
         try:
             yield
         finally:
-            handle.truncate(0)  # from here on nobody counts on us
+            os.ftruncate(descriptor, 0)  # from here on it is not running
 
 
 def _lock(home: Path) -> Path:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lifecycle.durable import sync_folder
+from lifecycle.durable import exclusive, write_durably
 from lifecycle.errors import Unavailable
 
 _MAX_BYTES = 1_000_000
@@ -45,17 +43,7 @@ def write_protected(file: Path, content: bytes, mode: int) -> None:
         Unavailable: the file cannot be written; the old one is unchanged.
     """
     with _failing_as_unavailable(file):
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            Path(name).replace(file)
-        finally:
-            Path(name).unlink(missing_ok=True)
-        sync_folder(file.parent)
+        write_durably(file, content, mode)
 
 
 @contextmanager
@@ -69,10 +57,9 @@ def locked(file: Path) -> Iterator[None]:
     """
     with _failing_as_unavailable(file):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor) as lock:
+    with ExitStack() as held:
         with _failing_as_unavailable(file):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            held.enter_context(exclusive(file.with_name(f".{file.name}.lock"), wait=True))
         yield
 
 

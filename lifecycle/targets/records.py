@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
 from lifecycle.domain.model_ref import ModelRef
-from lifecycle.durable import write_json
+from lifecycle.durable import exclusive, write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError, unknown
 
 _RECORD = "deployment.json"
@@ -138,11 +137,11 @@ class DeploymentRecords:
         check_deployment_name(name)
         locks = self._root / _LOCKS
         locks.mkdir(parents=True, exist_ok=True)
-        with (locks / name).open("a") as handle:
+        with ExitStack() as held:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(exclusive(locks / name))
             except BlockingIOError:
-                raise Conflict(f"somebody else is changing deployment {name!r} right now; try again") from None
+                raise Conflict(f"another process is changing deployment {name!r}; try again") from None
             yield
 
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lifecycle.durable import sweep, write_durably
+from lifecycle.durable import exclusive, sweep, write_durably
 
 
 def test_content_is_replaced_and_nothing_is_left_beside(tmp_path):
@@ -46,3 +46,36 @@ def test_sweeping_removes_what_killed_writers_left(tmp_path):
     (tmp_path / "state").write_bytes(b"whole")
     sweep(tmp_path)
     assert os.listdir(tmp_path) == ["state"]
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder"])
+def test_one_at_a_time_holds_a_lock_and_then_the_next_one(tmp_path, kind):
+    path = tmp_path / "held"
+    if kind == "a folder":
+        path.mkdir()
+    with exclusive(path), pytest.raises(BlockingIOError), exclusive(path):
+        pass
+    with exclusive(path):
+        pass
+
+
+def test_who_waits_for_a_lock_gets_it_when_it_is_free(tmp_path):
+    order, waiting = [], threading.Event()
+
+    def second() -> None:
+        waiting.set()
+        with exclusive(tmp_path / "held", wait=True):
+            order.append("second")
+
+    with exclusive(tmp_path / "held"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(10)
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_file_has_its_permissions_before_its_content(tmp_path):
+    write_durably(tmp_path / "secret", b"key", 0o400)
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o400

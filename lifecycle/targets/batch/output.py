@@ -13,12 +13,11 @@ Readers of Parquet folders pass over names that start with ``_``, so they see pr
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from lifecycle.durable import sweep, write_durably
+from lifecycle.durable import exclusive, sweep, write_durably
 from lifecycle.errors import Conflict, IntegrityError
 from lifecycle.targets.batch.plan import MANIFEST, BatchPlan, ChunkDone, Part, parts_of
 
@@ -166,10 +165,9 @@ def open_output(folder: Path, plan: BatchPlan) -> Iterator[Output]:
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(exclusive(folder))
         except BlockingIOError:
             raise Conflict(
                 f"another run is writing {folder} right now; wait for it or give a new folder"
@@ -183,8 +181,6 @@ def open_output(folder: Path, plan: BatchPlan) -> Iterator[Output]:
             if made:
                 with suppress(OSError):
                     folder.rmdir()  # only when nothing came of it
-    finally:
-        os.close(handle)
 
 
 def _journal_line(chunk: ChunkDone) -> bytes:
