@@ -100,14 +100,16 @@ class Lifecycle:
         from lifecycle.promotion.check import Checker
 
         _settle_libraries()
-        return Checker(self.registry, self.config.policies, run_isolated, _now, _user(), progress or Progress())
+        return Checker(
+            self.registry, self.config.policies, run_isolated, _now, local_user(), progress or Progress()
+        )
 
     @cached_property
     def promoter(self) -> Promoter:
         """Promotes and rolls back."""
         from lifecycle.promotion.promoter import Promoter
 
-        return Promoter(self.registry, self.config.policies, _prove_loadable, _user(), _now)
+        return Promoter(self.registry, self.config.policies, _prove_loadable, local_user(), _now)
 
     @cached_property
     def deployer(self) -> Deployer:
@@ -273,7 +275,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _user() -> str:
+def local_user() -> str:
+    """Name of the operating system's user."""
     try:
         return getpass.getuser()
     except OSError:  # a container may run under a user id without a name

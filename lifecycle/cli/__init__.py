@@ -1,7 +1,7 @@
 """The ``lifecycle`` command: parse, call, print.
 
 Exit codes (:mod:`lifecycle.errors`): 0 done, 1 failed or refused, 2 usage, 3 inconclusive, 4 a check broke,
-5 not found, 6 conflict, 7 unavailable, 8 integrity, 9 deployment failed, 70 a bug of ours, 130 interrupted.
+5 not found, 6 conflict, 7 unavailable, 8 integrity, 9 deployment failed, 70 internal error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from pathlib import Path
 
 import click
 
-from lifecycle.cli.api_keys import api
 from lifecycle.cli.audit import audit
-from lifecycle.cli.db import db
+from lifecycle.cli.database import db
 from lifecycle.cli.demo import demo
 from lifecycle.cli.deployments import deployments
 from lifecycle.cli.gate import gate
@@ -34,12 +33,13 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The lifecycle.yaml to go by. Default: LIFECYCLE_CONFIG, else the nearest one from here upward.",
+    help="The lifecycle.yaml to use; put it before the command. Default: LIFECYCLE_CONFIG, else the nearest one "
+    "from here upward.",
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks and debug logs.")
+@click.option("--debug", is_flag=True, help="Show tracebacks and debug logs; put it before the command.")
 @click.pass_context
 def cli(context: click.Context, config: Path | None, debug: bool) -> None:
-    """Gates, promotes and deploys models of an MLflow registry.
+    """Check, promote and deploy model versions of an MLflow registry.
 
     \b
     A version's way to production:
@@ -49,7 +49,12 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
       mlflow deployments create -t lifecycle:/rest --name flights -m models:/flights-delay/Production
       lifecycle rollback flights-delay --reason "complaints"
 
-    See it all work: lifecycle demo
+    See it all at work, on real data: lifecycle demo
+
+    \b
+    Exit codes: 0 done, 1 failed or refused, 2 wrong usage or configuration, 3 a gate
+    could not judge, 4 a gate broke, 5 not found, 6 conflict, 7 a service does not answer,
+    8 something was changed, 9 deployment failed, 70 internal error, 130 interrupted.
     """  # noqa: D301  click reads \b
     context.obj = config
     if debug:
@@ -58,7 +63,6 @@ def cli(context: click.Context, config: Path | None, debug: bool) -> None:
         logging.basicConfig(level=logging.DEBUG)
 
 
-keys.add_command(api)
 for command in (gate, approve, promote, rollback, history, audit, keys, db):
     cli.add_command(command)
 for command in (deployments, serve, status, up, down, follow, worker, demo):
@@ -71,7 +75,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns its exit code. Errors are one line unless ``--debug`` is given."""
+    """Run one command and return its exit code. Errors are one line unless ``--debug`` is given."""
     try:
         result = cli.main(arguments, prog_name="lifecycle", standalone_mode=False)
     except click.ClickException as exc:
@@ -81,19 +85,21 @@ def run(arguments: list[str]) -> int:
         click.echo("Interrupted.", err=True)
         return EXIT_INTERRUPTED
     except LifecycleError as exc:
-        _explain(arguments)
+        _print_traceback(arguments)
         click.echo(f"Error: {exc}", err=True)
         return exc.exit_code
     except Exception as exc:
-        _explain(arguments)
+        _print_traceback(arguments)
         click.echo(
-            f"Internal error ({type(exc).__name__}). Run again with --debug and report what it shows.", err=True
+            f"Internal error ({type(exc).__name__}). "
+            "Run it again as: lifecycle --debug …, and report what that shows.",
+            err=True,
         )
         return EXIT_BUG
     return result if isinstance(result, int) else 0
 
 
-def _explain(arguments: list[str]) -> None:
+def _print_traceback(arguments: list[str]) -> None:
     if "--debug" in arguments:
         import traceback
 

@@ -1,4 +1,4 @@
-"""``python -m lifecycle.cli``."""
+"""Runs the command line as ``python -m lifecycle.cli``."""
 
 from lifecycle.cli import main
 

@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lifecycle.cli.database import guarded_database, store_option
-from lifecycle.cli.output import console, json_option, print_json, print_table
+from lifecycle.cli.output import as_one_argument, console, json_option, print_json, print_table
 from lifecycle.errors import IntegrityError, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -25,9 +26,21 @@ _PATIENCE_S = 2.0
 _FORMATS = ("jsonl", "csv")
 
 
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What ``lifecycle audit export`` writes, and where to."""
+
+    output: Path | None
+    form: str
+    with_evidence: bool
+
+
 @click.group()
 def audit() -> None:
-    """Check and export the ledger: who moved what where, on whose word and on what evidence."""
+    """Verify and export the ledger of promotions.
+
+    It records each promotion, refusal, approval and rollback: who, when, why and on what evidence.
+    """
 
 
 @audit.command()
@@ -37,15 +50,20 @@ def audit() -> None:
     "--against",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="An earlier export (jsonl): today's ledger has to begin with it.",
+    help="An earlier export (jsonl) to compare with: today's ledger has to begin with it.",
 )
 @json_option
 @click.pass_obj
 def verify(config: Path | None, model: str | None, uri: str | None, against: Path | None, as_json: bool) -> None:
-    """Check that nobody has changed the ledger, the evidence, or a stage behind the guard's back.
+    """Verify that ledger, evidence and stages are unchanged.
 
-    Exits with 0 when all is whole and with 8 when it is not; names every break. Only an earlier export, kept where
-    others can't write, shows a ledger that was rewritten from its beginning.
+    The hash chain, the signatures and MLflow's own stages are compared. MODEL restricts it to one model. A
+    ledger that was rewritten from its beginning shows only against an earlier export: keep one where the
+    database's administrators cannot write, and give it with --against.
+
+    \b
+    Exit codes: 0 unchanged, 2 wrong usage, 5 no database, 7 it does not answer,
+    8 something was changed (every finding is listed).
 
     \b
     Examples:
@@ -69,7 +87,7 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
     if as_json:
         print_json({"database": database, "policy": policy, **report.as_dict()})
     else:
-        click.echo(f"{database}, its stages compared by {policy}")
+        click.echo(f"{database}, its stages compared with {policy}")
         _print(report)
     if not report.whole:
         raise IntegrityError(_summary(report.breaks))
@@ -83,7 +101,7 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to; replaced when all of it is written. Default: standard output.",
+    help="File to write, replaced in one step at the end. Default: standard output.",
 )
 @click.option(
     "--format",
@@ -91,12 +109,17 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
     type=click.Choice(_FORMATS),
     default=_FORMATS[0],
     show_default=True,
-    help="jsonl, which audit verify --against takes, or csv for a spreadsheet.",
+    help="jsonl, for audit verify --against, or csv, for a spreadsheet.",
 )
-@click.option("--with-evidence", is_flag=True, help="The records of evidence too, decoded; jsonl only.")
+@click.option("--with-evidence", is_flag=True, help="Include the evidence records, decoded; jsonl only.")
 @click.pass_obj
-def export(config: Path | None, /, model: str | None, uri: str | None, **wanted: Any) -> None:
-    """Write the ledger to a file, those of models that were deleted included.
+@as_one_argument(ExportOptions)
+def export(config: Path | None, model: str | None, uri: str | None, options: ExportOptions) -> None:
+    """Write the whole ledger to a file.
+
+    Entries of deleted models are included. MODEL restricts it to one model.
+
+    Exit codes: 0 written, 2 wrong usage, 5 no database or no entries of MODEL, 7 not readable or not writable.
 
     \b
     Examples:
@@ -106,22 +129,22 @@ def export(config: Path | None, /, model: str | None, uri: str | None, **wanted:
     from lifecycle.config.load import load_config
     from lifecycle.promotion.audit.export import as_csv, as_jsonl, records
 
-    if wanted["with_evidence"] and wanted["form"] == "csv":
-        raise click.UsageError("--with-evidence goes with --format jsonl: a table has no place for it")
+    if options.with_evidence and options.form == "csv":
+        raise click.UsageError("--with-evidence needs --format jsonl: a CSV table has no column for it")
     home = load_config(os.environ, Path.cwd(), config).home
     with guarded_database(uri, home) as connection:
-        lines = _demanded(records(connection, model, with_evidence=wanted["with_evidence"]), model)
-        _write(as_csv(lines) if wanted["form"] == "csv" else as_jsonl(lines), wanted["output"])
+        lines = _not_empty(records(connection, model, with_evidence=options.with_evidence), model)
+        _write(as_csv(lines) if options.form == "csv" else as_jsonl(lines), options.output)
 
 
-def _demanded(lines: Iterable[dict[str, Any]], model: str | None) -> Iterator[dict[str, Any]]:
-    """Nothing at all about a model that was named is a name that is wrong."""
+def _not_empty(lines: Iterable[dict[str, Any]], model: str | None) -> Iterator[dict[str, Any]]:
+    """The lines; NotFound when a model was named and has none, as then its name is wrong."""
     empty = True
     for line in lines:
         empty = False
         yield line
     if empty and model is not None:
-        raise NotFound(f"nothing is on record about a model {model[:80]!r}")
+        raise NotFound(f"the ledger has no entries of a model {model[:80]!r}")
 
 
 def _write(chunks: Iterable[bytes], output: Path | None) -> None:
@@ -137,7 +160,7 @@ def _write(chunks: Iterable[bytes], output: Path | None) -> None:
             for chunk in chunks:
                 file.write(chunk)
     except OSError as exc:
-        raise Unavailable(f"{output}: cannot be written ({exc.strerror}); nothing was") from exc
+        raise Unavailable(f"{output}: cannot be written ({exc.strerror}); the file is unchanged") from exc
     click.echo(f"Written: {output}", err=True)
 
 
@@ -158,19 +181,19 @@ def _print(report: AuditReport) -> None:
         if len(report.breaks) > _MOST_SHOWN:
             click.echo(f"… and {len(report.breaks) - _MOST_SHOWN} more; --json shows all.")
         return
-    click.echo(f"Whole: {found['entries']} entries and {found['evidence']} records of evidence.")
+    click.echo(f"Unchanged: {found['entries']} entries and {found['evidence']} records of evidence.")
 
 
 def _summary(breaks: Iterable[Finding]) -> str:
     first, *more = breaks
     where = f"entry {first.sequence} of {first.model}" if first.sequence else first.model or first.model_uid[:12]
     others = f" (and {len(more)} more)" if more else ""
-    return f"not as it was written: {where}: {first.message.partition(' Run: ')[0]}{others}"
+    return f"changed since it was written: {where}: {first.message.partition(' Run: ')[0]}{others}"
 
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """A bar in a terminal, for what takes longer than two seconds."""
+    """A progress bar in a terminal, shown after two seconds."""
     from rich.progress import Progress as Bar
 
     began = time.monotonic()

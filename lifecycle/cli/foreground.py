@@ -1,7 +1,7 @@
 """The server behind ``lifecycle serve``: ``python -m lifecycle.cli.foreground FOLDER``.
 
-It says where it answers and how to ask, serves until Ctrl-C, and leaves nothing behind. It imports no more than
-the supervisor, which it is.
+It prints the address and a curl line, serves until Ctrl-C, and deletes its folder. The process is the supervisor
+itself, so it imports nothing else.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from lifecycle.serving.supervisor import serve
 _POLL_S = 0.02
 _ROWS = 1
 _LONGEST = 2000
-"""Characters of an example that is still pasted with pleasure."""
+"""Longest example, in characters, that is printed as a curl line."""
 
 
 def main(folder: Path) -> int:
-    """Serve what is laid out in a folder, and delete it; returns the exit code."""
+    """Serve the models of a folder until the end, delete the folder, and return the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    threading.Thread(target=_tell, args=[folder], daemon=True).start()
+    threading.Thread(target=_announce, args=[folder], daemon=True).start()
     try:
         serve(folder)
         return _exit_code(folder)
@@ -42,18 +42,18 @@ def main(folder: Path) -> int:
         _clear(folder)
 
 
-def _tell(folder: Path) -> None:
-    """Say where it answers, once it does; end where it does not come up."""
+def _announce(folder: Path) -> None:
+    """Print the addresses once the server answers; stop the process if it does not come up."""
     names = [folder.name, *guests_of(folder)]
     for name in names:
         observed = _outcome(folder.parent / name)
         if observed.phase is Phase.FAILED:
-            if observed.address:  # else it ends by itself
+            if observed.address:  # without an address the supervisor ends by itself
                 os.kill(os.getpid(), signal.SIGTERM)
             return
     for name in names:
         _print_one(folder.parent / name, host=folder)
-    click.echo("Ctrl-C ends it.")
+    click.echo("Press Ctrl-C to stop.")
 
 
 def _outcome(folder: Path) -> Observed:
@@ -74,7 +74,7 @@ def _print_one(folder: Path, host: Path) -> None:
 
 
 def _example(snapshot: Path) -> str:
-    """The first row of the model's input example as a request; empty for none, or one that is too long."""
+    """The first row of the model's input example as a request body; empty for none, or for a long one."""
     try:
         content = json.loads((snapshot / "serving_input_example.json").read_text(encoding="utf-8"))
         text = json.dumps(_shortened(content), allow_nan=False)
@@ -84,7 +84,7 @@ def _example(snapshot: Path) -> str:
 
 
 def _shortened(content: Any) -> Any:
-    """MLflow's ``dataframe_split``, ``dataframe_records``, ``instances`` or ``inputs``, with one row."""
+    """The first row of ``dataframe_split``, ``dataframe_records``, ``instances`` or ``inputs``."""
     if split := content.get("dataframe_split"):
         rest = {key: value for key, value in split.items() if key not in ("data", "index")}
         return {**content, "dataframe_split": {**rest, "data": split["data"][:_ROWS]}}
@@ -108,7 +108,7 @@ def _failures(folder: Path) -> Iterator[Observed]:
 
 def _clear(folder: Path) -> None:
     if read_desired(folder).settings.capture:
-        click.echo(f"What was captured is kept in {folder}.")
+        click.echo(f"The captured rows are kept in {folder}.")
     else:
         shutil.rmtree(folder.parent, ignore_errors=True)
 

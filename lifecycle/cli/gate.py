@@ -1,48 +1,67 @@
-"""``lifecycle gate run|show|list``."""
+"""``lifecycle gate run|show|list``, and ``lifecycle gate suite`` for the expectations of ``data_quality``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.cli.output import json_option, print_evidence, print_json, print_table
-from lifecycle.cli.suite import suite
+from lifecycle.cli.output import as_one_argument, json_option, print_evidence, print_json, print_table
 from lifecycle.durable import write_durably
+from lifecycle.errors import Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
+    from lifecycle.gates.data_quality.demands import Change
     from lifecycle.gates.report import GateReport
 
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 3, "ERROR": 4}
 _DATA = "a Parquet or CSV file, a directory or glob of them, or 'URL::SELECT ...'"
 _FILE = click.Path(path_type=Path, dir_okay=False, writable=True)
+_SAMPLE_ROWS = 100_000
+_SEED = 0
 
 
 def _in_a_folder(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
-    """Said before the gates run, and not after minutes of work."""
+    """Refuse a file in a missing folder before the gates run, not after minutes of work."""
     if file is not None and not file.absolute().parent.is_dir():
         raise click.BadParameter(f"{file.parent}: no such folder")
     return file
 
 
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of ``lifecycle gate run``, but for the stage and the form of the output."""
+
+    current: str | None
+    reference: str | None
+    only: tuple[str, ...]
+    junit: Path | None
+    markdown: Path | None
+
+
 @click.group()
 def gate() -> None:
-    """Check a version before it may move on."""
-
-
-gate.add_command(suite)
+    """Check a model version before it is promoted."""
 
 
 @gate.command("run")
 @click.argument("model_uri")
-@click.option("--stage", required=True, help="The stage of the policy to judge for, such as production.")
-@click.option("--current", metavar="DATA", help=f"The rows of today: {_DATA}.")
-@click.option("--reference", metavar="DATA", help="Rows to compare with, instead of those that the run tracked.")
-@click.option("--only", metavar="GATE", multiple=True, help="Only this gate, as a look: no evidence. Repeatable.")
+@click.option("--stage", required=True, help="Stage of the policy whose gates to run, such as production.")
+@click.option("--current", metavar="DATA", help=f"Current rows: {_DATA}. Default: what lifecycle.yaml names.")
+@click.option(
+    "--reference", metavar="DATA", help="Rows to compare with. Default: those that lifecycle.track() logged."
+)
+@click.option(
+    "--only",
+    metavar="GATE",
+    multiple=True,
+    help="Run only this gate. The result is shown but not recorded, and cannot be used to promote. Repeatable.",
+)
 @click.option(
     "--junit",
     metavar="FILE",
@@ -59,12 +78,15 @@ gate.add_command(suite)
 )
 @json_option
 @click.pass_obj
-def run_command(config: Path | None, /, model_uri: str, stage: str, as_json: bool, **options: Any) -> int:
-    """Run a stage's gates on a version and record the evidence.
+@as_one_argument(RunOptions)
+def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, options: RunOptions) -> int:
+    """Run a stage's gates on a version.
+
+    The signed result is recorded as evidence, which lifecycle promote asks for.
 
     \b
-    Exits with 0 when every gate PASSED, 1 when one FAILED, 2 for wrong usage,
-    3 when one was INCONCLUSIVE, 4 when one broke.
+    Exit codes: 0 every gate PASSED, 1 one FAILED, 2 wrong usage, 3 one was
+    INCONCLUSIVE, 4 one broke, 5 unknown version or stage, 7 MLflow does not answer.
 
     \b
     Examples:
@@ -76,16 +98,16 @@ def run_command(config: Path | None, /, model_uri: str, stage: str, as_json: boo
     from lifecycle.display import gate_progress
     from lifecycle.domain.model_ref import ModelRef
 
-    ref, only = ModelRef.parse(model_uri), options["only"]
+    ref = ModelRef.parse(model_uri)
     with gate_progress() as progress:
         checker = assemble(config).checker(progress)
-        report = checker.check(ref, stage, options["current"], options["reference"], only)
-    _write(report, options["junit"], options["markdown"])
+        report = checker.check(ref, stage, options.current, options.reference, options.only)
+    _write_reports(report, options)
     if as_json:
-        print_json(_as_dict(report.evidence))
+        print_json(_evidence_as_dict(report.evidence))
     else:
         print_evidence(report.evidence)
-        click.echo(_what_next(report.evidence, only))
+        click.echo(_what_next(report.evidence, options.only))
     return EXIT_CODES[report.outcome]
 
 
@@ -94,7 +116,9 @@ def run_command(config: Path | None, /, model_uri: str, stage: str, as_json: boo
 @json_option
 @click.pass_obj
 def show_command(config: Path | None, model_uri: str, as_json: bool) -> None:
-    """Show the newest verdicts on record for a version, stage by stage.
+    """Show the newest recorded verdicts of a version.
+
+    Exit codes: 0 done, 5 unknown version, 7 MLflow does not answer.
 
     Example: lifecycle gate show models:/flights-delay/1
     """
@@ -104,7 +128,7 @@ def show_command(config: Path | None, model_uri: str, as_json: bool) -> None:
     registry = assemble(config).registry
     evidence = registry.evidence(registry.get(ModelRef.parse(model_uri)))
     if as_json:
-        print_json([_as_dict(e) for e in evidence])
+        print_json([_evidence_as_dict(e) for e in evidence])
     for record in [] if as_json else evidence:
         print_evidence(record)
     if not as_json and not evidence:
@@ -115,7 +139,9 @@ def show_command(config: Path | None, model_uri: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def list_command(config: Path | None, as_json: bool) -> None:
-    """List the gates that there are, and which stage demands them.
+    """List the gates, and which stage demands which.
+
+    Exit codes: 0 done, 2 lifecycle.yaml is wrong.
 
     Example: lifecycle gate list
     """
@@ -135,7 +161,7 @@ def list_command(config: Path | None, as_json: bool) -> None:
         return
     print_table(
         ["Gate", "Judges", "Options"],
-        [(n, _summary(gate_class(n)), ", ".join(gate_class(n).Options.model_fields)) for n in gate_names()],
+        [(n, _first_line(gate_class(n)), ", ".join(gate_class(n).Options.model_fields)) for n in gate_names()],
     )
     print_table(
         ["Model", "Stage", "Gate", "Options"],
@@ -144,14 +170,98 @@ def list_command(config: Path | None, as_json: bool) -> None:
     )
 
 
-def _as_dict(evidence: Evidence) -> dict[str, object]:
+@gate.group()
+def suite() -> None:
+    """Write, show and compare data_quality expectations."""
+
+
+@suite.command("write")
+@click.argument("data")
+@click.option("-o", "--output", required=True, metavar="FILE", help="File to write; - for standard output.")
+@click.option("--label", help="The label column, which gets no expectations.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def write_command(data: str, output: str, label: str | None, force: bool) -> None:
+    """Derive expectations from rows, as a file to edit.
+
+    DATA is a file, folder, glob or query. The result is a Great Expectations suite with types, ranges with
+    slack, categories and shares of nulls. Of more than 100,000 rows, a random sample of that size is used.
+
+    Exit codes: 0 done, 2 the rows or the label are wrong, 5 no such file, 6 the output exists (use --force).
+
+    Example: lifecycle gate suite write january-to-june.parquet --label late -o expectations.json
+    """
+    path = None if output == "-" else Path(output)
+    if path is not None and path.exists() and not force:
+        raise Conflict(f"{path}: exists already; replace it with --force")
+    derived = _derive(data, label)
+    text = json.dumps(derived, indent=2, allow_nan=False) + "\n"
+    if path is None:
+        click.echo(text, nl=False)
+        return
+    _write_text(path, text)
+    click.echo(
+        f"{path}: {len(derived['expectations'])} expectations. Look at them: lifecycle gate suite show {path}"
+    )
+
+
+@suite.command("show")
+@click.argument("suite_source", metavar="SUITE")
+@json_option
+@click.pass_obj
+def show_suite_command(config: Path | None, suite_source: str, as_json: bool) -> None:
+    """Show a suite in plain words.
+
+    SUITE is a file, or a version whose training run logged one.
+
+    Exit codes: 0 done, 2 not a suite, 5 no such file or version, or it has no suite.
+
+    Example: lifecycle gate suite show models:/flights-delay/3
+    """
+    from lifecycle.gates.data_quality.demands import demand_of
+
+    found = _load(config, suite_source)
+    if as_json:
+        print_json(found)
+        return
+    demands = [demand_of(expectation) for expectation in found["expectations"]]
+    print_table(["Column", "Expectation", "Demand"], [(d.subject, d.name, d.words) for d in demands])
+
+
+@suite.command("diff")
+@click.argument("before")
+@click.argument("after")
+@json_option
+@click.pass_obj
+def diff_command(config: Path | None, before: str, after: str, as_json: bool) -> int:
+    """Show what one suite demands and another does not.
+
+    BEFORE and AFTER are files or model versions.
+
+    Exit codes: 0 both demand the same, 1 they differ, 2 not a suite, 5 no such file or version.
+
+    Example: lifecycle gate suite diff models:/flights-delay/2 expectations.json
+    """
+    from lifecycle.gates.data_quality.demands import changes
+
+    found = changes(*(_load(config, source)["expectations"] for source in (before, after)))
+    if as_json:
+        print_json([_change_as_dict(change) for change in found])
+    elif found:
+        rows = [(d["column"], d["expectation"], d["change"], d["words"]) for d in map(_change_as_dict, found)]
+        print_table(["Column", "Expectation", "Change", "From → to"], rows)
+    else:
+        click.echo("Both demand the same.")
+    return 1 if found else 0
+
+
+def _evidence_as_dict(evidence: Evidence) -> dict[str, object]:
     return {"outcome": str(evidence.outcome), **json.loads(evidence.to_json())}
 
 
-def _write(report: GateReport, junit: Path | None, markdown: Path | None) -> None:
+def _write_reports(report: GateReport, options: RunOptions) -> None:
     from lifecycle.gates.report import render_junit, render_markdown
 
-    for file, render in ((junit, render_junit), (markdown, render_markdown)):
+    for file, render in ((options.junit, render_junit), (options.markdown, render_markdown)):
         if file is not None:
             write_durably(file, render(report.evidence).encode())
 
@@ -160,11 +270,63 @@ def _what_next(evidence: Evidence, only: Sequence[str]) -> str:
     from lifecycle.gates.report import next_step
 
     if only:
-        return "A look, and no evidence. For evidence run it without --only."
+        return "Partial run: not recorded as evidence. To record it, run it again without --only."
     sentence, command = next_step(evidence)
     reports = "" if evidence.outcome == "PASSED" else f"The reports are in MLflow run {evidence.run_id}. "
     return f"{reports}{sentence} {command}"
 
 
-def _summary(gate_type: type) -> str:
+def _first_line(gate_type: type) -> str:
     return (gate_type.__doc__ or "").strip().splitlines()[0]
+
+
+def _derive(data: str, label: str | None) -> dict[str, Any]:
+    from lifecycle.data.read import read_dataset
+    from lifecycle.errors import unknown
+    from lifecycle.gates.data_quality.expectations import derive_suite
+
+    rows = read_dataset(data, label)
+    if not rows.count:
+        raise UsageError(f"{rows.source}: has no rows to derive expectations from")
+    if label is not None and not rows.has_labels:
+        raise UsageError(f"{rows.source}: {unknown('label column', label, rows.columns)}")
+    return derive_suite(rows.sample(_SAMPLE_ROWS, _SEED)[list(rows.inputs)], count=rows.count)
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        write_durably(path, text.encode())
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be written ({exc.strerror})") from exc
+
+
+def _load(config: Path | None, source: str) -> dict[str, Any]:
+    from lifecycle.gates.data_quality.suite import read_suite
+
+    if not source.startswith("models:/"):
+        return read_suite(Path(source))
+    from lifecycle.assembly import assemble
+    from lifecycle.domain.model_ref import ModelRef
+
+    registry = assemble(config).registry
+    tracked = registry.tracked(registry.get(ModelRef.parse(source)))
+    if tracked is None:
+        raise NotFound(
+            f"{source}: its training run logged no expectations. "
+            "Call lifecycle.track(reference) there, or name a file"
+        )
+    return read_suite(tracked.suite)
+
+
+def _change_as_dict(change: Change) -> dict[str, Any]:
+    demand = change.after or change.before
+    assert demand is not None  # noqa: S101  a change has at least one side
+    sides = {"before": change.before, "after": change.after}
+    return {
+        "column": demand.subject,
+        "expectation": demand.name,
+        "type": demand.type,
+        "change": change.kind,
+        "words": change.words,
+        **{side: None if one is None else dict(one.kwargs) for side, one in sides.items()},
+    }

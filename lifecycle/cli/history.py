@@ -1,4 +1,4 @@
-"""``lifecycle history``: what has happened to a model, and what held its stages at some time."""
+"""``lifecycle history``: the promotions of a model, and what held its stages at a given time."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model")
-@click.option("--stage", help="Only this stage of the policy, such as production.")
+@click.option("--stage", help="Only entries of this stage, such as production.")
 @click.option(
     "--at",
     metavar="TIME",
-    help="What held each stage then, on whose word and on what evidence: a day (2026-05-03) or a moment "
-    "(2026-05-03T12:00); UTC, unless it says otherwise (2026-05-03T12:00+02:00).",
+    help="Show what held each stage at that time instead, by whom and on what evidence: a day (2026-05-03) or a "
+    "moment (2026-05-03T12:00 in UTC, or 2026-05-03T12:00+02:00).",
 )
 @json_option
 @click.pass_obj
 def history(config: Path | None, model: str, stage: str | None, at: str | None, as_json: bool) -> None:
-    """Show who moved which version where, when, why and on what evidence. All times are UTC.
+    """Show who moved which version where, when and why.
 
-    It is what the registry shows: of refusals the newest, and of versions that were deleted nothing. The whole
-    ledger comes out of lifecycle audit export.
+    All times are UTC. The registry shows a part of the ledger: only the newest refusals, and nothing of deleted
+    versions. For the whole ledger use lifecycle audit export.
+
+    Exit codes: 0 done, 2 wrong usage, 5 unknown model or stage, 7 MLflow does not answer.
 
     \b
     Examples:
@@ -63,7 +65,7 @@ def history(config: Path | None, model: str, stage: str | None, at: str | None, 
 
 
 def _stages(entries: Sequence[LedgerEntry], policy: ModelPolicy, wanted: str | None) -> list[str]:
-    """The stages that the policy or the ledger knows, or the one that is meant."""
+    """Names of the stages in policy and ledger, or of the wanted one. Raises NotFound."""
     known = list(dict.fromkeys([*(stage.name for stage in policy.stages), *(entry.stage for entry in entries)]))
     if wanted is None or wanted in known:
         return known if wanted is None else [wanted]
@@ -74,14 +76,14 @@ def _stages(entries: Sequence[LedgerEntry], policy: ModelPolicy, wanted: str | N
 
 
 def _evidence(registry: ModelRegistry, model: str, held: Sequence[Tenure]) -> dict[str, Evidence]:
-    """What the registry still shows of the evidence, by its id: of each version and stage the newest."""
+    """Evidence by its id: the newest record of each version and stage, as far as the registry shows it."""
     from lifecycle.domain.model_ref import ModelRef
 
     found = {}
     for version in {tenure.entry.version for tenure in held}:
         try:
             records = registry.evidence(registry.get(ModelRef(model, version=version)))
-        except LifecycleError:  # the version was deleted, or somebody wrote something else into its tag
+        except LifecycleError:  # the version was deleted, or its tag holds something else
             continue
         found.update({record.evidence_id: record for record in records})
     return found
@@ -93,7 +95,7 @@ def _print_entries(entries: Sequence[LedgerEntry], model: str, as_json: bool) ->
     elif entries:
         print_history(entries)
     else:
-        click.echo(f"Nothing has happened to {model} yet.")
+        click.echo(f"The history of {model} is empty.")
 
 
 def _print_held(
@@ -104,9 +106,8 @@ def _print_held(
     for tenures in held.values():
         for tenure in tenures:
             if problem := tenure.why_not_served(period.start):
-                click.echo(
-                    f"Version {tenure.entry.version} was in {tenure.entry.stage} and not served: {problem}."
-                )
+                version, stage = tenure.entry.version, tenure.entry.stage
+                click.echo(f"Version {version} was in {stage} but could not be deployed: {problem}.")
 
 
 def _as_dicts(

@@ -1,14 +1,17 @@
-"""What the commands print: tables for people, JSON for machines."""
+"""What the commands share: tables for people, JSON for machines, and options as objects."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lifecycle.display import COLOURS, HISTORY_COLUMNS, history_rows
+from lifecycle.domain.foreign_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,18 +20,18 @@ if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
     from lifecycle.domain.ledger import LedgerEntry
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 _WIDTH_WITHOUT_TERMINAL = 140
 
 
 def print_json(value: Any) -> None:
-    """JSON on standard output; lines and nothing else."""
+    """Print indented JSON to standard output. Raises ValueError for NaN and infinities, which JSON lacks."""
     click.echo(json.dumps(value, indent=2, allow_nan=False, default=str))
 
 
 def console(stderr: bool = False) -> Console:
-    """Where tables go: as wide as the terminal, and wide enough to read where there is none."""
+    """A console as wide as the terminal; without a terminal at least 140 characters wide."""
     from rich.console import Console
 
     terminal = Console(stderr=stderr, highlight=False)
@@ -38,20 +41,20 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table as wide as the terminal; outcomes in colour. Cells are text, never markup."""
+    """Print a table with coloured outcomes. Cells are plain text: no markup, no control characters."""
     from rich.table import Column, Table
     from rich.text import Text
 
-    headers = [Column(name, overflow="fold") for name in columns]  # paths and URLs are there to be copied
+    headers = [Column(name, overflow="fold") for name in columns]  # so that paths and URLs can be copied
     table = Table(*headers, title=None if title is None else Text(title), title_justify="left")
     for row in rows:
-        cells = ["" if cell is None else _printable(str(cell)) for cell in row]
+        cells = ["" if cell is None else _cell(str(cell)) for cell in row]
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in cells))
     console().print(table)
 
 
 def print_evidence(evidence: Evidence) -> None:
-    """The verdicts of one gate run."""
+    """Print the verdicts of one gate run."""
     from lifecycle.gates.report import title_of
 
     print_table(
@@ -62,12 +65,12 @@ def print_evidence(evidence: Evidence) -> None:
 
 
 def print_history(entries: Iterable[LedgerEntry]) -> None:
-    """Who moved what where, when, why and on what evidence; newest last."""
+    """Print ledger entries, newest last: what moved where, by whom, when, why and on what evidence."""
     print_table(HISTORY_COLUMNS, history_rows(entries))
 
 
 def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
-    """A deployment for ``--json``."""
+    """A deployment as ``--json`` prints it."""
     return {
         "name": deployment.name,
         "target": deployment.target,
@@ -83,7 +86,7 @@ def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
 
 
 def print_deployments(deployments: Iterable[Deployment]) -> None:
-    """One line a deployment."""
+    """Print one line per deployment."""
     print_table(
         ["Name", "Target", "Model", "Version", "Status", "Where"],
         [(d.name, d.target, d.ref, d.version, d.status, d.address or d.detail) for d in deployments],
@@ -91,7 +94,7 @@ def print_deployments(deployments: Iterable[Deployment]) -> None:
 
 
 def parse_pairs(pairs: Sequence[str]) -> Mapping[str, str]:
-    """``key=value`` strings, as MLflow's ``-C`` takes them."""
+    """Options from ``key=value`` strings, as MLflow's ``-C`` takes them. Raises click.UsageError."""
     parsed: dict[str, str] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
@@ -103,6 +106,21 @@ def parse_pairs(pairs: Sequence[str]) -> Mapping[str, str]:
     return parsed
 
 
-def _printable(text: str) -> str:
-    """Without what steers a terminal: reasons and names in a registry were written by anybody."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+def as_one_argument(kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Pass the options that are fields of the dataclass ``kind`` to a command as one argument, ``options``."""
+    names = [field.name for field in fields(kind)]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def call(*args: Any, **given: Any) -> Any:
+            options = kind(**{name: given.pop(name) for name in names})
+            return command(*args, **given, options=options)
+
+        return call
+
+    return decorate
+
+
+def _cell(text: str) -> str:
+    """Lines of text that cannot steer a terminal: names and reasons in a registry come from other people."""
+    return "\n".join(printable(line) for line in text.split("\n"))

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lifecycle.cli.output import console, json_option, print_json
+from lifecycle.cli.output import as_one_argument, console, json_option, print_json
 
 if TYPE_CHECKING:
     from lifecycle.domain.ledger import LedgerEntry
 
 
+@dataclass(frozen=True, slots=True)
+class OverrideOptions:
+    """Whether to promote without gate evidence, and for how long."""
+
+    override: bool
+    hours: float
+
+
 @click.command()
 @click.argument("model_uri")
-@click.option("--stage", required=True, help="Where to: a stage of the policy, such as production.")
-@click.option("--reason", default="", help="Why; it goes into the history. An override needs one.")
-@click.option("--override", is_flag=True, help="Break the glass: without gates, with a key that may. Loud.")
+@click.option("--stage", required=True, help="Stage of the policy to promote to, such as production.")
+@click.option("--reason", default="", help="Why; recorded in the history. An override needs one.")
+@click.option(
+    "--override",
+    is_flag=True,
+    help="Emergency: promote without gate evidence. Needs a key with the override permission; recorded in the "
+    "ledger as OVERRIDDEN.",
+)
 @click.option(
     "--hours",
     type=click.FloatRange(min=0, min_open=True, max=168),
     default=24,
     show_default=True,
-    help="How long an override holds; by then gates have to confirm it.",
+    help="With --override: hours until the gates must have confirmed it.",
 )
 @json_option
 @click.pass_obj
-def promote(config: Path | None, /, model_uri: str, stage: str, reason: str, as_json: bool, **glass: Any) -> None:
-    """Promote a version to a stage, on the evidence that its gates left.
+@as_one_argument(OverrideOptions)
+def promote(
+    config: Path | None, model_uri: str, stage: str, reason: str, as_json: bool, options: OverrideOptions
+) -> None:
+    """Promote a version to a stage. Its gates have to have PASSED, on these very files and under today's policy.
+
+    The version that held the stage is archived, and the stage's alias moves along.
+
+    \b
+    Exit codes: 0 promoted, 1 refused (the message names the missing gates), 2 wrong usage,
+    5 unknown version or stage, 6 another promotion was first, 7 MLflow does not answer.
 
     \b
     Examples:
@@ -40,12 +63,12 @@ def promote(config: Path | None, /, model_uri: str, stage: str, reason: str, as_
     from lifecycle.domain.model_ref import ModelRef
 
     ref = ModelRef.parse(model_uri)
-    if glass["override"] and not reason.strip():
+    if options.override and not reason.strip():
         raise click.UsageError("an override needs a --reason")
     with console(stderr=True).status("Promoting …"):
         promoter = assemble(config).promoter
-        if glass["override"]:
-            entry = promoter.override(ref, stage, reason, timedelta(hours=glass["hours"]))
+        if options.override:
+            entry = promoter.override(ref, stage, reason, timedelta(hours=options.hours))
         else:
             entry = promoter.promote(ref, stage, reason)
     _print_moved(entry, as_json)
@@ -53,17 +76,22 @@ def promote(config: Path | None, /, model_uri: str, stage: str, reason: str, as_
 
 @click.command()
 @click.argument("model_uri")
-@click.option("--stage", required=True, help="The stage that you approve it for, such as production.")
-@click.option("--reason", required=True, help="Why; it goes into the history.")
+@click.option("--stage", required=True, help="Stage to approve it for, such as production.")
+@click.option("--reason", required=True, help="Why; recorded in the history.")
 @json_option
 @click.pass_obj
 def approve(config: Path | None, model_uri: str, stage: str, reason: str, as_json: bool) -> None:
-    """Approve a version for a stage, as the user that you sign in to MLflow as.
+    """Approve a version for a stage.
 
-    It counts for the files that its gates have judged, and not if you registered the version yourself.
+    You approve as the user that you are signed in to MLflow as. The approval holds for the files that the gates
+    have judged, so run the gates first. It does not count if you registered the version yourself.
+
+    \b
+    Exit codes: 0 approved, 1 refused (no evidence yet, or not signed in), 5 unknown version
+    or stage, 7 MLflow does not answer.
 
     Example: lifecycle approve models:/flights-delay/1 --stage production --reason "read the report"
-    """
+    """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
     from lifecycle.domain.model_ref import ModelRef
 
@@ -77,18 +105,25 @@ def approve(config: Path | None, model_uri: str, stage: str, reason: str, as_jso
 
 @click.command()
 @click.argument("model")
-@click.option("--stage", default="production", show_default=True, help="Which stage to give back.")
-@click.option("--to", type=click.IntRange(min=1), help="The version; default: the one before the current one.")
-@click.option("--reason", required=True, help="Why; it goes into the history.")
+@click.option("--stage", default="production", show_default=True, help="Stage to roll back.")
+@click.option(
+    "--to", type=click.IntRange(min=1), help="Version to return to. Default: the one before the current one."
+)
+@click.option("--reason", required=True, help="Why; recorded in the history.")
 @json_option
 @click.pass_obj
 def rollback(config: Path | None, model: str, stage: str, to: int | None, reason: str, as_json: bool) -> None:
-    """Give a stage back to a version that held it before, without new gates.
+    """Return a stage to a version that held it before.
 
-    The version's files must be the ones that were judged, and must load, before anything moves.
+    No gates are run. First the version's files are compared with those that were judged, and loaded; only then
+    does anything move.
+
+    \b
+    Exit codes: 0 rolled back, 1 refused, 2 wrong usage, 5 no earlier version,
+    6 another promotion was first, 7 MLflow does not answer, 8 its files have changed.
 
     Example: lifecycle rollback flights-delay --reason "complaints since this morning"
-    """
+    """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
     from lifecycle.domain.model_ref import check_model_name
 
@@ -105,4 +140,4 @@ def _print_moved(entry: LedgerEntry, as_json: bool) -> None:
     click.echo(f"Version {entry.version} of {entry.model} is now in {entry.stage}{instead}.")
     if entry.until is not None:
         end = f"{entry.until:%Y-%m-%d %H:%M} UTC"
-        click.echo(f"WITHOUT ITS GATES, until {end}. Before that: lifecycle gate run, then lifecycle promote.")
+        click.echo(f"WITHOUT GATE EVIDENCE, until {end}. Before that: lifecycle gate run, then lifecycle promote.")

@@ -1,4 +1,4 @@
-"""``lifecycle up|down|status|follow``: the local stack."""
+"""``lifecycle up|down|status|follow``: the local MLflow server and the follower."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ _IDLE_ROUNDS = 5
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="On 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port on 127.0.0.1.")
 @click.pass_obj
 def up(config: Path | None, port: int) -> None:
-    """Start a guarded MLflow server on this machine, with its data in LIFECYCLE_HOME.
+    """Start a guarded MLflow server on this machine.
 
-    Deployments that follow a stage or alias are followed again.
+    Its data is in LIFECYCLE_HOME. The server keeps the lifecycle.yaml that it was started with: after a change,
+    run lifecycle down and then lifecycle up. Deployments that follow a stage or alias are followed again.
+
+    Exit codes: 0 it answers, 2 lifecycle.yaml is wrong, 6 the port is taken, 7 it did not start.
 
     Example: lifecycle up --port 5000
     """
@@ -37,14 +40,16 @@ def up(config: Path | None, port: int) -> None:
     with console(stderr=True).status("Starting the guarded MLflow server …"):
         server = start_server(product.config.home, product.config.file, port)
         product.keep_following(server.as_environment())
-    click.echo(f"MLflow answers at {server.url}, every promotion gated. For MLflow's own commands:")
+    click.echo(f"MLflow answers at {server.url} and checks every promotion. For MLflow's own commands:")
     click.echo(f"  export MLFLOW_TRACKING_URI={server.url}")
 
 
 @click.command()
 @click.pass_obj
 def down(config: Path | None) -> None:
-    """Stop the local server and the follower. Deployments go on answering, and nothing is deleted.
+    """Stop the local MLflow server and the follower. Deployments keep running, and nothing is deleted.
+
+    Exit codes: 0 stopped, or nothing was running.
 
     Example: lifecycle down
     """
@@ -61,12 +66,12 @@ def down(config: Path | None) -> None:
 @json_option
 @click.pass_obj
 def status(config: Path | None, as_json: bool) -> int:
-    """Show what runs here, and what was changed behind the registry's back.
+    """Show what runs, and changes that bypassed the guard.
 
-    Server, follower, deployments; and every model whose stages, aliases and history do not tell one story: of the
-    models that are deployed here, and of a hundred others of the registry.
+    It lists server, follower and deployments, and compares stages and aliases with the ledger: for the models that
+    are deployed here and for up to a hundred others of the registry.
 
-    Exits with 8 when there is such a model, and with 0 also when the registry does not answer.
+    Exit codes: 0 no such change (or the registry does not answer, which is shown), 8 there is one.
 
     Example: lifecycle status --json
     """
@@ -94,7 +99,7 @@ def status(config: Path | None, as_json: bool) -> int:
         )
     else:
         click.echo(f"home:     {home}")
-        click.echo(f"config:   {product.config.file or 'none; the built-in policy holds'}")
+        click.echo(f"config:   {product.config.file or 'none; the built-in policy applies'}")
         click.echo(f"server:   {server.url if server else 'not running (lifecycle up starts one)'}")
         click.echo(f"follower: {f'pid {follower.pid}' if follower else 'not running'}")
         click.echo(f"registry: {_compared(inspection)}")
@@ -111,17 +116,22 @@ def _compared(inspection: StatusCheck) -> str:
         return f"not compared: {inspection.unavailable}"
     models = f"{inspection.models} model{'' if inspection.models == 1 else 's'} compared"
     found = len(inspection.findings)
-    return f"{models}, {f'{found} found' if found else 'nothing'} behind its back"
+    return f"{models}, {f'{found} found' if found else 'none'} changed past the guard"
 
 
 @click.command()
-@click.option("--every", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds.")
-@click.option("--until-idle", is_flag=True, help="End when there is nothing left to follow.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between two checks."
+)
+@click.option("--until-idle", is_flag=True, help="Exit when no deployment follows a stage or alias any more.")
 @click.pass_obj
 def follow(config: Path | None, every: float, until_idle: bool) -> None:
-    """Keep following deployments equal to their stages, in the foreground.
+    """Update deployments when their stage or alias moves.
 
-    A deployment of a stage or alias starts one in the background by itself.
+    It runs in the foreground.
+    lifecycle deployments create starts this in the background by itself. Only one runs at a time; others wait.
+
+    Exit codes: 0 stopped, or nothing left with --until-idle, 2 lifecycle.yaml is wrong.
 
     Example: lifecycle follow --every 2
     """
@@ -140,5 +150,7 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
             idle = 0
             while not stopping.wait(every) and not (until_idle and idle >= _IDLE_ROUNDS):
                 idle = 0 if product.reconciler.step() else idle + 1
-        if not product.reconciler.following():  # else somebody has just deployed, and counted on us
+        if (
+            not product.reconciler.following()
+        ):  # otherwise a deployment has just been made and relies on this follower
             return

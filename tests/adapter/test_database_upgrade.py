@@ -417,7 +417,7 @@ def test_one_command_there_and_one_back(plain, in_folder, capsys):
     assert run(["db", "upgrade", plain, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["found"] == []
     assert run(["audit", "verify", "--registry-store-uri", plain]) == 0
-    assert "Whole: 1 entries" in capsys.readouterr().out
+    assert "Unchanged: 1 entries" in capsys.readouterr().out
     assert run(["db", "downgrade", plain]) == 2
     assert "--yes" in capsys.readouterr().err
     assert run(["db", "downgrade", plain, "--export", "l.jsonl", "--yes", "--json"]) == 0

@@ -37,7 +37,7 @@ def test_the_local_stacks_ledger_is_found_by_itself_and_whole(stack, unchanged):
     report = json.loads(done.out)
     assert report["whole"]
     assert MODEL in {ledger["model"] for ledger in report["ledgers"]}
-    assert stack.lifecycle(f"audit verify {MODEL}").out.splitlines()[-1].startswith("Whole: ")
+    assert stack.lifecycle(f"audit verify {MODEL}").out.splitlines()[-1].startswith("Unchanged: ")
 
 
 def test_a_change_is_named_with_model_and_entry_under_a_code_of_its_own(stack, copied):
@@ -126,5 +126,5 @@ def test_what_is_wrong_is_one_line(stack, unchanged, call, code, said):
 
 def test_a_server_elsewhere_shows_its_database_to_nobody(stack):
     done = stack.lifecycle("audit verify", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    done.refused(2, "names a server before it")
+    done.refused(2, "names an MLflow server")
     assert stack.lifecycle("audit verify", MLFLOW_BACKEND_STORE_URI=f"sqlite:///{stack.database}").code == 0

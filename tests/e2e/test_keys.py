@@ -144,7 +144,7 @@ def test_revoking_says_what_it_means_and_trusting_again_says_so_too(machines):
     assert not machines.laptop.reads(machines.laptop.key)
     assert machines.laptop("keys revoke own") == said
     assert "revoked on" in machines.laptop("keys init")
-    assert "whatever it has signed counts again" in machines.laptop("keys trust --own")
+    assert "everything it signed is accepted again" in machines.laptop("keys trust --own")
     assert machines.laptop.reads(machines.laptop.key)
     assert json.loads(machines.laptop(f"keys revoke --json -- {machines.laptop.key.kid}"))["revoked_at"]
 

@@ -256,7 +256,7 @@ def test_gates_that_cannot_be_run_say_why_on_the_version(cellar, ada):
     done = cellar.lifecycle("--config", "other.yaml", "worker", "--once")
     assert done.returncode == 4
     assert "models:/beer/1 for production: no verdict; unknown stage 'production'" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("Error: not every gate run could be begun")
+    assert done.stderr.splitlines()[-1].startswith("Error: some gate runs could not be started")
     shown = ada.get_model_version("beer", "1").tags["lifecycle.queue.production"]
     assert shown == "QUEUED, could not be run (1 of 3 tries): unknown stage 'production'. Known: staging"
     cellar.end_leases()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.cli import suite as cli_suite
+from lifecycle.cli.gate import suite
 from lifecycle.errors import Conflict, NotFound, UsageError
 from lifecycle.gates.data_quality.demands import changes, demand_of
 
@@ -29,7 +29,7 @@ def run():
     """The command as the command line runs it: the exit code, or the error."""
 
     def call(*arguments):
-        return cli_suite.suite.main([*arguments], obj=None, standalone_mode=False) or 0
+        return suite.main([*arguments], obj=None, standalone_mode=False) or 0
 
     return call
 

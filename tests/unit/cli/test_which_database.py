@@ -46,6 +46,6 @@ def test_else_it_is_mlflows_default_here_and_then_the_local_stacks(folders):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://user:secret@mlflow.example"])
 def test_a_server_that_is_not_the_local_stack_has_its_database_elsewhere(folders, url):
-    with pytest.raises(UsageError, match="database itself") as caught:
+    with pytest.raises(UsageError, match="names an MLflow server") as caught:
         default_uri({"MLFLOW_TRACKING_URI": url}, *folders)
     assert "secret" not in str(caught.value)
