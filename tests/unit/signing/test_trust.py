@@ -140,7 +140,7 @@ def test_a_key_that_is_known_needs_no_file_that_can_be_written_to(store, key, no
     known = store.trust(key, "ci", [EVIDENCE], now)
     lock = store.file.with_name(".trusted.json.lock")
     lock.unlink()
-    lock.mkdir()
+    lock.symlink_to(lock.with_name("no-such-folder") / "lock")
     assert store.introduce(key, "own", [EVIDENCE], now) == known
-    with pytest.raises(Unavailable, match=r"trusted\.json cannot be written: Is a directory"):
+    with pytest.raises(Unavailable, match=r"trusted\.json cannot be written: No such file or directory"):
         store.introduce(SigningKey.generate(), "own", [EVIDENCE], now)
