@@ -71,10 +71,10 @@ def check(
     """
     from lifecycle.assembly import assemble
     from lifecycle.display import gate_progress
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     with gate_progress() as progress:
-        return assemble().checker(progress).check(ModelRef.parse(model_uri), stage, current, reference, only)
+        return assemble().gate_runner(progress).run(ModelRef.parse(model_uri), stage, current, reference, only)
 
 
 def promote(model_uri: str, stage: str, reason: str = "") -> Moved:
@@ -86,7 +86,7 @@ def promote(model_uri: str, stage: str, reason: str = "") -> Moved:
     """
     from lifecycle.assembly import assemble
     from lifecycle.display import Moved
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     return Moved(assemble().promoter.promote(ModelRef.parse(model_uri), stage, reason))
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.config.load import Config, load_config
 from lifecycle.domain.deployment import Deployment, DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.errors import LifecycleError, NotFound
 
 if TYPE_CHECKING:
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
     from lifecycle.controller.reconciler import Reconciler
     from lifecycle.controller.status_check import StatusCheck
     from lifecycle.gates.progress import Progress
-    from lifecycle.promotion.check import Checker
+    from lifecycle.promotion.gate_runner import GateRunner
     from lifecycle.promotion.guard import Guard
     from lifecycle.promotion.promoter import Promoter
     from lifecycle.registry.contract import ModelRegistry
     from lifecycle.registry.location import Location
-    from lifecycle.registry.seal import Seal
+    from lifecycle.registry.signer import EvidenceSigner
     from lifecycle.scoring.contract import Batch, Predictions
     from lifecycle.targets.contract import Target
 
@@ -90,17 +89,17 @@ class Lifecycle:
             snapshots=SnapshotStore(self.config.home / "snapshots"),
             policies=self.config.policies,
             clock=_now,
-            seal=self._seal(),
+            signer=self._signer(),
         )
 
-    def checker(self, progress: Progress | None = None) -> Checker:
+    def gate_runner(self, progress: Progress | None = None) -> GateRunner:
         """Runs gates."""
         from lifecycle.gates.isolated import run_isolated
         from lifecycle.gates.progress import Progress
-        from lifecycle.promotion.check import Checker
+        from lifecycle.promotion.gate_runner import GateRunner
 
         _settle_libraries()
-        return Checker(
+        return GateRunner(
             self.registry, self.config.policies, run_isolated, _now, local_user(), progress or Progress()
         )
 
@@ -133,7 +132,7 @@ class Lifecycle:
 
         from lifecycle.controller.gate_worker import GateWorker
 
-        return GateWorker(self.registry, self.checker(), name, report, jitter=random)
+        return GateWorker(self.registry, self.gate_runner(), name, report, jitter=random)
 
     def deploy(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> Deployment:
         """Deploy under a new name, and have a deployment of a stage or alias followed."""
@@ -206,18 +205,18 @@ class Lifecycle:
 
         return [target for target in map(self.target, known_targets()) if target.follows]
 
-    def _seal(self) -> Seal:
-        from lifecycle.registry.seal import Seal
+    def _signer(self) -> EvidenceSigner:
+        from lifecycle.registry.signer import EvidenceSigner
         from lifecycle.signing.local_key import own_key, trust_store
 
         home = self.config.home
         trust = trust_store(home, os.environ)
-        return Seal(lambda: own_key(home, os.environ, trust, _now()), trust)
+        return EvidenceSigner(lambda: own_key(home, os.environ, trust, _now()), trust)
 
     def _release(self, ref: ModelRef, stage: str, current: str | None) -> None:
-        from lifecycle.promotion.release import release
+        from lifecycle.promotion.promoter import release
 
-        release(self.checker(), self.promoter, ref, stage, current)
+        release(self.gate_runner(), self.promoter, ref, stage, current)
 
     def _compile(self, version: ModelVersion, snapshot: Snapshot) -> Path | None:
         from lifecycle.scoring.compile import NotCompilable, compile_snapshot

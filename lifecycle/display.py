@@ -11,9 +11,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.domain.deployment import Deployment
-from lifecycle.domain.foreign_text import printable
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.domain.tenure import Tenure
+from lifecycle.domain.sanitize import printable
+from lifecycle.domain.stage_history import StageAssignment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,9 @@ HELD_COLUMNS = (
 )
 
 
-def held_rows(stages: Mapping[str, Sequence[Tenure]], verdicts: Mapping[str, str]) -> list[tuple[object, ...]]:
+def held_rows(
+    stages: Mapping[str, Sequence[StageAssignment]], verdicts: Mapping[str, str]
+) -> list[tuple[object, ...]]:
     """A row of ``HELD_COLUMNS`` for each version that held a stage, and one for a stage that was empty.
 
     Args:
@@ -69,7 +71,7 @@ def held_rows(stages: Mapping[str, Sequence[Tenure]], verdicts: Mapping[str, str
     return rows
 
 
-def _held_row(tenure: Tenure, verdicts: Mapping[str, str]) -> tuple[object, ...]:
+def _held_row(tenure: StageAssignment, verdicts: Mapping[str, str]) -> tuple[object, ...]:
     e = tenure.entry
     evidence = e.evidence_id and "\n".join(filter(None, (e.evidence_id, verdicts.get(e.evidence_id))))
     return (

@@ -14,8 +14,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import ModelRef, Snapshot
 from lifecycle.processes.process import owned_by_me
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions

@@ -47,7 +47,7 @@ def write(path: Path, rows: int, seed: int) -> None:
 
 def ours(folder: Path, current: Path) -> str:
     """Both gates in one run, in a process of their own as always."""
-    from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+    from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
     from lifecycle.domain.policy import GateSpec
     from lifecycle.gates.isolated import run_isolated
     from lifecycle.gates.job import GateJob

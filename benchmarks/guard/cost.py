@@ -27,12 +27,11 @@ from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
-from lifecycle.promotion.evidence import ModelEvidence
 from lifecycle.promotion.guard import Guard
-from lifecycle.promotion.ledger import ModelLedger
+from lifecycle.promotion.records import ModelEvidence, ModelLedger
 from lifecycle.promotion.tables import model_uid
 from lifecycle.registry.artifact_digest import ArtifactDigests
-from lifecycle.registry.seal import Seal
+from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.snapshot import digest_of
 from lifecycle.signing.local_key import own_key, trust_store
 
@@ -63,13 +62,13 @@ class Registry:
     def judge(self, versions: Iterable[int], evidences: int) -> None:
         """Record so many gate runs of each of the versions, all passed."""
         trust = trust_store(self.home, {})
-        seal = Seal(lambda: own_key(self.home, {}, trust, datetime.now(UTC)), trust)
+        signer = EvidenceSigner(lambda: own_key(self.home, {}, trust, datetime.now(UTC)), trust)
         uid = self._uid()
         with self.store.ManagedSessionMaker(read_only=False) as session:
             for version in versions:
                 for number in range(evidences, 0, -1):
                     one = self._evidence(version, datetime.now(UTC) - timedelta(seconds=number))
-                    ModelEvidence(session, uid, trust).record(one, seal.sign_evidence(one), "somebody")
+                    ModelEvidence(session, uid, trust).record(one, signer.sign_evidence(one), "somebody")
 
     def lengthen_ledger(self, entries: int, action: Action) -> None:
         """Put so many entries of one kind into the ledger."""

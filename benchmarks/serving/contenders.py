@@ -18,7 +18,7 @@ import psutil
 from models import Model
 
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.processes.process import free_port, owned_by_me
 
 PEERS = Path(__file__).parent / "peers"

@@ -18,8 +18,8 @@ from lifecycle.cli.output import as_one_argument, console, json_option, print_js
 from lifecycle.errors import IntegrityError, NotFound, Unavailable
 
 if TYPE_CHECKING:
-    from lifecycle.promotion.audit.findings import AuditReport, Finding
-    from lifecycle.promotion.audit.run import Progress
+    from lifecycle.promotion.audit.findings import AuditIssue, AuditReport
+    from lifecycle.promotion.audit.verify import Progress
 
 _MOST_SHOWN = 50
 _PATIENCE_S = 2.0
@@ -184,7 +184,7 @@ def _print(report: AuditReport) -> None:
     click.echo(f"Unchanged: {found['entries']} entries and {found['evidence']} records of evidence.")
 
 
-def _summary(breaks: Iterable[Finding]) -> str:
+def _summary(breaks: Iterable[AuditIssue]) -> str:
     first, *more = breaks
     where = f"entry {first.sequence} of {first.model}" if first.sequence else first.model or first.model_uid[:12]
     others = f" (and {len(more)} more)" if more else ""

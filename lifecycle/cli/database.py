@@ -18,7 +18,7 @@ from lifecycle.errors import NotFound, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from lifecycle.promotion.adoption import Found
+    from lifecycle.promotion.install import FoundVersion
 
 _SERVER_VARIABLES = ("MLFLOW_REGISTRY_STORE_URI", "MLFLOW_BACKEND_STORE_URI")  # as ``mlflow server`` reads them
 _CLIENT_VARIABLES = ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI")
@@ -61,11 +61,11 @@ def upgrade(config: Path | None, uri: str, as_json: bool) -> None:
     """
     from lifecycle.assembly import local_user
     from lifecycle.config.load import load_config
-    from lifecycle.promotion.adoption import upgrade_registry
     from lifecycle.promotion.database import open_database, parse_uri, shown
+    from lifecycle.promotion.install import upgrade_registry
     from lifecycle.promotion.mlflow_tables import check_mlflow
     from lifecycle.promotion.tables import REVISION
-    from lifecycle.registry.mlflow_schema import check_mlflow_schema
+    from lifecycle.registry.location import check_mlflow_schema
 
     settings = load_config(os.environ, Path.cwd(), config)
     with console(stderr=True).status("Upgrading …"), open_database(uri) as engine:
@@ -107,7 +107,7 @@ def downgrade(uri: str, export: Path | None, yes: bool, as_json: bool) -> None:
     Example: lifecycle db downgrade sqlite:///mlflow.db --export ledger.jsonl --yes
     """  # noqa: D301  click reads \b
     from lifecycle.promotion.database import open_database, parse_uri, shown
-    from lifecycle.promotion.removal import remove_guard
+    from lifecycle.promotion.install import remove_guard
 
     database = shown(parse_uri(uri))
     file = export or Path(f"lifecycle-ledger-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl")
@@ -176,7 +176,7 @@ def default_uri(environ: Mapping[str, str], cwd: Path, home: Path) -> str:
     return f"sqlite:///{local}"
 
 
-def _print_found(found: Sequence[Found]) -> None:
+def _print_found(found: Sequence[FoundVersion]) -> None:
     for adopted, words in ((True, _ADOPTED), (False, _BEHIND)):
         some = [f for f in found if f.adopted is adopted]
         if some:
@@ -184,13 +184,13 @@ def _print_found(found: Sequence[Found]) -> None:
             print_table(["Model", "Version", "Stage", "Run, then promote it"], [_row(f) for f in some])
 
 
-def _row(found: Found) -> tuple[object, ...]:
+def _row(found: FoundVersion) -> tuple[object, ...]:
     uri = shlex.quote(f"models:/{found.model}/{found.version}")
     command = f"lifecycle gate run {uri} --stage {found.stage}"
     return found.model, found.version, found.stage, command
 
 
-def _as_dict(found: Found) -> dict[str, object]:
+def _as_dict(found: FoundVersion) -> dict[str, object]:
     return {
         "workspace": found.workspace,
         "model": found.model,

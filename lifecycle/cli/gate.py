@@ -96,12 +96,12 @@ def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, 
     """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
     from lifecycle.display import gate_progress
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     ref = ModelRef.parse(model_uri)
     with gate_progress() as progress:
-        checker = assemble(config).checker(progress)
-        report = checker.check(ref, stage, options.current, options.reference, options.only)
+        gate_runner = assemble(config).gate_runner(progress)
+        report = gate_runner.run(ref, stage, options.current, options.reference, options.only)
     _write_reports(report, options)
     if as_json:
         print_json(_evidence_as_dict(report.evidence))
@@ -123,7 +123,7 @@ def show_command(config: Path | None, model_uri: str, as_json: bool) -> None:
     Example: lifecycle gate show models:/flights-delay/1
     """
     from lifecycle.assembly import assemble
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     registry = assemble(config).registry
     evidence = registry.evidence(registry.get(ModelRef.parse(model_uri)))
@@ -306,7 +306,7 @@ def _load(config: Path | None, source: str) -> dict[str, Any]:
     if not source.startswith("models:/"):
         return read_suite(Path(source))
     from lifecycle.assembly import assemble
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     registry = assemble(config).registry
     tracked = registry.tracked(registry.get(ModelRef.parse(source)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
     from lifecycle.domain.ledger import LedgerEntry
     from lifecycle.domain.policy import ModelPolicy
-    from lifecycle.domain.tenure import Period, Tenure
+    from lifecycle.domain.stage_history import StageAssignment, TimeRange
     from lifecycle.registry.contract import ModelRegistry
 
 
@@ -45,17 +45,17 @@ def history(config: Path | None, model: str, stage: str | None, at: str | None, 
       lifecycle history flights-delay --stage production --at 2026-05-03
     """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
-    from lifecycle.domain.model_ref import check_model_name
-    from lifecycle.domain.tenure import Period, tenures
+    from lifecycle.domain.model import check_model_name
+    from lifecycle.domain.stage_history import TimeRange, stage_assignments
 
-    period = Period.parse(at) if at else None
+    period = TimeRange.parse(at) if at else None
     product = assemble(config)
     entries = product.registry.history(check_model_name(model))
     stages = _stages(entries, product.config.policies.of(model), stage)
     if period is None:
         _print_entries([entry for entry in entries if entry.stage in stages], model, as_json)
         return
-    touching = [tenure for tenure in tenures(entries) if tenure.touches(period)]
+    touching = [tenure for tenure in stage_assignments(entries) if tenure.touches(period)]
     held = {name: [tenure for tenure in touching if tenure.entry.stage == name] for name in stages}
     evidence = _evidence(product.registry, model, touching)
     if as_json:
@@ -75,9 +75,9 @@ def _stages(entries: Sequence[LedgerEntry], policy: ModelPolicy, wanted: str | N
     return meant
 
 
-def _evidence(registry: ModelRegistry, model: str, held: Sequence[Tenure]) -> dict[str, Evidence]:
+def _evidence(registry: ModelRegistry, model: str, held: Sequence[StageAssignment]) -> dict[str, Evidence]:
     """Evidence by its id: the newest record of each version and stage, as far as the registry shows it."""
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     found = {}
     for version in {tenure.entry.version for tenure in held}:
@@ -99,27 +99,27 @@ def _print_entries(entries: Sequence[LedgerEntry], model: str, as_json: bool) ->
 
 
 def _print_held(
-    held: Mapping[str, Sequence[Tenure]], evidence: Mapping[str, Evidence], period: Period, title: str
+    held: Mapping[str, Sequence[StageAssignment]], evidence: Mapping[str, Evidence], period: TimeRange, title: str
 ) -> None:
     said = {key: ", ".join(f"{v.gate} {v.outcome}" for v in record.verdicts) for key, record in evidence.items()}
     print_table(HELD_COLUMNS, held_rows(held, said), title)
-    for tenures in held.values():
-        for tenure in tenures:
+    for stage_assignments in held.values():
+        for tenure in stage_assignments:
             if problem := tenure.why_not_served(period.start):
                 version, stage = tenure.entry.version, tenure.entry.stage
                 click.echo(f"Version {version} was in {stage} but could not be deployed: {problem}.")
 
 
 def _as_dicts(
-    held: Mapping[str, Sequence[Tenure]], evidence: Mapping[str, Evidence], period: Period
+    held: Mapping[str, Sequence[StageAssignment]], evidence: Mapping[str, Evidence], period: TimeRange
 ) -> list[dict[str, Any]]:
     return [
-        {"stage": stage, "held": [_as_dict(tenure, evidence, period) for tenure in tenures]}
-        for stage, tenures in held.items()
+        {"stage": stage, "held": [_as_dict(tenure, evidence, period) for tenure in stage_assignments]}
+        for stage, stage_assignments in held.items()
     ]
 
 
-def _as_dict(tenure: Tenure, evidence: Mapping[str, Evidence], period: Period) -> dict[str, Any]:
+def _as_dict(tenure: StageAssignment, evidence: Mapping[str, Evidence], period: TimeRange) -> dict[str, Any]:
     entry = tenure.entry.as_dict()
     known = evidence.get(tenure.entry.evidence_id or "")
     return {

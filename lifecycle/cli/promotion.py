@@ -60,7 +60,7 @@ def promote(
       lifecycle promote models:/flights-delay/2 --stage production --override --hours 4 --reason "INC-4711"
     """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     ref = ModelRef.parse(model_uri)
     if options.override and not reason.strip():
@@ -93,7 +93,7 @@ def approve(config: Path | None, model_uri: str, stage: str, reason: str, as_jso
     Example: lifecycle approve models:/flights-delay/1 --stage production --reason "read the report"
     """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     registry = assemble(config).registry
     entry = registry.approve(registry.get(ModelRef.parse(model_uri)), stage, reason)
@@ -125,7 +125,7 @@ def rollback(config: Path | None, model: str, stage: str, to: int | None, reason
     Example: lifecycle rollback flights-delay --reason "complaints since this morning"
     """  # noqa: D301  click reads \b
     from lifecycle.assembly import assemble
-    from lifecycle.domain.model_ref import check_model_name
+    from lifecycle.domain.model import check_model_name
 
     with console(stderr=True).status("Checking that the earlier version still loads …"):
         entry = assemble(config).promoter.rollback(check_model_name(model), stage, to, reason)

@@ -88,7 +88,7 @@ def _options(pairs: Sequence[str], host: str | None, port: int | None) -> Mappin
 
 def _names(model_uris: Sequence[str]) -> Sequence[str]:
     """Names of the models in URLs: their own, other characters replaced. Raises UsageError for duplicates."""
-    from lifecycle.domain.model_ref import ModelRef
+    from lifecycle.domain.model import ModelRef
 
     names = [re.sub(r"[^A-Za-z0-9_.\-]+", "-", ModelRef.parse(uri).name).strip("-_.")[:64] for uri in model_uris]
     twice = sorted({name for name in names if names.count(name) > 1})

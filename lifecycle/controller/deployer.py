@@ -9,11 +9,10 @@ from pathlib import Path
 from pydantic import Field
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, check_deployment_name
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import PolicyBook, StagePolicy
 from lifecycle.errors import Conflict, NotFound, NotPromoted
-from lifecycle.promotion.promoter import Held, Promoter
+from lifecycle.promotion.promoter import HeldVersion, Promoter
 from lifecycle.registry.contract import ModelRegistry
 from lifecycle.targets.contract import Target, TargetOptions
 
@@ -64,7 +63,7 @@ class Deployer:
         request = DeployRequest(deployment.name, deployment.target, deployment.ref, options=deployment.options)
         return self._deploy(request)
 
-    def wanted(self, ref: ModelRef, stage: str = "production") -> Held:
+    def wanted(self, ref: ModelRef, stage: str = "production") -> HeldVersion:
         """The promoted version that ``ref`` means, with the digest that it was promoted with.
 
         Raises:

@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from lifecycle.domain.gate_claim import LEASE, Claim, QueuedGates, Word
+from lifecycle.domain.gate_queue import LEASE, Claim, ClaimAction, QueuedGates
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.errors import Conflict, LifecycleError, NotFound, Unavailable, UsageError
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
-from lifecycle.promotion.check import Checker
+from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.registry.contract import ModelRegistry
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class GateWorker:
     """
 
     registry: ModelRegistry
-    checker: Checker
+    gate_runner: GateRunner
     name: str
     report: Callable[[Done], None]
     clock: Callable[[], float] = time.monotonic
@@ -177,13 +177,13 @@ class GateWorker:
         except ClaimLost as exc:
             done = replace(done, detail=str(exc))
         except Stopped:
-            self._give_back(gates, replace(claim, word=Word.RELEASED))
+            self._give_back(gates, replace(claim, action=ClaimAction.RELEASED))
             raise
         except Exception as exc:  # a model's libraries raise what they like
             ours = isinstance(exc, LifecycleError)
             _LOG.debug("no verdict", exc_info=True)
             reason = str(exc) if ours else f"internal error ({type(exc).__name__})"
-            self._give_back(gates, replace(claim, word=Word.FAILED, reason=reason))
+            self._give_back(gates, replace(claim, action=ClaimAction.FAILED, reason=reason))
             done = replace(done, broke=True, detail=reason)
         else:
             done = self._with_result(done, evidence)
@@ -193,14 +193,14 @@ class GateWorker:
         with self._interruptible(), LeaseHeartbeat(self.registry, gates, claim, self.renew_every_s) as renewal:
 
             def run(job: GateJob, progress: Progress) -> GateResults:
-                results = self.checker.run(job, progress)
+                results = self.gate_runner.execute(job, progress)
                 renewal.check()
                 self._may_interrupt = False  # from here on it is handed in
                 return results
 
             progress = Progress(lambda _: renewal.check(), lambda _: renewal.check())
-            checker = replace(self.checker, run=run, progress=progress)
-            return checker.check(ModelRef(gates.model, version=gates.version), gates.stage).evidence
+            gate_runner = replace(self.gate_runner, execute=run, progress=progress)
+            return gate_runner.run(ModelRef(gates.model, version=gates.version), gates.stage).evidence
 
     def _with_result(self, done: Done, evidence: Evidence) -> Done:
         done = replace(

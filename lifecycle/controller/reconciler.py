@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from lifecycle.controller.deployer import Deployer
 from lifecycle.domain.deployment import Deployment, Status
-from lifecycle.domain.model_state import ModelState
+from lifecycle.domain.model import ModelState
 from lifecycle.domain.policy import StagePolicy
 from lifecycle.errors import LifecycleError, Unavailable
 from lifecycle.promotion.consistency import Inconsistency, inconsistencies
-from lifecycle.promotion.promoter import Held, Promoter
+from lifecycle.promotion.promoter import HeldVersion, Promoter
 from lifecycle.targets.contract import Target
 
 _LOG = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class _Seen:
     glance: str
     at_s: float
     state: ModelState
-    held: dict[str, Held | LifecycleError] = field(default_factory=dict)
+    held: dict[str, HeldVersion | LifecycleError] = field(default_factory=dict)
 
 
 @dataclass
@@ -154,7 +154,7 @@ class RegistryView:
         if self._away is not None and self.clock() >= self._backoff.not_before:
             self._away = None
 
-    def held(self, model: str, policy: StagePolicy) -> Held:
+    def held(self, model: str, policy: StagePolicy) -> HeldVersion:
         """What the stage holds in this round.
 
         Raises:
@@ -169,7 +169,7 @@ class RegistryView:
             self._backoff.failed(self.clock())
             raise
 
-    def _held(self, seen: _Seen, policy: StagePolicy) -> Held:
+    def _held(self, seen: _Seen, policy: StagePolicy) -> HeldVersion:
         known = seen.held.get(policy.name)
         if isinstance(known, LifecycleError):
             raise _again(known)
@@ -199,10 +199,10 @@ class RegistryView:
 
     def _ask(self, model: str) -> None:
         registry, seen = self.promoter.registry, self._seen.get(model)
-        glance = registry.glance(model)
+        glance = registry.etag(model)
         self._backoff = Backoff()
         if seen is None or glance != seen.glance or self.clock() - seen.at_s >= _LOOK_AGAIN_S:
-            self._seen[model] = _Seen(glance, self.clock(), registry.look(model))
+            self._seen[model] = _Seen(glance, self.clock(), registry.state(model))
             self._compare(self._seen[model].state)
 
     def _compare(self, state: ModelState) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lifecycle.domain.deployment import Deployment
-from lifecycle.domain.model_state import ModelState
+from lifecycle.domain.model import ModelState
 from lifecycle.errors import IntegrityError, NotFound, NotPromoted, NotTrusted, Unavailable
 from lifecycle.promotion.consistency import Inconsistency, Mismatch, inconsistencies
 from lifecycle.promotion.promoter import Promoter
@@ -46,7 +46,7 @@ def _of_model(promoter: Promoter, model: str, deployed: bool) -> list[Inconsiste
 def _differences(promoter: Promoter, model: str, deployed: bool) -> list[Inconsistency]:
     policies = promoter.policies.of(model)
     try:
-        state = promoter.registry.look(model)
+        state = promoter.registry.state(model)
     except NotFound:  # deployed from another registry
         return []
     except IntegrityError as exc:

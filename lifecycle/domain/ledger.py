@@ -78,7 +78,7 @@ class LedgerEntry:
     previous_hash: str = GENESIS
     hash: str = ""
 
-    def sealed(self, previous_hash: str) -> LedgerEntry:
+    def with_hash(self, previous_hash: str) -> LedgerEntry:
         """This entry, chained to the one before it."""
         linked = replace(self, previous_hash=previous_hash)
         return replace(linked, hash=hash_of(linked.as_dict()))
@@ -150,7 +150,7 @@ def broken_links(entries: Iterable[LedgerEntry], anchor: str | None = None) -> l
     broken, previous_hash, expected = [], anchor, 1
     for entry in entries:
         follows = entry.previous_hash if previous_hash is None else previous_hash
-        if entry.sequence != expected or entry.sealed(follows) != entry:
+        if entry.sequence != expected or entry.with_hash(follows) != entry:
             broken.append(entry.sequence)
         previous_hash, expected = entry.hash, entry.sequence + 1
     return broken

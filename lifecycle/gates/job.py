@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import GateSpec
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.contract import Scorer

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from lifecycle.data.dataset import Dataset
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.signature import Signature
 

@@ -14,9 +14,9 @@ from enum import StrEnum
 from itertools import pairwise
 
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.model_state import ModelState
+from lifecycle.domain.model import ModelState
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
-from lifecycle.domain.tenure import Occupancy
+from lifecycle.domain.stage_history import StageHolders
 
 
 class Mismatch(StrEnum):
@@ -162,7 +162,7 @@ def _strangers(state: ModelState, policy: StagePolicy) -> Iterator[_Found]:
 def _broken(history: Sequence[LedgerEntry]) -> Iterator[str]:
     """Entries that are not what they were sealed as. Versions show their newest entries, so gaps prove nothing."""
     for entry in history:
-        if entry.sealed(entry.previous_hash) != entry:
+        if entry.with_hash(entry.previous_hash) != entry:
             yield f"entry {entry.sequence} in the history of version {entry.version} is not what was recorded"
     for before, after in pairwise(history):
         if after.sequence == before.sequence or (
@@ -171,8 +171,8 @@ def _broken(history: Sequence[LedgerEntry]) -> Iterator[str]:
             yield f"entry {after.sequence} in the history of version {after.version} does not follow the last one"
 
 
-def _occupancy(history: Sequence[LedgerEntry]) -> Occupancy:
-    occupancy = Occupancy()
+def _occupancy(history: Sequence[LedgerEntry]) -> StageHolders:
+    occupancy = StageHolders()
     for entry in history:
         occupancy.follow(entry)
     return occupancy

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lifecycle.domain.decision import Decision
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.decide import Decision
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.promotion.guard import Guard
-from lifecycle.promotion.locked import LockedModel, holder_of
+from lifecycle.promotion.transaction import ModelTransaction, holder_of
 
 
 def admit(
-    guard: Guard, source: LockedModel, version: int, into: str, actor: str, digest: str | None
+    guard: Guard, source: ModelTransaction, version: int, into: str, actor: str, digest: str | None
 ) -> LedgerEntry | Decision:
     """Whether a version may be copied into the environment model ``into``, by the version's own policy.
 
@@ -31,7 +31,9 @@ def admit(
     return guard.append(source, replace(entry, detail=detail))
 
 
-def arrive(guard: Guard, model: LockedModel, version: int, source: str, decision: Decision, actor: str) -> None:
+def arrive(
+    guard: Guard, model: ModelTransaction, version: int, source: str, decision: Decision, actor: str
+) -> None:
     """Put the copy, which is there now, into the environment's stage, and record the promotion."""
     policies = guard.policies.of(model.name)
     policy = policies.stage(policies.environment or "")

@@ -1,6 +1,6 @@
 """What the registry does when somebody wants to move a version, whoever asks and however.
 
-Knows SQLAlchemy sessions and nothing of MLflow: a registry store lends it a :class:`LockedModel`.
+Knows SQLAlchemy sessions and nothing of MLflow: a registry store lends it a :class:`ModelTransaction`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from lifecycle.domain.approval import approvals_needed, approvers_of
-from lifecycle.domain.decision import Decision, attempt_of, decide
-from lifecycle.domain.gate_claim import QUEUED
+from lifecycle.domain.gate_queue import QUEUED
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.promotion.decide import Decision, approvals_needed, approvers_of, attempt_of, decide
+from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
+from lifecycle.domain.promotion.transition import Transition, approval, demotion, entry_for, rule
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotFound, NotTrusted
-from lifecycle.promotion.authors import author_of
-from lifecycle.promotion.evidence import ModelEvidence
-from lifecycle.promotion.ledger import ModelLedger
-from lifecycle.promotion.locked import LockedModel, align_aliases, holder_of
-from lifecycle.promotion.queue import GateQueue
-from lifecycle.promotion.wire import check_reason, read_evidence, read_override, read_request
-from lifecycle.registry.ruling import Ruling, approval, demotion, entry_for, rule
+from lifecycle.promotion.payloads import check_reason, read_evidence, read_override, read_request
+from lifecycle.promotion.records import GateQueue, ModelEvidence, ModelLedger, author_of
+from lifecycle.promotion.transaction import ModelTransaction, align_aliases, holder_of
 from lifecycle.registry.tags import (
     HISTORY,
     MAX_REFUSALS,
@@ -64,12 +60,12 @@ class Guard:
             request, key = read_override(text, model, version, self.trust)
             return replace(request, requested_by=f"key {key.name}", signed=text)
         request = read_request(text, model, version)
-        if request.kind is Kind.OVERRIDE:
+        if request.kind is RequestKind.OVERRIDE:
             raise NotTrusted("an override needs the signature of a key that may override. See: lifecycle keys")
         return request
 
     def promote(
-        self, model: LockedModel, request: PromotionRequest, actor: str, digest: str | None
+        self, model: ModelTransaction, request: PromotionRequest, actor: str, digest: str | None
     ) -> LedgerEntry:
         """Move a version, or record why not. The caller commits either way, then tells who asked.
 
@@ -93,37 +89,37 @@ class Guard:
         return entry
 
     def consider(
-        self, model: LockedModel, request: PromotionRequest, actor: str, digest: str | None
+        self, model: ModelTransaction, request: PromotionRequest, actor: str, digest: str | None
     ) -> tuple[Decision, LedgerEntry]:
         """The decision about a request and the entry that would say so; nothing moves and nothing is written."""
         policy = self.policies.of(model.name).stage(request.stage)
         model.stage_of(request.version)
-        standing = self._standing(model, policy, request.version, digest)
+        context = self._context(model, policy, request.version, digest)
         now = self.clock()
-        decision = decide(request, policy, standing, now)
-        return decision, entry_for(request, policy, decision, standing, actor, now)
+        decision = decide(request, policy, context, now)
+        return decision, entry_for(request, policy, decision, context, actor, now)
 
-    def left(self, model: LockedModel, version: int, stage: str, actor: str) -> None:
+    def left(self, model: ModelTransaction, version: int, stage: str, actor: str) -> None:
         """Record that a version has left MLflow's ``stage``, and take the stage's alias with it."""
         policies = self.policies.of(model.name)
         policy = policies.guarding_stage(stage)
         if policy is None or model.stage_of(version) == stage:
             return
         align_aliases(model, policies)
-        standing = self._standing(model, policy, version, None)
-        self.append(model, demotion(model.name, version, policy, standing, actor, self.clock()))
+        context = self._context(model, policy, version, None)
+        self.append(model, demotion(model.name, version, policy, context, actor, self.clock()))
 
-    def approve(self, model: LockedModel, version: int, stage: str, reason: str, actor: str) -> LedgerEntry:
+    def approve(self, model: ModelTransaction, version: int, stage: str, reason: str, actor: str) -> LedgerEntry:
         """Record somebody's approval.
 
         Raises:
-            NotTrusted, PromotionRefused: see :func:`lifecycle.registry.ruling.approval`.
+            NotTrusted, PromotionRefused: see :func:`lifecycle.domain.promotion.transition.approval`.
         """
         policy = self.policies.of(model.name).stage(stage)
         model.stage_of(version)
-        standing = self._standing(model, policy, version, None)
+        context = self._context(model, policy, version, None)
         request = PromotionRequest(model.name, version, policy.name, reason=check_reason(reason))
-        entry = self.append(model, approval(request, policy, standing, actor, self.clock()))
+        entry = self.append(model, approval(request, policy, context, actor, self.clock()))
         self._show_approvals(model, version, policy, entry.digest)
         return entry
 
@@ -136,7 +132,7 @@ class Guard:
         read_evidence(text, model, version, self.policies.of(model).stage(stage).name, self.trust)
 
     def take_evidence(
-        self, model: LockedModel, version: int, stage: str, text: str, actor: str, digest: str
+        self, model: ModelTransaction, version: int, stage: str, text: str, actor: str, digest: str
     ) -> None:
         """Record evidence that came as a tag, show it, and complete the promotion that waited for it.
 
@@ -163,8 +159,8 @@ class Guard:
         self._show_approvals(model, version, policy, digest)
         self._complete(model, version, policy, evidence.outcome, digest)
 
-    def claim(self, model: LockedModel, version: int, stage: str, worker: str) -> bool:
-        """Give a queued gate run to a worker, or take it back. See :mod:`lifecycle.domain.gate_claim`.
+    def claim(self, model: ModelTransaction, version: int, stage: str, worker: str) -> bool:
+        """Give a queued gate run to a worker, or take it back. See :mod:`lifecycle.domain.gate_queue`.
 
         Returns:
             False where it is given up instead.
@@ -174,39 +170,44 @@ class Guard:
         model.show(version, queue_key(policy.name), answer.shown)
         return answer.granted
 
-    def place(self, model: LockedModel, version: int, policy: StagePolicy) -> None:
+    def place(self, model: ModelTransaction, version: int, policy: StagePolicy) -> None:
         """Put a version into a stage, and every alias where its stage is."""
         model.place(version, policy.stage)
         align_aliases(model, self.policies.of(model.name))
 
-    def append(self, model: LockedModel, entry: LedgerEntry) -> LedgerEntry:
+    def append(self, model: ModelTransaction, entry: LedgerEntry) -> LedgerEntry:
         """Write a ledger entry and show it."""
         sealed = self._ledger(model).append(entry)
         self._show(model, sealed)
         return sealed
 
-    def proof(self, model: LockedModel, version: int, stage: str, evidence_id: str | None) -> str | None:
+    def proof(self, model: ModelTransaction, version: int, stage: str, evidence_id: str | None) -> str | None:
         """The evidence that a move rests on, as it was signed."""
         return ModelEvidence(model.session, model.uid, self.trust).signed(version, stage, evidence_id)
 
-    def has_evidence(self, model: LockedModel, version: int, stage: str) -> bool:
+    def has_evidence(self, model: ModelTransaction, version: int, stage: str) -> bool:
         """Whether there is any evidence that the version's files have to be compared with."""
         return ModelEvidence(model.session, model.uid, self.trust).is_there(version, stage)
 
     def _ruling(
-        self, model: LockedModel, request: PromotionRequest, policy: StagePolicy, actor: str, digest: str | None
-    ) -> Ruling:
+        self,
+        model: ModelTransaction,
+        request: PromotionRequest,
+        policy: StagePolicy,
+        actor: str,
+        digest: str | None,
+    ) -> Transition:
         """What the rule says, the version put where it says; the entry is still to be written."""
         earlier = self._ledger(model).with_key(request.key)
-        standing = self._standing(model, policy, request.version, digest)
-        ruling = rule(request, policy, standing, actor, self.clock(), earlier)
+        context = self._context(model, policy, request.version, digest)
+        ruling = rule(request, policy, context, actor, self.clock(), earlier)
         if ruling.places:
             self.place(model, request.version, policy)
             if not ruling.is_new:
                 self._show(model, ruling.entry)  # somebody may have taken it away
         return ruling
 
-    def _show(self, model: LockedModel, entry: LedgerEntry) -> None:
+    def _show(self, model: ModelTransaction, entry: LedgerEntry) -> None:
         """The version's history and, of a move, the evidence that it rests on."""
         shown = self._ledger(model).of_version(entry.version, MAX_REFUSALS)
         model.show(entry.version, HISTORY, history_value(shown, entry.version))
@@ -215,7 +216,12 @@ class Guard:
             model.show(entry.version, proof_key(entry.stage), proof)
 
     def _queued(
-        self, model: LockedModel, ruling: Ruling, request: PromotionRequest, policy: StagePolicy, actor: str
+        self,
+        model: ModelTransaction,
+        ruling: Transition,
+        request: PromotionRequest,
+        policy: StagePolicy,
+        actor: str,
     ) -> LedgerEntry:
         """The entry; where the policy says so, a refusal for want of a gate run queues one."""
         if not (ruling.unjudged and policy.on_missing is OnMissing.ENQUEUE):
@@ -227,7 +233,7 @@ class Guard:
         return replace(ruling.entry, detail=queued)
 
     def _complete(
-        self, model: LockedModel, version: int, policy: StagePolicy, outcome: Outcome, digest: str
+        self, model: ModelTransaction, version: int, policy: StagePolicy, outcome: Outcome, digest: str
     ) -> None:
         """Close the queued gate run whose evidence this is, and promote where the policy says so.
 
@@ -239,12 +245,12 @@ class Guard:
         if queued is None:
             return
         if policy.auto_promote and outcome is Outcome.PASSED:
-            request = replace(queued.request, kind=Kind.PROMOTE, expected=None, key="")
+            request = replace(queued.request, kind=RequestKind.PROMOTE, expected=None, key="")
             ruling = self._ruling(model, request, policy, queued.actor, digest)
             if ruling.is_new:
                 self.append(model, ruling.entry)
 
-    def _show_approvals(self, model: LockedModel, version: int, policy: StagePolicy, digest: str) -> None:
+    def _show_approvals(self, model: ModelTransaction, version: int, policy: StagePolicy, digest: str) -> None:
         """The tag that somebody approves with is not kept, so another one says that it was heard."""
         author = author_of(model.session, model.uid, version)
         ledger = self._ledger(model).decisive()
@@ -253,9 +259,11 @@ class Guard:
             shown = approvals_shown(given, approvals_needed(policy, author))
             model.show(version, approvals_key(policy.name), shown)
 
-    def _standing(self, model: LockedModel, policy: StagePolicy, version: int, digest: str | None) -> Standing:
+    def _context(
+        self, model: ModelTransaction, policy: StagePolicy, version: int, digest: str | None
+    ) -> PromotionContext:
         record = ModelEvidence(model.session, model.uid, self.trust).of(version, policy.name)
-        return Standing(
+        return PromotionContext(
             evidence=record.trusted,
             ledger=self._ledger(model).decisive(),
             holder=holder_of(model, policy),
@@ -264,7 +272,7 @@ class Guard:
             distrusted=record.distrusted > 0,
         )
 
-    def _ledger(self, model: LockedModel) -> ModelLedger:
+    def _ledger(self, model: ModelTransaction) -> ModelLedger:
         return ModelLedger(model.session, model.uid, model.name)
 
 

@@ -1,29 +1,34 @@
-"""Promote and roll back: what the command line, the notebook and the deployment plugin all call."""
+"""Promote, roll back and release: what the command line, the notebook and the deployment plugin call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_state import ModelState
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot
 from lifecycle.domain.policy import PolicyBook, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest
-from lifecycle.errors import NotFound, NotPromoted
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
+from lifecycle.domain.verdict import Outcome
+from lifecycle.errors import CheckBroke, Inconclusive, LifecycleError, NotFound, NotPromoted, PromotionRefused
 from lifecycle.promotion.consistency import standing_move
+from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.registry.contract import ModelRegistry
-from lifecycle.registry.lookup import version_meant
+from lifecycle.registry.resolve import version_meant
+
+if TYPE_CHECKING:
+    from lifecycle.gates.report import GateReport
+
 
 ProveLoadable = Callable[[Snapshot], None]
 """Raises when a snapshot cannot be served."""
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldVersion:
     """What a stage holds: the version, the digest it was promoted with, and when an override ends (UTC)."""
 
     version: ModelVersion
@@ -57,7 +62,7 @@ class Promoter:
         """
         policy = self.policies.of(ref.name).stage(stage)
         version = self.registry.get(ref)
-        return self.registry.promote(self._request(version, policy, Kind.PROMOTE, reason))
+        return self.registry.promote(self._request(version, policy, RequestKind.PROMOTE, reason))
 
     def rollback(
         self, model: str, stage: str = "production", to: int | None = None, reason: str = ""
@@ -75,7 +80,7 @@ class Promoter:
         target = self._earlier(model, policy, to)
         version = self.registry.get(ModelRef(model, version=target.version))
         self.prove_loadable(self.registry.snapshot(version, target.digest or None))
-        return self.registry.promote(self._request(version, policy, Kind.ROLLBACK, reason))
+        return self.registry.promote(self._request(version, policy, RequestKind.ROLLBACK, reason))
 
     def override(self, ref: ModelRef, stage: str, reason: str, lasts: timedelta) -> LedgerEntry:
         """Promote a version without its gates, for a limited time, with a key that may.
@@ -89,19 +94,19 @@ class Promoter:
         snapshot = self.registry.snapshot(version)
         self.prove_loadable(snapshot)
         now = self.clock()
-        request = self._request(version, policy, Kind.OVERRIDE, reason)
+        request = self._request(version, policy, RequestKind.OVERRIDE, reason)
         return self.registry.promote(replace(request, digest=snapshot.digest, issued_at=now, until=now + lasts))
 
-    def held(self, model: str, policy: StagePolicy) -> Held:
+    def held(self, model: str, policy: StagePolicy) -> HeldVersion:
         """What the stage holds, by the registry *and* by the ledger.
 
         Raises:
             NotFound: nothing is in the stage.
             NotPromoted: the stage was changed behind the ledger's back, which is never served.
         """
-        return self.held_in(self.registry.look(model), policy)
+        return self.held_in(self.registry.state(model), policy)
 
-    def held_in(self, state: ModelState, policy: StagePolicy) -> Held:
+    def held_in(self, state: ModelState, policy: StagePolicy) -> HeldVersion:
         """The same as :meth:`held`, of what the registry showed a moment ago.
 
         Raises:
@@ -123,9 +128,11 @@ class Promoter:
                 f"{version.uri} --stage {policy.name}; or lifecycle rollback {model}"
             )
         self.registry.verify(version, move)
-        return Held(version, move.digest, move.until)
+        return HeldVersion(version, move.digest, move.until)
 
-    def _request(self, version: ModelVersion, policy: StagePolicy, kind: Kind, reason: str) -> PromotionRequest:
+    def _request(
+        self, version: ModelVersion, policy: StagePolicy, kind: RequestKind, reason: str
+    ) -> PromotionRequest:
         return PromotionRequest(
             model=version.model,
             version=version.version,
@@ -172,3 +179,41 @@ def _standing(moves: Sequence[LedgerEntry]) -> list[LedgerEntry]:
             del standing[versions.index(move.version) :]
         standing.append(move)
     return standing
+
+
+_ERROR: dict[Outcome, type[LifecycleError]] = {
+    Outcome.FAILED: PromotionRefused,
+    Outcome.INCONCLUSIVE: Inconclusive,
+    Outcome.ERROR: CheckBroke,
+}
+
+
+def release(gate_runner: GateRunner, promoter: Promoter, ref: ModelRef, stage: str, current: str | None) -> None:
+    """Promote a version to ``stage``, through the stages that come before it, running each one's gates.
+
+    Stages that the version has passed already are not repeated.
+
+    Raises:
+        PromotionRefused, Inconclusive, CheckBroke: a gate did not pass; the version stays where it got to.
+    """
+    policies = gate_runner.policies.of(ref.name)
+    version = gate_runner.registry.get(ref)
+    pinned = ModelRef(ref.name, version=version.version)
+    passed = {e.stage for e in gate_runner.registry.history(ref.name) if e.moved and e.version == version.version}
+    *earlier, last = policies.path_to(stage)
+    for policy in [p for p in earlier if p.name not in passed] + [last]:
+        demand_passed(gate_runner.run(pinned, policy.name, current))
+        promoter.promote(pinned, policy.name, reason=f"released to {last.name}")
+
+
+def demand_passed(report: GateReport) -> None:
+    """Return when every gate passed, else raise the error that the worst verdict stands for."""
+    evidence = report.evidence
+    if evidence.outcome is Outcome.PASSED:
+        return
+    said = "; ".join(
+        f"{v.gate} {v.outcome}: {v.message}" for v in evidence.verdicts if v.outcome != Outcome.PASSED
+    )
+    raise _ERROR[evidence.outcome](
+        f"Version {evidence.version} of {evidence.model} may not go to {evidence.stage}: {said}"
+    )

@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.gate_claim import Claim, QueuedGates
+from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_state import ModelState
-from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.promotion.request import PromotionRequest
 
 
 class ModelRegistry(Protocol):
@@ -95,7 +93,7 @@ class ModelRegistry(Protocol):
         """Names of models, a hundred at most: those that something was done to last."""
         ...
 
-    def look(self, model: str) -> ModelState:
+    def state(self, model: str) -> ModelState:
         """Versions and history of a model at one moment.
 
         Raises:
@@ -104,8 +102,8 @@ class ModelRegistry(Protocol):
         """
         ...
 
-    def glance(self, model: str) -> str:
-        """What a cheap question tells of :meth:`look`: another text when a stage or alias is on another version.
+    def etag(self, model: str) -> str:
+        """What a cheap question tells of :meth:`state`: another text when a stage or alias is on another version.
 
         Not of changes that leave the newest version of each stage as it is, so look again from time to time.
         """

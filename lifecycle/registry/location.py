@@ -1,10 +1,17 @@
-"""Where MLflow's own client would look, with the guard in between where nothing else brings it."""
+"""Where the registry is, and whether it can answer."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
-import mlflow
+import requests
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from lifecycle.errors import ConfigError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,70 @@ def mlflow_location() -> Location:
 
     A SQLite file has no server to hold the guard, so the guard runs in this very process.
     """
+    import mlflow  # heavy, and it reads its environment variables when it is imported
+
     registry_uri: str = mlflow.get_registry_uri()
     guarded = f"lifecycle+{registry_uri}" if registry_uri.startswith("sqlite:") else registry_uri
     return Location(mlflow.get_tracking_uri(), guarded)
+
+
+_TIMEOUT_S = (3.0, 5.0)  # to connect, to read
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+def check_reachable(uri: str) -> None:
+    """Return when an MLflow server or SQLite file is there; other kinds of URI are not looked at.
+
+    Raises:
+        Unavailable: it is not, or it is no database.
+    """
+    scheme = urlsplit(uri).scheme.removeprefix("lifecycle+")
+    if scheme in ("http", "https"):
+        _check_server(uri)
+    elif scheme == "sqlite":
+        _check_file(uri.removeprefix("lifecycle+"))
+
+
+def _check_server(uri: str) -> None:
+    parts = urlsplit(uri)
+    where = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
+    try:
+        status = requests.get(f"{uri.rstrip('/')}/health", timeout=_TIMEOUT_S).status_code
+    except requests.Timeout as exc:
+        raise Unavailable(f"the MLflow server at {where} does not answer in time") from exc
+    except requests.RequestException as exc:
+        raise Unavailable(f"no MLflow server answers at {where}") from exc
+    if status >= 500:
+        raise Unavailable(f"the MLflow server at {where} answers with status {status}")
+
+
+def _check_file(uri: str) -> None:
+    database = make_url(uri).database
+    if not database or database == ":memory:":
+        return
+    path = Path(database)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_SQLITE_MAGIC))
+    except OSError as exc:
+        raise Unavailable(f"there is no readable database at {path}: {exc.strerror}") from exc
+    if magic not in (b"", _SQLITE_MAGIC):
+        raise Unavailable(f"{path} is not an SQLite database")
+    if not os.access(path, os.W_OK):
+        raise Unavailable(f"the database {path} is read-only")
+
+
+def check_mlflow_schema(engine: Engine) -> None:
+    """Demand a schema that this MLflow works with.
+
+    Raises:
+        ConfigError: MLflow's own words, which name ``mlflow db upgrade``.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # which begins when MLflow is imported
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.db.utils import _verify_schema
+
+    try:
+        _verify_schema(engine)
+    except MlflowException as exc:
+        raise ConfigError(exc.message) from exc

@@ -5,24 +5,21 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.gate_claim import Claim, QueuedGates
+from lifecycle.domain.gate_queue import QUEUED, Claim, Lease, QueuedGates, apply_claim
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
-from lifecycle.domain.model_ref import ModelRef, check_model_name
-from lifecycle.domain.model_state import ModelState
-from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
 from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
+from lifecycle.domain.promotion.transition import Transition, approval, chained, rule
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotFound, NotTrusted, PromotionRefused, unknown
-from lifecycle.registry.lookup import version_meant
-from lifecycle.registry.memory_queue import MemoryQueue
-from lifecycle.registry.ruling import Ruling, approval, chained, rule
+from lifecycle.registry.resolve import version_meant
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
 
 
@@ -106,7 +103,7 @@ class MemoryRegistry:
         policy = self._policies.of(request.model).stage(request.stage)
         self.get(ModelRef(request.model, version=request.version))
         with self._lock:
-            if request.kind is Kind.OVERRIDE and not self.may_override:
+            if request.kind is RequestKind.OVERRIDE and not self.may_override:
                 raise NotTrusted("no key that may override has signed it")
             entry = self._promote(request, policy, self.actor)
         if entry.action is Action.REFUSED:
@@ -118,8 +115,8 @@ class MemoryRegistry:
         policy = self._policies.of(version.model).stage(stage)
         request = PromotionRequest(version.model, version.version, policy.name, reason=reason)
         with self._lock:
-            standing = self._standing(request, policy)
-            return self._append(approval(request, policy, standing, self.actor, self._clock()))
+            context = self._context(request, policy)
+            return self._append(approval(request, policy, context, self.actor, self._clock()))
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
         """See the contract."""
@@ -130,14 +127,14 @@ class MemoryRegistry:
         """See the contract."""
         return tuple(self._versions)[-100:]
 
-    def look(self, model: str) -> ModelState:
+    def state(self, model: str) -> ModelState:
         """See the contract."""
         with self._lock:
             return ModelState(model, self.versions(model), self.history(model))
 
-    def glance(self, model: str) -> str:
+    def etag(self, model: str) -> str:
         """See the contract."""
-        state = self.look(model)
+        state = self.state(model)
         return sha256_of([[v.version, v.stage, v.aliases] for v in state.versions] + [len(state.history)])
 
     def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
@@ -170,17 +167,17 @@ class MemoryRegistry:
             if ruling.is_new:
                 self._append(ruling.entry)
 
-    def _ruling(self, request: PromotionRequest, policy: StagePolicy, actor: str) -> Ruling:
-        standing = self._standing(request, policy)
-        earlier = next((e for e in standing.ledger if request.key and e.key == request.key), None)
-        ruling = rule(request, policy, standing, actor, self._clock(), earlier)
+    def _ruling(self, request: PromotionRequest, policy: StagePolicy, actor: str) -> Transition:
+        context = self._context(request, policy)
+        earlier = next((e for e in context.ledger if request.key and e.key == request.key), None)
+        ruling = rule(request, policy, context, actor, self._clock(), earlier)
         if ruling.places:
             self._place(request, policy)
         return ruling
 
-    def _standing(self, request: PromotionRequest, policy: StagePolicy) -> Standing:
+    def _context(self, request: PromotionRequest, policy: StagePolicy) -> PromotionContext:
         key = (request.model, request.version)
-        return Standing(
+        return PromotionContext(
             evidence=self._evidence_for(request, policy),
             ledger=tuple(self._ledger.get(request.model, ())),
             holder=self._holder(request.model, policy),
@@ -217,3 +214,49 @@ class MemoryRegistry:
 
 def _copy(source: Path, folder: Path) -> None:
     shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    actor: str
+    request: PromotionRequest
+    gates: QueuedGates
+    lease: Lease = field(default_factory=Lease)
+
+
+@dataclass
+class MemoryQueue:
+    """At most one open gate run for each version and stage."""
+
+    _open: dict[tuple[str, int, str], _Open] = field(default_factory=dict)
+
+    def add(self, request: PromotionRequest, stage: str, actor: str) -> None:
+        """Queue a gate run, unless one is queued already."""
+        key = (request.model, request.version, stage)
+        self._open.setdefault(key, _Open(actor, request, QueuedGates(*key, QUEUED)))
+
+    def all(self) -> Sequence[QueuedGates]:
+        """Every open one."""
+        return [run.gates for run in self._open.values()]
+
+    def claim(self, gates: QueuedGates, claim: Claim, now: datetime) -> None:
+        """Raises NotFound and Conflict, as the guard does."""
+        key = (gates.model, gates.version, gates.stage)
+        run = self._open.get(key)
+        if run is None:
+            raise NotFound(f"no gate run of version {gates.version} is queued for {gates.stage}")
+        answered = apply_claim(run.lease, claim, now)
+        if answered.lease is None:
+            del self._open[key]
+        else:
+            shown = replace(run.gates, shown=answered.shown)
+            self._open[key] = replace(run, lease=answered.lease, gates=shown)
+        if not answered.granted:
+            raise NotFound(f"the gate run of version {gates.version} for {gates.stage} is given up")
+
+    def finish(self, model: str, version: int, stage: str) -> tuple[PromotionRequest, str] | None:
+        """Close a gate run whose evidence has come in; the promotion that waited for it, and whose it was."""
+        run = self._open.pop((model, version, stage), None)
+        if run is None:
+            return None
+        return replace(run.request, kind=RequestKind.PROMOTE, expected=None, key=""), run.actor

@@ -19,27 +19,29 @@ from mlflow.tracking import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.gate_claim import Claim, QueuedGates
+from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.model_ref import ModelRef, check_model_name
-from lifecycle.domain.model_state import ModelState
-from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import NotFound, NotTrusted, Unavailable, unknown
 from lifecycle.registry import tags
-from lifecycle.registry.description import described
-from lifecycle.registry.gate_queue import queued_gates, say
-from lifecycle.registry.gate_run import log_gate_run
-from lifecycle.registry.location import Location
-from lifecycle.registry.lookup import version_meant
+from lifecycle.registry.location import Location, check_reachable
 from lifecycle.registry.mlflow_errors import translated
+from lifecycle.registry.mlflow_runs import described, log_gate_run
+from lifecycle.registry.mlflow_versions import (
+    all_versions,
+    fingerprint,
+    in_our_words,
+    ledger_of,
+    queued_gates,
+    say,
+    usable_names,
+)
 from lifecycle.registry.plain_promotion import PlainRegistry
-from lifecycle.registry.proof import check_proof
-from lifecycle.registry.reachability import check_reachable
-from lifecycle.registry.seal import Seal
+from lifecycle.registry.resolve import version_meant
+from lifecycle.registry.signer import EvidenceSigner, check_proof
 from lifecycle.registry.snapshot import SnapshotStore, incoming_folder, settle
-from lifecycle.registry.versions import all_versions, fingerprint, in_our_words, ledger_of, usable_names
 
 _LOG = logging.getLogger(__name__)
 _TRACKED = "lifecycle"
@@ -58,14 +60,14 @@ class MlflowRegistry:
         snapshots: SnapshotStore,
         policies: PolicyBook,
         clock: Callable[[], datetime],
-        seal: Seal,
+        signer: EvidenceSigner,
     ) -> None:
         self._tracking_uri = location.tracking_uri
         self._registry_uri = location.registry_uri
         self._snapshots = snapshots
         self._policies = policies
         self._clock = clock
-        self._seal = seal
+        self._signer = signer
         self._guarded: bool | None = None
         self._answered = False
 
@@ -105,7 +107,7 @@ class MlflowRegistry:
         with self._mlflow() as client:
             description = client.get_model_version(name, number).description or ""
             recorded = replace(evidence, run_id=log_gate_run(client, evidence, documents))
-            text = self._seal.sign_evidence(recorded)
+            text = self._signer.sign_evidence(recorded)
             client.set_model_version_tag(name, number, tags.evidence_key(evidence.stage), text)
             if not self._has_guard(name, evidence.version):
                 client.set_model_version_tag(
@@ -126,8 +128,8 @@ class MlflowRegistry:
         with self._mlflow() as client:
             if not self._has_guard(request.model, request.version):
                 return self._promote_plainly(client, request)
-            override = request.kind is Kind.OVERRIDE
-            text = self._seal.sign_override(request) if override else request.to_json()
+            override = request.kind is RequestKind.OVERRIDE
+            text = self._signer.sign_override(request) if override else request.to_json()
             client.set_model_version_tag(request.model, str(request.version), tags.PROMOTION, text)
             version = client.get_model_version(request.model, str(request.version))
         return _outcome(request, tags.history_of(version.tags))
@@ -156,14 +158,14 @@ class MlflowRegistry:
             found = client.search_registered_models(max_results=_MODELS_TO_LIST, order_by=order)
             return usable_names([model.name for model in found])
 
-    def look(self, model: str) -> ModelState:
+    def state(self, model: str) -> ModelState:
         """See the contract."""
         with self._mlflow() as client:
             aliases = self._aliases(client, model)
             found = all_versions(client, model)
             return ModelState(model, in_our_words(found, aliases), ledger_of(found))
 
-    def glance(self, model: str) -> str:
+    def etag(self, model: str) -> str:
         """See the contract. One request, as long as the registry answers."""
         with translated():
             if not self._answered:
@@ -178,7 +180,7 @@ class MlflowRegistry:
         with self._mlflow() as client:
             shown = client.get_model_version(version.model, str(version.version)).tags
         copied = self._policies.of(version.model).environment is not None
-        check_proof(shown.get(tags.proof_key(move.stage), ""), move, copied, self._seal.trust)
+        check_proof(shown.get(tags.proof_key(move.stage), ""), move, copied, self._signer.trust)
 
     def queued(self) -> Sequence[QueuedGates]:
         """See the contract. Without a guard nobody queues anything."""
@@ -205,7 +207,7 @@ class MlflowRegistry:
         plain = PlainRegistry(
             client,
             self._policies.of(request.model),
-            self._seal,
+            self._signer,
             versions,
             self.history(request.model),
             self.snapshot(moving[0]).digest if moving else "",

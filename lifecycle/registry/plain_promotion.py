@@ -15,12 +15,12 @@ from mlflow.tracking import MlflowClient
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
-from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.model import ModelVersion
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
+from lifecycle.domain.promotion.transition import chained, rule
 from lifecycle.errors import NotTrusted, PromotionRefused
-from lifecycle.registry.ruling import chained, rule
-from lifecycle.registry.seal import Seal
+from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.tags import HISTORY, evidence_in, evidence_key, history_value, proof_key
 
 
@@ -36,7 +36,7 @@ class PlainRegistry:
 
     client: MlflowClient
     policies: ModelPolicy
-    seal: Seal
+    signer: EvidenceSigner
     versions: Sequence[ModelVersion]
     ledger: Sequence[LedgerEntry]
     digest: str
@@ -48,11 +48,11 @@ class PlainRegistry:
             PromotionRefused, Conflict: as the guard would.
             NotTrusted: an override, for which it takes a guard.
         """
-        if request.kind is Kind.OVERRIDE:
+        if request.kind is RequestKind.OVERRIDE:
             raise NotTrusted("an override needs a registry with the guard, which knows the keys that may sign it")
         policy = self.policies.stage(request.stage)
         earlier = next((e for e in self.ledger if request.key and e.key == request.key), None)
-        ruling = rule(request, policy, self._standing(request, policy), UNAUTHENTICATED, now, earlier)
+        ruling = rule(request, policy, self._context(request, policy), UNAUTHENTICATED, now, earlier)
         if ruling.places:
             _place(self.client, request, policy)
             _align_aliases(self.client, request, self.policies, policy, self.versions)
@@ -73,18 +73,20 @@ class PlainRegistry:
             signed = self.client.get_model_version(entry.model, number).tags.get(evidence_key(entry.stage), "")
             self.client.set_model_version_tag(entry.model, number, proof_key(entry.stage), signed)
 
-    def _standing(self, request: PromotionRequest, policy: StagePolicy) -> Standing:
+    def _context(self, request: PromotionRequest, policy: StagePolicy) -> PromotionContext:
         holders = [v.version for v in self.versions if v.stage == policy.stage]
         tags = self.client.get_model_version(request.model, str(request.version)).tags
         own = {key: text for key, text in tags.items() if key == evidence_key(policy.name)}
         evidence: Sequence[Evidence] = ()
         try:
-            evidence = evidence_in(own, self.seal.open_evidence)
+            evidence = evidence_in(own, self.signer.open_evidence)
         except NotTrusted:
             distrusted = True
         else:
             distrusted = False
-        return Standing(evidence, self.ledger, max(holders, default=None), self.digest, distrusted=distrusted)
+        return PromotionContext(
+            evidence, self.ledger, max(holders, default=None), self.digest, distrusted=distrusted
+        )
 
 
 def _place(client: MlflowClient, request: PromotionRequest, policy: StagePolicy) -> None:

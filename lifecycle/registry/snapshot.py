@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lifecycle.domain.canonical import canonical_json, sha256_of
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.durable import sync_file, sync_folder, write_durably
 from lifecycle.errors import IntegrityError, NotFound, Unavailable
 
@@ -56,7 +56,7 @@ class SnapshotStore:
             if not manifest:
                 raise NotFound("the model version has no files")
             digest = sha256_of(manifest)
-            _seal(folder, manifest)
+            _make_read_only(folder, manifest)
             write_durably(self._manifest_path(digest), canonical_json(manifest).encode())
             snapshot = Snapshot(digest, self.root / digest)
             if not settle(folder, snapshot.path):
@@ -188,7 +188,7 @@ def _sha256_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _seal(folder: Path, manifest: Manifest) -> None:
+def _make_read_only(folder: Path, manifest: Manifest) -> None:
     for name, _, _ in manifest:
         path = folder / name
         sync_file(path)

@@ -74,7 +74,7 @@ def approvals_shown(approvers: Collection[str], needed: int) -> str:
 
 
 def claim_key(stage: str) -> str:
-    """The tag in which a worker speaks of a queued gate run (:mod:`lifecycle.domain.gate_claim`). Never stored."""
+    """The tag in which a worker speaks of a queued gate run (:mod:`lifecycle.domain.gate_queue`). Never stored."""
     return _CLAIM + stage
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.durable import sync_file
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import MATRIX, Batch, Predictions, row_count

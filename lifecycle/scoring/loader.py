@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed, IntegrityError, LifecycleError
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Scorer, row_count, rows_of

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Protocol
 
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Params, Predictions, Scorer
 from lifecycle.scoring.input_example import golden_batch

@@ -119,7 +119,7 @@ def main(writing: int) -> None:
 
 
 def _tried(desired: Desired) -> tuple[str, str]:
-    from lifecycle.domain.model_version import Snapshot
+    from lifecycle.domain.model import Snapshot
     from lifecycle.scoring.loader import load_verified
 
     snapshot = Snapshot(desired.digest, Path(desired.snapshot))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import NotFound, unknown
 from lifecycle.scoring.contract import Batch, Predictions, Scorer
 from lifecycle.scoring.loader import load_verified

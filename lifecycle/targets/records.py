@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.durable import exclusive, write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError, unknown
 

@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.gate_claim import MOST_STARTS, Claim, QueuedGates, Word
+from lifecycle.domain.gate_queue import MOST_STARTS, Claim, ClaimAction, QueuedGates
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import Conflict, NotFound, PromotionRefused
 from lifecycle.registry.contract import ModelRegistry
@@ -57,16 +57,20 @@ class GateQueueContract:
         assert [q.shown for q in registry.queued()] == ["RUNNING by mine:1"]
         ask(registry, 1, "production")
         assert [q.shown for q in registry.queued()] == ["RUNNING by mine:1"]
-        for claim in (_OTHER, replace(_OTHER, word=Word.RELEASED), replace(_OTHER, word=Word.FAILED)):
+        for claim in (
+            _OTHER,
+            replace(_OTHER, action=ClaimAction.RELEASED),
+            replace(_OTHER, action=ClaimAction.FAILED),
+        ):
             with pytest.raises(Conflict):
                 registry.claim(gates, claim)
-        registry.claim(gates, replace(_MINE, word=Word.RELEASED))
+        registry.claim(gates, replace(_MINE, action=ClaimAction.RELEASED))
         registry.claim(gates, _OTHER)
 
     def test_what_cannot_be_run_says_why_and_is_given_up_in_the_end(self, registry: ModelRegistry) -> None:
         gates = ask(registry, 1, "production")
         registry.claim(gates, _MINE)
-        registry.claim(gates, replace(_MINE, word=Word.FAILED, reason="july.parquet: no such file"))
+        registry.claim(gates, replace(_MINE, action=ClaimAction.FAILED, reason="july.parquet: no such file"))
         (queued,) = registry.queued()
         assert queued.shown == f"QUEUED, could not be run (1 of {MOST_STARTS} tries): july.parquet: no such file"
         with pytest.raises(Conflict, match="try again after"):

@@ -17,9 +17,9 @@ from dataclasses import replace
 import pytest
 
 from lifecycle.domain.ledger import Action, broken_links
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import Conflict, IntegrityError, NotFound, NotTrusted, PromotionRefused
 from lifecycle.registry.contract import ModelRegistry
@@ -199,7 +199,7 @@ class RegistryContract(TrustContract):
     def test_rollback_needs_no_new_evidence(self, registry: ModelRegistry, policies: PolicyBook) -> None:
         first = self.promote(registry, policies, 1, "staging")
         self.promote(registry, policies, 2, "staging")
-        back = registry.promote(PromotionRequest(MODEL, 1, "staging", Kind.ROLLBACK, reason="errors"))
+        back = registry.promote(PromotionRequest(MODEL, 1, "staging", RequestKind.ROLLBACK, reason="errors"))
         assert (back.action, back.version, back.previous) == (Action.ROLLED_BACK, 1, 2)
         assert back.digest == first.digest
         assert registry.get(ModelRef(MODEL, stage="staging")).version == 1
@@ -207,7 +207,7 @@ class RegistryContract(TrustContract):
     def test_rollback_goes_only_where_the_stage_was(self, registry: ModelRegistry, policies: PolicyBook) -> None:
         self.promote(registry, policies, 1, "staging")
         with pytest.raises(PromotionRefused, match="never in staging"):
-            registry.promote(PromotionRequest(MODEL, 2, "staging", Kind.ROLLBACK))
+            registry.promote(PromotionRequest(MODEL, 2, "staging", RequestKind.ROLLBACK))
 
     def test_the_history_is_an_unbroken_chain(self, registry: ModelRegistry, policies: PolicyBook) -> None:
         with pytest.raises(PromotionRefused):
@@ -249,24 +249,24 @@ class RegistryContract(TrustContract):
         self, registry: ModelRegistry, policies: PolicyBook
     ) -> None:
         self.promote(registry, policies, 1, "staging")
-        state = registry.look(MODEL)
+        state = registry.state(MODEL)
         assert list(state.versions) == list(registry.versions(MODEL))
         assert list(state.history) == list(registry.history(MODEL))
         assert MODEL in registry.models()
         with pytest.raises(NotFound, match="wine"):
-            registry.look("wein")
+            registry.state("wein")
 
     def test_a_glance_changes_with_what_stages_hold_and_stays_otherwise(
         self, registry: ModelRegistry, policies: PolicyBook
     ) -> None:
-        seen = [registry.glance(MODEL)]
+        seen = [registry.etag(MODEL)]
         for version in (1, 2):
             self.promote(registry, policies, version, "staging")
-            seen.append(registry.glance(MODEL))
-            assert registry.glance(MODEL) == seen[-1]
+            seen.append(registry.etag(MODEL))
+            assert registry.etag(MODEL) == seen[-1]
         assert len(set(seen)) == 3
         with pytest.raises(NotFound):
-            registry.glance("wein")
+            registry.etag("wein")
 
     def test_a_move_is_proven_by_what_it_rests_on_and_no_other_is(
         self, registry: ModelRegistry, policies: PolicyBook
@@ -276,7 +276,7 @@ class RegistryContract(TrustContract):
         self.promote(registry, policies, 2, "staging")
         first, second = registry.versions(MODEL)
         registry.verify(first, move)
-        back = registry.promote(PromotionRequest(MODEL, 1, "staging", Kind.ROLLBACK, reason="errors"))
+        back = registry.promote(PromotionRequest(MODEL, 1, "staging", RequestKind.ROLLBACK, reason="errors"))
         registry.verify(first, back)
         for version, change in (
             (first, {"digest": "0" * 64}),

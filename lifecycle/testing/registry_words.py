@@ -12,9 +12,9 @@ import pytest
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import NotTrusted, PromotionRefused
 from lifecycle.registry.contract import ModelRegistry
@@ -52,7 +52,7 @@ class RegistryWords:
             MODEL,
             version,
             "production",
-            Kind.OVERRIDE,
+            RequestKind.OVERRIDE,
             "the shop is down",
             "contract",
             key=f"override-{version}",

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import NotPromoted, PromotionRefused
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.contract import ModelRegistry
@@ -151,7 +151,7 @@ class TrustContract(RegistryWords):
             overriding.promote(PromotionRequest(MODEL, 1, "production"))
         self.promote(overriding, policies, 2, "staging")
         with pytest.raises(PromotionRefused, match="never in staging by its gates"):
-            overriding.promote(PromotionRequest(MODEL, 1, "staging", Kind.ROLLBACK))
+            overriding.promote(PromotionRequest(MODEL, 1, "staging", RequestKind.ROLLBACK))
         assert overriding.get(ModelRef(MODEL, stage="staging")).version == 2
 
     def test_evidence_confirms_what_was_overridden(

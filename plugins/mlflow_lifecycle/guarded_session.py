@@ -14,9 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from lifecycle.errors import LifecycleError
-from mlflow_lifecycle.database_errors import as_answer
-from mlflow_lifecycle.errors import as_refusal
-from mlflow_lifecycle.locked_model import LockedModel
+from mlflow_lifecycle.errors import as_answer, as_refusal
+from mlflow_lifecycle.model_transaction import SqlModelTransaction
 
 _LOCK_WITHIN_S = 20
 _PATIENCE = text(f"SET LOCAL lock_timeout = '{_LOCK_WITHIN_S}s'")
@@ -72,7 +71,7 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
                 self._own.session = None
 
     @contextmanager
-    def _locked(self, name: str) -> Iterator[LockedModel]:
+    def _locked(self, name: str) -> Iterator[SqlModelTransaction]:
         """One transaction around a registered model, in which nobody else can write it.
 
         MLflow reads, then writes, so two of its promotions can both succeed. Here the first statement
@@ -87,9 +86,9 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
             session.execute(_PATIENCE)
         session.execute(_LOCK, {"the_workspace": self._get_active_workspace(), "the_name": name})
 
-    def _model(self, session: Session, name: str) -> LockedModel:
+    def _model(self, session: Session, name: str) -> SqlModelTransaction:
         """The registered model as this transaction sees it, with MLflow's own methods to write it."""
-        return LockedModel(self, super(), session, name)
+        return SqlModelTransaction(self, super(), session, name)
 
     def _spelled(self, name: str) -> str:
         """A model's name as the database spells it: MySQL finds it in any letter case, a policy does not."""

@@ -13,31 +13,31 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import flask
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 from mlflow.entities.model_registry.model_version_stages import get_canonical_stage
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from mlflow.store.artifact.utils.models import _parse_model_uri
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_version
 
-from lifecycle.domain.decision import Decision
-from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.ledger import UNAUTHENTICATED, LedgerEntry
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.decide import Decision
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import LifecycleError, PromotionRefused
-from lifecycle.promotion.authors import record_author
+from lifecycle.promotion.deletion_rules import check_alias_free, check_model_free, check_rename, check_version_free
 from lifecycle.promotion.environment import admit, arrive
 from lifecycle.promotion.guard import Guard, check_claimed, refused
-from lifecycle.promotion.protection import check_alias_free, check_model_free, check_rename, check_version_free
+from lifecycle.promotion.records import record_author
 from lifecycle.promotion.tables import create_tables
 from lifecycle.registry import tags as names
 from lifecycle.registry.artifact_digest import ArtifactDigests
-from mlflow_lifecycle.actor import actor
 from mlflow_lifecycle.errors import as_refusal
 from mlflow_lifecycle.guarded_session import JoiningStore
-from mlflow_lifecycle.source import copied_version
 
 _SCHEME = "lifecycle+"
 _READ_REPLICA = "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE"  # mlflow.server.constants
@@ -244,17 +244,19 @@ class GuardedStore(JoiningStore):
         _raise_refusal(entry)
         return answer
 
-    def _files_now(self, name: str, version: int, policy: StagePolicy, kind: Kind = Kind.PROMOTE) -> str | None:
+    def _files_now(
+        self, name: str, version: int, policy: StagePolicy, kind: RequestKind = RequestKind.PROMOTE
+    ) -> str | None:
         """The digest of the version's files, read before the lock is taken: that takes as long as they are big.
 
         None where nobody will ask: a rollback goes by the ledger, and without evidence the answer is no.
         """
-        if kind is Kind.ROLLBACK:
+        if kind is RequestKind.ROLLBACK:
             return None
         with self._joined(read_only=True) as session:
             model = self._model(session, name)
             model.stage_of(version)
-            if kind is Kind.PROMOTE and not self._guard.has_evidence(model, version, policy.name):
+            if kind is RequestKind.PROMOTE and not self._guard.has_evidence(model, version, policy.name):
                 return None
             return self._digest(name, version)
 
@@ -296,3 +298,40 @@ def _raise_refusal(entry: LedgerEntry) -> None:
 def _number(version: str | int) -> int:
     number: int = _validate_model_version(version)
     return number
+
+
+def copied_version(into: str, environment: str, source: str) -> tuple[str, int]:
+    """The model and version that a copy is made of, from a source such as ``models:/flights-delay/3``.
+
+    Raises:
+        PromotionRefused: it is no copy of a version, which is all that an environment takes.
+    """
+    try:
+        parsed = _parse_model_uri(source)
+    except MlflowException:
+        parsed = None
+    if parsed is None or not parsed.name or not parsed.version:
+        raise PromotionRefused(
+            f"{into} is the environment {environment}, which takes nothing but copies of versions that passed its "
+            f"gates. Register the model under a name of its own, run lifecycle gate run models:/NAME/VERSION "
+            f'--stage {environment}, then promote that version with MLflow\'s "Promote model" or '
+            f"MlflowClient.copy_model_version"
+        )
+    return parsed.name, int(parsed.version)
+
+
+_AUTH_APP = "mlflow.server.auth"
+
+
+def actor() -> str:
+    """The authenticated user of the request, or ``unauthenticated``.
+
+    Without MLflow's auth app an Authorization header is only a claim, so it is not looked at.
+    """
+    if not flask.has_request_context():
+        return UNAUTHENTICATED
+    hooks = flask.current_app.before_request_funcs.get(None, [])
+    if not any(getattr(hook, "__module__", "") == _AUTH_APP for hook in hooks):
+        return UNAUTHENTICATED
+    claimed = flask.request.authorization
+    return flask.g.get("mlflow_authenticated_user") or (claimed and claimed.username) or UNAUTHENTICATED

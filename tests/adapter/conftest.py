@@ -21,10 +21,10 @@ from mlflow_lifecycle.registry_store import GuardedStore, guarded_store
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.promotion.guard import Guard
-from lifecycle.promotion.ledger import ModelLedger
+from lifecycle.promotion.records import ModelLedger
 from lifecycle.promotion.tables import model_uid
 from lifecycle.registry import tags
 from lifecycle.registry.artifact_digest import ArtifactDigests
@@ -147,7 +147,9 @@ class Registry:
     def wish(self, version: int = 1, **change: Any) -> PromotionRequest:
         """An override as it should be."""
         now = self.now()
-        whole = PromotionRequest("wine", version, "production", Kind.OVERRIDE, "the shop is down", "ada", key="k1")
+        whole = PromotionRequest(
+            "wine", version, "production", RequestKind.OVERRIDE, "the shop is down", "ada", key="k1"
+        )
         times = {"issued_at": now, "until": now + timedelta(hours=4)}
         return replace(whole, **times | {"digest": digest_of(self.files(version))} | change)
 

@@ -11,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from lifecycle.domain.ledger import Action, broken_links
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 
 
 def demanding(registry: Any, approvals: int = 1, *approvers: str, author: str = "ada", **change: Any) -> Any:
@@ -196,7 +196,7 @@ def test_a_rollback_needs_no_approval_and_an_alias_does(registry):
     for user in ("grace", "linus"):
         registry.approve(user, 1)
     registry.store.set_registered_model_alias("wine", "champion", 1)
-    registry.ask(PromotionRequest("wine", 3, "production", Kind.ROLLBACK, reason="late"))
+    registry.ask(PromotionRequest("wine", 3, "production", RequestKind.ROLLBACK, reason="late"))
     assert registry.state()[1] == {"champion": 3}
 
 

@@ -10,7 +10,7 @@ import pytest
 from mlflow_lifecycle.registry_store import GuardedWorkspaceStore
 
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome
 from lifecycle.promotion.audit import audit
 from lifecycle.promotion.database import one_moment
@@ -31,7 +31,7 @@ def breaks(registry: Any, policies: PolicyBook) -> list[str]:
 
 
 def rolled_back(registry: Any, version: int, model: str = "wine") -> None:
-    registry.ask(PromotionRequest(model, version, "production", Kind.ROLLBACK, reason="complaints"))
+    registry.ask(PromotionRequest(model, version, "production", RequestKind.ROLLBACK, reason="complaints"))
 
 
 def test_a_past_with_everything_in_it_is_whole(registry, policies):

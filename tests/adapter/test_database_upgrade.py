@@ -27,12 +27,11 @@ from lifecycle.domain.ledger import Action
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.errors import ConfigError, Conflict, NotFound, Unavailable
 from lifecycle.promotion import migrations
-from lifecycle.promotion.adoption import Found, upgrade_registry
 from lifecycle.promotion.audit import audit
 from lifecycle.promotion.database import one_moment, open_database, parse_uri, shown
 from lifecycle.promotion.guard import Guard
+from lifecycle.promotion.install import FoundVersion, remove_guard, upgrade_registry
 from lifecycle.promotion.migrations.upgrade import revision_of
-from lifecycle.promotion.removal import remove_guard
 from lifecycle.promotion.tables import METADATA, REVISION, VERSION_TABLE, create_tables
 from lifecycle.registry import tags
 from lifecycle.signing.trust import TrustStore
@@ -123,7 +122,7 @@ def tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
-def upgraded(uri: str) -> list[Found]:
+def upgraded(uri: str) -> list[FoundVersion]:
     with open_database(uri) as engine:
         return upgrade_registry(engine, POLICIES, "ada", NOW)
 
@@ -280,7 +279,7 @@ def test_sqlite_replaces_no_row_by_its_rowid_either(places):
 
 
 def test_what_guarded_stages_hold_is_adopted_once_and_stays_where_it_is(plain, tmp_path):
-    assert upgraded(plain) == [Found("default", "wine", 1, "production", adopted=True)]
+    assert upgraded(plain) == [FoundVersion("default", "wine", 1, "production", adopted=True)]
     (entry,) = ledger(plain)
     assert (entry["action"], entry["version"], entry["stage"], entry["digest"]) == (
         Action.ADOPTED,
@@ -322,7 +321,7 @@ def test_a_server_that_was_guarded_before_the_upgrade_command_came_is_adopted_al
 def test_what_was_put_into_a_stage_behind_the_guard_is_told_and_never_adopted(plain, tmp_path):
     upgraded(plain)
     run_sql(plain, "UPDATE model_versions SET current_stage = 'Production' WHERE version = 2")
-    assert upgraded(plain) == [Found("default", "wine", 2, "production", adopted=False)]
+    assert upgraded(plain) == [FoundVersion("default", "wine", 2, "production", adopted=False)]
     assert len(ledger(plain)) == 1
     assert not whole(plain, tmp_path)
 

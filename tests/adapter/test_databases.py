@@ -25,7 +25,7 @@ from sqlalchemy.pool import NullPool
 
 from lifecycle.domain.ledger import Action, broken_links
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.promotion.guard import Guard
 from lifecycle.registry import tags
 from lifecycle.registry.artifact_digest import ArtifactDigests

@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.policy import ModelPolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 
 PREFIXES = ["/api/2.0", "/ajax-api/2.0"]
 
@@ -121,7 +121,7 @@ def test_the_actor_is_whom_mlflows_auth_app_found_and_not_whom_the_request_names
     assert (last.actor, last.requested_by) == ("ada", "grace")
 
 
-@pytest.mark.parametrize("kind", [Kind.PROMOTE, Kind.ROLLBACK])
+@pytest.mark.parametrize("kind", [RequestKind.PROMOTE, RequestKind.ROLLBACK])
 def test_a_stage_that_a_models_own_policy_leaves_out_is_free_and_the_others_are_not(registry, http, kind):
     registry.open(registry.staging, wine=ModelPolicy((registry.production,)))
     registry.refused(registry.ask, PromotionRequest("wine", 1, "production", kind))

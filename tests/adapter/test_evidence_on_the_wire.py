@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lifecycle.domain.decision import CLOCK_TOLERANCE
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.policy import GateSpec
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.decide import CLOCK_TOLERANCE
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.registry import tags
 from lifecycle.signing.jws import sign
 from lifecycle.signing.trust import Permission

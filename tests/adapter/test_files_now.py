@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 
 
 def change(folder: Path) -> None:
@@ -156,5 +156,5 @@ def test_a_rollback_asks_for_no_files(registry):
     registry.promote(1)
     registry.promote(2)
     shutil.rmtree(registry.files(1))
-    registry.ask(PromotionRequest("wine", 1, "production", Kind.ROLLBACK, reason="2 is late"))
+    registry.ask(PromotionRequest("wine", 1, "production", RequestKind.ROLLBACK, reason="2 is late"))
     assert registry.state() == (["Production", "Archived"], {"champion": 1})

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lifecycle.domain.decision import LONGEST_OVERRIDE
 from lifecycle.domain.ledger import Action, broken_links
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.decide import LONGEST_OVERRIDE
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.registry import tags
 from lifecycle.signing.jws import sign
 from lifecycle.signing.trust import Permission
@@ -74,7 +74,7 @@ def test_a_key_whose_permission_was_taken_back_overrides_no_more(registry):
     assert registry.state() == NOTHING
 
 
-@pytest.mark.parametrize("kind", [Kind.PROMOTE, Kind.ROLLBACK])
+@pytest.mark.parametrize("kind", [RequestKind.PROMOTE, RequestKind.ROLLBACK])
 def test_signing_makes_no_override_of_another_request(registry, kind):
     text = registry.signed_override(registry.wish(kind=kind))
     assert "not an override" in registry.refused(registry.write, tags.PROMOTION, text, status=400)
@@ -174,7 +174,7 @@ def test_it_is_no_step_on_the_way(registry):
 def test_it_is_nothing_to_roll_back_to(registry):
     registry.override(1)
     registry.promote(2)
-    back = PromotionRequest("wine", 1, "production", Kind.ROLLBACK, reason="it was fine")
+    back = PromotionRequest("wine", 1, "production", RequestKind.ROLLBACK, reason="it was fine")
     assert "was never in production by its gates" in registry.refused(registry.ask, back)
     assert registry.state() == (["Archived", "Production"], {"champion": 2})
 
@@ -182,7 +182,7 @@ def test_it_is_nothing_to_roll_back_to(registry):
 def test_what_was_there_before_it_can_be_rolled_back_to(registry):
     registry.promote(2)
     registry.override(1)
-    registry.ask(PromotionRequest("wine", 2, "production", Kind.ROLLBACK, reason="worse"))
+    registry.ask(PromotionRequest("wine", 2, "production", RequestKind.ROLLBACK, reason="worse"))
     assert registry.state() == (["Archived", "Production"], {"champion": 2})
 
 

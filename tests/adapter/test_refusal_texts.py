@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle.config.load import load_config
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome
 
 LONG = "a-model-with-a-name-of-some-sixty-characters-such-as-people-give"
@@ -116,7 +116,7 @@ def test_with_no_file_at_all_the_built_in_policy_refuses_and_says_so(registry, t
 
 
 def test_a_rollback_to_nowhere_points_to_the_history(registry):
-    words = registry.refused(registry.ask, PromotionRequest("wine", 2, "production", Kind.ROLLBACK))
+    words = registry.refused(registry.ask, PromotionRequest("wine", 2, "production", RequestKind.ROLLBACK))
     assert "Run: lifecycle history wine" in words
 
 

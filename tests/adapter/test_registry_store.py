@@ -11,12 +11,12 @@ from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS
 from mlflow.store.model_registry.abstract_store import AbstractStore
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_context import WorkspaceContext
-from mlflow_lifecycle import locked_model
+from mlflow_lifecycle import model_transaction
 from mlflow_lifecycle.registry_store import GuardedStore, GuardedWorkspaceStore
 
 from lifecycle.domain.ledger import Action, broken_links
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 
 FREE = ModelPolicy(())
 """Guards nothing."""
@@ -105,7 +105,7 @@ def test_decisions_are_what_the_code_does():
 
 
 def test_the_sources_of_prompts_are_those_that_mlflow_has():
-    assert locked_model._PROMPT_SOURCES == _PROMPT_SOURCE_PLACEHOLDERS
+    assert model_transaction._PROMPT_SOURCES == _PROMPT_SOURCE_PLACEHOLDERS
 
 
 # Stages
@@ -282,7 +282,7 @@ def test_a_changed_policy_makes_old_evidence_worthless(registry):
 def test_rollback_through_the_tag(registry):
     registry.promote(1)
     registry.promote(2)
-    registry.ask(PromotionRequest("wine", 1, "production", Kind.ROLLBACK, reason="late answers"))
+    registry.ask(PromotionRequest("wine", 1, "production", RequestKind.ROLLBACK, reason="late answers"))
     assert registry.state() == (["Production", "Archived"], {"champion": 1})
     assert registry.ledger()[-1].reason == "late answers"
 

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.registry import tags
 from lifecycle.signing.jws import payload_of
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.data.frame import dataset_from_frame
-from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.model import ModelVersion
 from lifecycle.domain.policy import GateSpec
 from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.run import run_gates

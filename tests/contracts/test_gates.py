@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lifecycle.data.frame import dataset_from_frame
-from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.model import ModelVersion
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.drift import DriftGate

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.processes.process import wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.payload import ARROW

@@ -19,14 +19,14 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from lifecycle.assembly import load_settings
 from lifecycle.domain.ledger import UNAUTHENTICATED
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.errors import IntegrityError, NotFound
 from lifecycle.registry.contract import ModelRegistry
 from lifecycle.registry.location import Location
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.mlflow_registry import MlflowRegistry
-from lifecycle.registry.seal import Seal
+from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.signing.local_key import own_key, trust_store
 from lifecycle.signing.trust import Permission
@@ -139,7 +139,7 @@ def mlflow_registry(tracking_uri: str, registry_uri: str, root: Path, policies: 
         SnapshotStore(root / "snapshots"),
         policies,
         now,
-        Seal(lambda: own_key(root, {}, trust, now()), trust),
+        EvidenceSigner(lambda: own_key(root, {}, trust, now()), trust),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lifecycle.data.frame import dataset_from_frame
-from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.model import ModelVersion
 from lifecycle.gates.latency import LatencyGate
 from lifecycle.gates.parity import ParityGate
 from lifecycle.gates.subject import Candidate, Subject

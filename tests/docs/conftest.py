@@ -10,7 +10,7 @@ import pytest
 
 from lifecycle.cli.output import parse_pairs
 from lifecycle.controller.deployer import DeployRequest
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.targets.batch.plan import BatchOptions
 from lifecycle.targets.contract import TargetOptions
 from lifecycle.targets.edge.options import EdgeOptions

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lifecycle.domain.ledger import Action, broken_links
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.registry.tags import PROMOTION
 from tests.databases import PostgresServer, postgresql
 from tests.e2e.guarded_server import Person, mlflow_server, with_sign_in

@@ -18,7 +18,7 @@ import pytest
 from lifecycle.cli import run
 from lifecycle.cli.keys import trust_
 from lifecycle.config.schema import BUILT_IN
-from lifecycle.domain.decision import LONGEST_OVERRIDE
+from lifecycle.domain.promotion.decide import LONGEST_OVERRIDE
 from lifecycle.errors import NotTrusted
 from lifecycle.signing.jws import sign, verify
 from lifecycle.signing.local_key import KEY_VARIABLE, private_file, signing_key, trust_store

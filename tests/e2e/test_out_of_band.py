@@ -16,7 +16,7 @@ from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.errors import Unavailable
 from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
-from lifecycle.registry.reachability import check_reachable
+from lifecycle.registry.location import check_reachable
 from lifecycle.registry.tags import history_of
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
@@ -242,7 +242,7 @@ def _promotion_of_two(true: list[LedgerEntry]) -> LedgerEntry:
         digest=last.digest,
         actor="ada",
         evidence_id=last.evidence_id,
-    ).sealed(last.hash)
+    ).with_hash(last.hash)
 
 
 def _answering(url: str) -> Callable[[], bool]:

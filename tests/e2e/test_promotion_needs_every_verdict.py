@@ -15,13 +15,13 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from lifecycle.assembly import load_settings
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import PromotionRefused
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
-from lifecycle.registry.seal import Seal
+from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
 from lifecycle.registry.tags import evidence_key
 from lifecycle.signing.local_key import own_key, trust_store
@@ -60,9 +60,9 @@ class Laptop:
         location = Location(uri, f"lifecycle+{uri}")
         trust = trust_store(home, {})
         self.digest = digest
-        self.seal = Seal(lambda: own_key(home, {}, trust, _now()), trust)
+        self.signer = EvidenceSigner(lambda: own_key(home, {}, trust, _now()), trust)
         self.client = MlflowClient(location.tracking_uri, location.registry_uri)
-        self.registry = MlflowRegistry(location, SnapshotStore(home / "snapshots"), POLICIES, _now, self.seal)
+        self.registry = MlflowRegistry(location, SnapshotStore(home / "snapshots"), POLICIES, _now, self.signer)
         self.promoter = Promoter(self.registry, POLICIES, lambda _: None, "ada", _now)
 
     def evidence(self, stage):
@@ -85,7 +85,7 @@ class Laptop:
         self.client.set_model_version_tag(MODEL, "1", evidence_key(stage), text)
 
     def deliver(self, record):
-        self.write(record.stage, self.seal.sign_evidence(record))
+        self.write(record.stage, self.signer.sign_evidence(record))
 
     def reach(self, stage):
         """Everything that comes before the stage, with whole evidence; returns the versions as they are then."""

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.data.frame import dataset_from_frame
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
 from lifecycle.gates.isolated import run_isolated
 from lifecycle.gates.job import GateJob

@@ -28,7 +28,7 @@ from lifecycle.processes.process import (
     stop,
     wait_until,
 )
-from lifecycle.registry.reachability import check_reachable
+from lifecycle.registry.location import check_reachable
 from tests import commands
 
 pytestmark = [

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.errors import LifecycleError
 from lifecycle.registry.mlflow_registry import MlflowRegistry
 from tests.databases import rows, run

@@ -404,7 +404,7 @@ RUN_IT = """
 import json, resource, sys
 from pathlib import Path
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.targets.batch import BatchTarget
 
 given = json.loads(sys.argv[1])

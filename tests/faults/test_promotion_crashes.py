@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from tests.faults.promoting import POINTS
 from tests.proof import rounds
 

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.errors import Conflict, LifecycleError, Unavailable
 from lifecycle.processes.process import free_port
 from lifecycle.registry.location import Location
@@ -165,7 +165,7 @@ def test_what_cannot_be_recorded_does_not_happen_and_prints_no_traceback(wine, c
 def test_a_server_that_is_gone_is_unavailable_without_its_password(wine):
     url = f"http://ada:secret@127.0.0.1:{free_port()}"
     snapshots = SnapshotStore(wine.home / "snapshots")
-    registry = MlflowRegistry(Location(url, url), snapshots, POLICIES, now, wine.seal())
+    registry = MlflowRegistry(Location(url, url), snapshots, POLICIES, now, wine.signer())
     said = refused(lambda: registry.versions("wine"))
     assert "no MLflow server answers" in said
     assert "secret" not in said

@@ -141,7 +141,7 @@ def test_processes_end_with_their_owner_however_that_dies(snapshot, tmp_path):
     script = f"""
 import asyncio
 from pathlib import Path
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.serving.engines.model_process import ModelBroke
 from lifecycle.serving.engines.out_of_process import open_processes
 from lifecycle.serving.measures import Measures

@@ -198,7 +198,7 @@ def test_what_a_killed_deployer_leaves_is_listed_and_can_be_taken_down(target, h
     code = f"""
 from pathlib import Path
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.targets.rest import RestTarget
 from lifecycle.serving.control import read_desired, read_observed

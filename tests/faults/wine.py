@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry, broken_links
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.registry import tags
 from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
-from lifecycle.registry.seal import Seal
+from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
 from lifecycle.signing.local_key import own_key, trust_store
 from tests.databases import answers
@@ -69,12 +69,12 @@ class Wine:
     def registry(self) -> MlflowRegistry:
         """Through the guard in this very process."""
         location = Location(self.uri, f"lifecycle+{self.uri}")
-        return MlflowRegistry(location, SnapshotStore(self.home / "snapshots"), POLICIES, now, self.seal())
+        return MlflowRegistry(location, SnapshotStore(self.home / "snapshots"), POLICIES, now, self.signer())
 
-    def seal(self) -> Seal:
+    def signer(self) -> EvidenceSigner:
         """With the key of the home."""
         trust = trust_store(self.home, {})
-        return Seal(lambda: own_key(self.home, {}, trust, now()), trust)
+        return EvidenceSigner(lambda: own_key(self.home, {}, trust, now()), trust)
 
     def prepare(self) -> None:
         """Four versions with evidence for every stage; 1 is in Production, 2 in Staging."""
@@ -133,7 +133,7 @@ class Wine:
         verdicts = (Verdict("signature", Outcome.PASSED, "signature.ok", "fine"),)
         times = now(), now() + timedelta(days=1)
         evidence = Evidence("wine", version, policy.name, digest, policy.digest, verdicts, *times)
-        return self.seal().sign_evidence(evidence)
+        return self.signer().sign_evidence(evidence)
 
 
 def _entries(state: State) -> list[LedgerEntry]:

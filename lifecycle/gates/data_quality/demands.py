@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.gates.data_quality.expectations import NUMBER_TYPES
 from lifecycle.gates.data_quality.suite import HOW_TO_RUN, kwargs_of, subject_of
 from lifecycle.gates.verdicts import listing, percent

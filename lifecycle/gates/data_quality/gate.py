@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from lifecycle.data.dataset import Dataset
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.errors import UsageError
 from lifecycle.gates.contract import GateOptions

@@ -15,7 +15,7 @@ import pandas as pd
 from great_expectations.core import ExpectationSuite
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.gates.data_quality.result import Finding, Result
 from lifecycle.gates.data_quality.rows import as_judged
 from lifecycle.gates.data_quality.suite import HOW_TO_RUN, Expectation, columns_of

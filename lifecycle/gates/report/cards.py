@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.exhibit import Comparison, Distribution
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.report.pages import PlacedPage, placed_pages
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report.documents import documents
 from lifecycle.gates.report.headline import circumstances_of, title_of

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome
 
 _SHORT = 12  # digits of a digest that tell one from another

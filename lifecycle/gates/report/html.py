@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.exhibit import Page
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.report.cards import Room, cards_of
 from lifecycle.gates.report.headline import circumstances_of, facts_of, next_step, title_of

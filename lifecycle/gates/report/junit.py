@@ -9,7 +9,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report.cards import figures_of
 from lifecycle.gates.report.headline import circumstances_of, facts_of, next_step, title_of

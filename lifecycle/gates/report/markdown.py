@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.foreign_text import markdown_text, printable
+from lifecycle.domain.sanitize import markdown_text, printable
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.report.headline import circumstances_of, facts_of, next_step, title_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from unicodedata import east_asian_width
 
 from lifecycle.domain.exhibit import Bar, Comparison, Distribution
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.gates.report.svg import BAD, CURRENT, GRID, GROUND, MUTED, REFERENCE, TEXT, drawing, svg_of
 
 if TYPE_CHECKING:

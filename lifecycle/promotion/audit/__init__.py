@@ -1,5 +1,5 @@
 """Reading the ledger as somebody who trusts nobody, to see whether it is whole and is what happened."""
 
-from lifecycle.promotion.audit.run import audit
+from lifecycle.promotion.audit.verify import audit
 
 __all__ = ["audit"]

@@ -15,7 +15,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotTrusted
-from lifecycle.promotion.audit.findings import Broken, Finding
+from lifecycle.promotion.audit.findings import AuditIssue, AuditProblem
 from lifecycle.signing.jws import payload_of, verify
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
@@ -48,7 +48,7 @@ class EvidenceAudit:
         self._notes: Counter[str] = Counter()
         self.count = 0
 
-    def look_at(self, row: Row[Any]) -> list[Finding]:
+    def look_at(self, row: Row[Any]) -> list[AuditIssue]:
         """What is wrong with a record."""
         self.count += 1
         evidence = _evidence(row.signed)
@@ -62,15 +62,15 @@ class EvidenceAudit:
         named = (self._names.get(row.model_uid, evidence.model), row.version, row.stage)
         if (evidence.model, evidence.version, evidence.stage) != named:
             place = f"version {evidence.version} of {evidence.model} for {evidence.stage}"
-            found.append(self._finding(row, f"speaks of {place}", Broken.STRANGER))
+            found.append(self._finding(row, f"speaks of {place}", AuditProblem.STRANGER))
         if problem := self._unsigned(row):
             found.append(self._finding(row, problem))
         return found
 
-    def notes(self) -> list[Finding]:
+    def notes(self) -> list[AuditIssue]:
         """Whose signatures could not be checked, or would not count today."""
         return [
-            Finding("key", "", "", None, f"evidence {message}: {number} of {self.count} records")
+            AuditIssue("key", "", "", None, f"evidence {message}: {number} of {self.count} records")
             for message, number in sorted(self._notes.items())
         ]
 
@@ -135,9 +135,9 @@ class EvidenceAudit:
         self._notes[message] += 1
         return ""
 
-    def _finding(self, row: Row[Any], message: str, what: Broken = Broken.EVIDENCE) -> Finding:
+    def _finding(self, row: Row[Any], message: str, what: AuditProblem = AuditProblem.EVIDENCE) -> AuditIssue:
         where = f"evidence {row.evidence_id} of version {row.version} for {row.stage} {message}"
-        return Finding(what, self._names.get(row.model_uid, ""), row.model_uid, None, where)
+        return AuditIssue(what, self._names.get(row.model_uid, ""), row.model_uid, None, where)
 
 
 class _OnceTrusted(TrustStore):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Broken(StrEnum):
+class AuditProblem(StrEnum):
     """What can be wrong. Stable words for machines."""
 
     EDITED = "edited"
@@ -34,11 +34,11 @@ class Broken(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditIssue:
     """One thing that is wrong, or worth knowing.
 
     Attributes:
-        what: A word of :class:`Broken`; ``key`` for a note about a key.
+        what: A word of :class:`AuditProblem`; ``key`` for a note about a key.
         model: Its name, as far as it is known.
         model_uid: What its ledger is kept by.
         sequence: The entry's number; None where it isn't about one entry.
@@ -56,7 +56,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerSeen:
+class AuditedLedger:
     """A ledger that was looked at.
 
     Attributes:
@@ -81,10 +81,10 @@ class AuditReport:
         notes: What could not be checked, or is worth knowing.
     """
 
-    ledgers: Sequence[LedgerSeen]
+    ledgers: Sequence[AuditedLedger]
     evidence: int
-    breaks: Sequence[Finding]
-    notes: Sequence[Finding]
+    breaks: Sequence[AuditIssue]
+    notes: Sequence[AuditIssue]
 
     @property
     def whole(self) -> bool:

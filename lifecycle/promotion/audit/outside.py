@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
-from lifecycle.domain.tenure import Occupancy
+from lifecycle.domain.stage_history import StageHolders
 from lifecycle.promotion.mlflow_tables import RegisteredModel
 
 
-def outside_changes(model: RegisteredModel, ledger: Occupancy, policies: ModelPolicy) -> Iterator[str]:
+def outside_changes(model: RegisteredModel, ledger: StageHolders, policies: ModelPolicy) -> Iterator[str]:
     """Where MLflow's tables and the ledger differ, by the stages that are guarded today."""
     for policy in policies.stages:
         yield from _stage(model, ledger, policy)
@@ -19,14 +19,14 @@ def outside_changes(model: RegisteredModel, ledger: Occupancy, policies: ModelPo
             yield from _alias(model, ledger, policy, policy.alias)
 
 
-def gone(ledger: Occupancy) -> Iterator[str]:
+def gone(ledger: StageHolders) -> Iterator[str]:
     """The same for a model that MLflow does not have any more: the guard lets none go that holds a stage."""
     for entry in ledger.everywhere():
         if entry.moved:
             yield f"version {entry.version} holds {entry.stage} by the ledger, and MLflow has no such model now"
 
 
-def _stage(model: RegisteredModel, ledger: Occupancy, policy: StagePolicy) -> Iterator[str]:
+def _stage(model: RegisteredModel, ledger: StageHolders, policy: StagePolicy) -> Iterator[str]:
     held, told = model.stages.get(policy.stage, []), ledger.of(policy.name)
     for version in held:
         if version not in {entry.version for entry in told}:
@@ -39,7 +39,7 @@ def _stage(model: RegisteredModel, ledger: Occupancy, policy: StagePolicy) -> It
             yield f"{gone_from}. {_back(model, entry)}"
 
 
-def _alias(model: RegisteredModel, ledger: Occupancy, policy: StagePolicy, alias: str) -> Iterator[str]:
+def _alias(model: RegisteredModel, ledger: StageHolders, policy: StagePolicy, alias: str) -> Iterator[str]:
     """The alias of a stage that was adopted may have pointed elsewhere, or nowhere, before the guard came."""
     points, told = model.aliases.get(alias), ledger.of(policy.name)
     if points is not None and points not in {entry.version for entry in told}:

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.input_example import golden_batch

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 
 SECRETS = frozenset(
     {

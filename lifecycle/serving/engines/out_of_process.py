@@ -8,7 +8,7 @@ import os
 from collections import deque
 from time import monotonic
 
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import Batch, Params, Predictions
 from lifecycle.scoring.signature import Signature

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.targets.batch.plan import MANIFEST, BatchOptions, BatchPlan, BatchProgress, OnProgress

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.compile import TOLERANCE, NotCompilable, compile_snapshot
 from lifecycle.scoring.contract import Batch

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavailable
 from lifecycle.registry.snapshot import SnapshotStore

@@ -21,7 +21,7 @@ from lifecycle.cli.output import (
 from lifecycle.domain.deployment import Deployment, Status
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.verdict import Outcome, Verdict
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)

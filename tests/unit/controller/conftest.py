@@ -13,8 +13,7 @@ from lifecycle.controller.deployer import Deployer, DeployRequest
 from lifecycle.controller.reconciler import Reconciler
 from lifecycle.domain.deployment import Deployment
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.promotion.promoter import Promoter

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from lifecycle.controller.gate_worker import ClaimLost, Done, GateWorker, LeaseHeartbeat, Stopped
-from lifecycle.domain.gate_claim import LEASE, MOST_STARTS, Claim, QueuedGates
+from lifecycle.domain.gate_queue import LEASE, MOST_STARTS, Claim, QueuedGates
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import GateSpec, ModelPolicy, OnMissing, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import Conflict, NotFound, PromotionRefused, Unavailable
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
 from lifecycle.processes.process import wait_until
-from lifecycle.promotion.check import Checker
+from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
 
@@ -66,9 +66,15 @@ class Scene:
         return GateResults((verdict,), {})
 
     def worker(self, name: str = "w", **kwargs) -> GateWorker:
-        checker = Checker(self.registry, self.policies, self.run, lambda: self.now[0], "worker")
+        gate_runner = GateRunner(self.registry, self.policies, self.run, lambda: self.now[0], "worker")
         return GateWorker(
-            self.registry, checker, name, self.done.append, clock=self._seconds, sleep=self.waits.append, **kwargs
+            self.registry,
+            gate_runner,
+            name,
+            self.done.append,
+            clock=self._seconds,
+            sleep=self.waits.append,
+            **kwargs,
         )
 
     def ask(self, version: int = 1, stage: str = "production") -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pandas import DataFrame
 
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.errors import Unavailable
 
 STAGE, ALIAS = "models:/flights-delay/Production", "models:/flights-delay@champion"

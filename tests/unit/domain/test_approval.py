@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle.domain.approval import approvals_needed, approvers_of, check_may_approve
-from lifecycle.domain.decision import decide
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, StagePolicy
-from lifecycle.domain.promotion import PromotionRequest, Standing
+from lifecycle.domain.promotion.decide import approvals_needed, approvers_of, check_may_approve, decide
+from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import NotTrusted, PromotionRefused
 
@@ -109,7 +108,7 @@ def test_a_promotion_waits_for_them(given, author, allowed, said):
     policy = replace(POLICY, approvals=2)
     verdicts = (Verdict("signature", Outcome.PASSED, "signature.ok", "fine"),)
     evidence = Evidence("wine", 1, "production", DIGEST, policy.digest, verdicts, NOW, NOW + timedelta(days=1))
-    standing = Standing([evidence], [approval(actor) for actor in given], None, DIGEST, author)
+    standing = PromotionContext([evidence], [approval(actor) for actor in given], None, DIGEST, author)
     decision = decide(PromotionRequest("wine", 1, "production"), policy, standing, NOW)
     assert decision.allowed is allowed
     assert said in decision.detail

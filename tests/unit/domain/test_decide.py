@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from lifecycle.domain.decision import CLOCK_TOLERANCE, LONGEST_OVERRIDE, Decision, decide
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, OnMissing, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.promotion.decide import CLOCK_TOLERANCE, LONGEST_OVERRIDE, Decision, decide
+from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome, Verdict
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -37,9 +37,9 @@ def moved(stage: str, version: int, digest: str) -> LedgerEntry:
     return LedgerEntry(1, NOW, Action.PROMOTED, "wine", stage, version, digest=digest, evidence_id="e" * 16)
 
 
-def standing(ledger: Sequence[LedgerEntry] = (), *evidence: Evidence, **fields: Any) -> Standing:
+def standing(ledger: Sequence[LedgerEntry] = (), *evidence: Evidence, **fields: Any) -> PromotionContext:
     """Of files that are still those that were judged."""
-    return replace(Standing(evidence, ledger, None, EVIDENCE.digest), **fields)
+    return replace(PromotionContext(evidence, ledger, None, EVIDENCE.digest), **fields)
 
 
 def decided(*evidence: Evidence, policy: StagePolicy = POLICY, ledger: Sequence[LedgerEntry] = ()) -> Decision:
@@ -144,7 +144,7 @@ def test_the_stage_before_must_have_held_these_very_files(ledger, allowed):
 
 
 def test_rollback_takes_digest_and_evidence_of_the_last_time():
-    rollback = replace(REQUEST, kind=Kind.ROLLBACK)
+    rollback = replace(REQUEST, kind=RequestKind.ROLLBACK)
     held = moved("production", 1, "a" * 64)
     decision = decide(rollback, POLICY, standing([held, moved("production", 2, "b" * 64)]), NOW)
     assert (decision.allowed, decision.digest, decision.evidence_id) == (True, "a" * 64, "e" * 16)
@@ -212,7 +212,7 @@ def test_a_clock_may_be_a_little_ahead(ahead):
 
 OVERRIDE = replace(
     REQUEST,
-    kind=Kind.OVERRIDE,
+    kind=RequestKind.OVERRIDE,
     reason="the shop is down",
     key="k",
     digest=EVIDENCE.digest,
@@ -274,7 +274,7 @@ def test_an_override_counts_for_nothing_that_comes_after_it():
     policy = replace(POLICY, after="staging")
     evidence = replace(EVIDENCE, policy_digest=policy.digest)
     assert not decided(evidence, policy=policy, ledger=[earlier]).allowed
-    rollback = replace(REQUEST, kind=Kind.ROLLBACK)
+    rollback = replace(REQUEST, kind=RequestKind.ROLLBACK)
     held = replace(earlier, stage="production")
     assert not decide(rollback, POLICY, standing([held]), NOW).allowed
 
@@ -282,7 +282,7 @@ def test_an_override_counts_for_nothing_that_comes_after_it():
 @pytest.mark.parametrize("action", [Action.ADOPTED, Action.DEMOTED, Action.APPROVED, Action.REFUSED])
 def test_what_moved_nothing_is_nothing_to_roll_back_to(action):
     entry = replace(moved("production", 1, EVIDENCE.digest), action=action)
-    assert not decide(replace(REQUEST, kind=Kind.ROLLBACK), POLICY, standing([entry]), NOW).allowed
+    assert not decide(replace(REQUEST, kind=RequestKind.ROLLBACK), POLICY, standing([entry]), NOW).allowed
 
 
 @pytest.mark.parametrize("field", ["approvals", "approvers", "on_missing", "auto_promote", "inherited"])

@@ -28,7 +28,7 @@ def chain(length: int) -> list[LedgerEntry]:
             digest=f"{number:064x}",
             reason=f"reason {number}",
         )
-        entries.append(entry.sealed(entries[-1].hash if entries else GENESIS))
+        entries.append(entry.with_hash(entries[-1].hash if entries else GENESIS))
     return entries
 
 
@@ -76,7 +76,7 @@ def test_a_ledger_that_was_put_in_anothers_place_is_found_by_whoever_knows_whose
 
 def test_an_edit_that_is_sealed_again_breaks_the_next_link():
     tampered = chain(5)
-    tampered[2] = replace(tampered[2], version=99).sealed(tampered[1].hash)
+    tampered[2] = replace(tampered[2], version=99).with_hash(tampered[1].hash)
     assert broken_links(tampered) == [4]
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from lifecycle.domain.canonical import from_timestamp, to_timestamp
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.model_ref import ModelRef, check_model_name
+from lifecycle.domain.model import ModelRef, check_model_name
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome, Verdict, worst_of
 from lifecycle.errors import NotFound, UsageError, unknown
 
@@ -29,7 +29,7 @@ EVIDENCE = Evidence(
     run_id="r" * 32,
     requested_by="ada",
 )
-REQUEST = PromotionRequest("wine", 1, "staging", Kind.ROLLBACK, "because", "ada", 0, "key")
+REQUEST = PromotionRequest("wine", 1, "staging", RequestKind.ROLLBACK, "because", "ada", 0, "key")
 BAD_TEXTS = ["", "null", "[]", "5", '"text"', "{}", '{"version": 1}', '{"version": "x", "kind": "PROMOTE"}']
 
 

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.tenure import Period, Tenure, tenures
+from lifecycle.domain.stage_history import StageAssignment, TimeRange, stage_assignments
 from lifecycle.errors import UsageError
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
@@ -32,10 +32,10 @@ class Story:
 
     def held(self, at: str, stage: str = "production") -> list[int]:
         """The versions that held the stage then."""
-        return [tenure.entry.version for tenure in self.tenures(at, stage)]
+        return [tenure.entry.version for tenure in self.stage_assignments(at, stage)]
 
-    def tenures(self, at: str, stage: str = "production") -> list[Tenure]:
-        found = [tenure for tenure in tenures(self.entries) if tenure.touches(Period.parse(at))]
+    def stage_assignments(self, at: str, stage: str = "production") -> list[StageAssignment]:
+        found = [tenure for tenure in stage_assignments(self.entries) if tenure.touches(TimeRange.parse(at))]
         return [tenure for tenure in found if tenure.entry.stage == stage]
 
 
@@ -69,7 +69,7 @@ def test_a_rollback_is_a_time_of_its_own(story):
     story.on(3, Action.PROMOTED, 2)
     story.on(4, Action.ROLLED_BACK, 1)
     assert [story.held(f"2026-05-{day:02}T13:00") for day in (2, 3, 4)] == [[1], [2], [1]]
-    (then,) = story.tenures("2026-05-03T13:00")
+    (then,) = story.stage_assignments("2026-05-03T13:00")
     assert (then.ended_by.action, then.ended_by.version) == (Action.ROLLED_BACK, 1)
 
 
@@ -97,15 +97,15 @@ def test_what_moves_nothing_changes_nothing(story, action):
 
 def test_an_override_that_has_ended_still_holds_the_stage_and_is_not_served(story):
     story.on(2, Action.OVERRIDDEN, 1, until=MAY + timedelta(days=2))
-    (during,), (after,) = story.tenures("2026-05-02T18:00"), story.tenures("2026-05-03T00:00")
-    assert during.why_not_served(Period.parse("2026-05-02T18:00").start) == ""
-    assert "override had ended" in after.why_not_served(Period.parse("2026-05-03T00:00").start)
+    (during,), (after,) = story.stage_assignments("2026-05-02T18:00"), story.stage_assignments("2026-05-03T00:00")
+    assert during.why_not_served(TimeRange.parse("2026-05-02T18:00").start) == ""
+    assert "override had ended" in after.why_not_served(TimeRange.parse("2026-05-03T00:00").start)
 
 
 def test_an_override_that_gates_confirmed_is_served_on(story):
     story.on(2, Action.OVERRIDDEN, 1, until=MAY + timedelta(days=2))
     story.on(2, Action.PROMOTED, 1)
-    (after,) = story.tenures("2026-05-04")
+    (after,) = story.stage_assignments("2026-05-04")
     assert (after.entry.action, after.why_not_served(MAY + timedelta(days=3))) == (Action.PROMOTED, "")
 
 
@@ -114,8 +114,8 @@ def test_what_the_guard_found_there_holds_the_stage_and_is_not_served_until_it_i
     story.on(2, Action.ADOPTED, 2)  # on a plain registry a stage may hold several
     story.on(4, Action.PROMOTED, 2)
     assert story.held("2026-05-03") == [1, 2]
-    assert all("unchecked" in tenure.why_not_served(MAY) for tenure in story.tenures("2026-05-03"))
-    (now,) = story.tenures("2026-05-05")
+    assert all("unchecked" in tenure.why_not_served(MAY) for tenure in story.stage_assignments("2026-05-03"))
+    (now,) = story.stage_assignments("2026-05-05")
     assert (now.entry.version, now.why_not_served(now.since)) == (2, "")
 
 
@@ -126,12 +126,12 @@ def test_approvals_are_those_for_these_files_that_came_before(story):
     story.on(1, Action.APPROVED, 1, "staging", actor="eve")
     story.on(2, Action.PROMOTED, 1)
     story.on(2, Action.APPROVED, 1, actor="late")
-    (held,) = story.tenures("2026-05-03")
+    (held,) = story.stage_assignments("2026-05-03")
     assert held.approvers == ("bob",)
 
 
 def test_a_date_is_its_whole_day_in_utc():
-    day = Period.parse("2026-05-03")
+    day = TimeRange.parse("2026-05-03")
     assert (day.start, day.end - day.start) == (MAY + timedelta(days=2), timedelta(days=1, microseconds=-1))
 
 
@@ -140,14 +140,14 @@ def test_a_date_is_its_whole_day_in_utc():
 )
 def test_a_time_is_one_moment_in_utc_unless_it_says_otherwise(text):
     noon = MAY + timedelta(days=2, hours=12)
-    assert Period.parse(text) == Period(noon, noon)
+    assert TimeRange.parse(text) == TimeRange(noon, noon)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "2026-05-03T25:00", "0001-01-01T00:00+02:00"])
 def test_what_is_no_time_is_said_to_be_none(text):
     with pytest.raises(UsageError, match=r"is no time; write 2026-05-03 or"):
-        Period.parse(text)
+        TimeRange.parse(text)
 
 
 def test_the_last_of_all_days_is_a_day_too():
-    assert Period.parse("9999-12-31").end.year == 9999
+    assert TimeRange.parse("9999-12-31").end.year == 9999

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lifecycle.data.frame import dataset_from_frame
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.subject import Candidate, Subject
 

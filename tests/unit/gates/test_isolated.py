@@ -10,7 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError

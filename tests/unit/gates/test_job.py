@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from lifecycle.domain.model_version import ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.errors import LifecycleError
 from lifecycle.gates.job import GateJob, subject_of
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.parity import ParityGate
 from lifecycle.gates.subject import Candidate, NotLoaded

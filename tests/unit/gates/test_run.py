@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError

@@ -23,8 +23,7 @@ from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.promotion.audit import audit
 from lifecycle.promotion.audit.export import as_jsonl, read_export, records
 from lifecycle.promotion.audit.findings import AuditReport
-from lifecycle.promotion.evidence import ModelEvidence
-from lifecycle.promotion.ledger import ModelLedger
+from lifecycle.promotion.records import ModelEvidence, ModelLedger
 from lifecycle.promotion.tables import create_tables, model_uid
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
@@ -208,8 +207,8 @@ class Archive:
             entry = LedgerEntry.from_dict(fields)
             if entry.sequence == first:
                 entry = replace(entry, **change)
-            sealed = entry.sealed(follows) if entry.sequence >= first and follows else entry
-            sealed = entry.sealed(uid) if entry.sequence == first == 1 else sealed
+            sealed = entry.with_hash(follows) if entry.sequence >= first and follows else entry
+            sealed = entry.with_hash(uid) if entry.sequence == first == 1 else sealed
             follows = sealed.hash
             text_now = json.dumps(sealed.as_dict(), sort_keys=True, separators=(",", ":"))
             self.sql(

@@ -8,14 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_version import TrackedData
+from lifecycle.domain.model import ModelRef, TrackedData
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError, IntegrityError, NotFound, PromotionRefused, UsageError
 from lifecycle.gates.progress import Progress
 from lifecycle.gates.run import run_here
-from lifecycle.promotion.check import Checker
+from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
@@ -56,12 +55,14 @@ def registry(lifecycle_models, rows, tmp_path):
 
 
 @pytest.fixture
-def checker(registry):
-    return Checker(registry, POLICIES, _run, lambda: NOW, "ada")
+def gate_runner(registry):
+    return GateRunner(registry, POLICIES, _run, lambda: NOW, "ada")
 
 
-def test_evidence_says_what_was_judged_by_what_demands_and_how_long_it_counts(checker, registry, lifecycle_models):
-    evidence = checker.check(FIRST, "staging").evidence
+def test_evidence_says_what_was_judged_by_what_demands_and_how_long_it_counts(
+    gate_runner, registry, lifecycle_models
+):
+    evidence = gate_runner.run(FIRST, "staging").evidence
     assert [(v.gate, v.outcome) for v in evidence.verdicts] == [
         ("signature", Outcome.PASSED),
         ("performance", Outcome.PASSED),
@@ -75,24 +76,26 @@ def test_evidence_says_what_was_judged_by_what_demands_and_how_long_it_counts(ch
     assert registry.evidence(registry.get(FIRST)) == [evidence]
 
 
-def test_the_reports_go_along_in_forms_for_people_and_machines(checker, registry):
-    evidence = checker.check(FIRST, "staging").evidence
+def test_the_reports_go_along_in_forms_for_people_and_machines(gate_runner, registry):
+    evidence = gate_runner.run(FIRST, "staging").evidence
     documents = registry.documents[evidence.evidence_id]
     assert set(documents) == {"report.html", "report.md", "junit.xml", "verdicts.json"}
     assert "performance" in documents["report.md"]
 
 
-def test_current_data_is_named_by_its_fingerprint_and_a_file_and_a_frame_will_do(checker, rows, tmp_path):
+def test_current_data_is_named_by_its_fingerprint_and_a_file_and_a_frame_will_do(gate_runner, rows, tmp_path):
     file = tmp_path / "july.parquet"
     rows.to_parquet(file)
-    by_file, by_frame = (checker.check(FIRST, "staging", current).evidence for current in (str(file), rows))
+    by_file, by_frame = (gate_runner.run(FIRST, "staging", current).evidence for current in (str(file), rows))
     assert set(by_file.data) == set(by_frame.data) == {"current"}
     assert by_file.outcome is by_frame.outcome is Outcome.PASSED
 
 
-def test_a_candidate_is_compared_with_the_version_that_holds_the_stage_and_never_with_itself(checker, registry):
+def test_a_candidate_is_compared_with_the_version_that_holds_the_stage_and_never_with_itself(
+    gate_runner, registry
+):
     def compared_with(version):
-        evidence = checker.check(ModelRef("flights-delay", version=version), "staging").evidence
+        evidence = gate_runner.run(ModelRef("flights-delay", version=version), "staging").evidence
         return evidence.verdicts[1].figures.get("champion_version")
 
     assert (compared_with(1), compared_with(2)) == (None, None)
@@ -100,13 +103,13 @@ def test_a_candidate_is_compared_with_the_version_that_holds_the_stage_and_never
     assert (compared_with(1), compared_with(2)) == (None, 1)
 
 
-def test_whoever_waits_is_told_gate_by_gate(checker):
+def test_whoever_waits_is_told_gate_by_gate(gate_runner):
     told = []
     progress = Progress(
         on_start=lambda name: told.append(f"{name} starts"),
         on_verdict=lambda v: told.append(f"{v.gate} {v.outcome}"),
     )
-    replace(checker, progress=progress).check(FIRST, "staging")
+    replace(gate_runner, progress=progress).check(FIRST, "staging")
     assert told == ["signature starts", "signature PASSED", "performance starts", "performance PASSED"]
 
 
@@ -120,13 +123,13 @@ def test_whoever_waits_is_told_gate_by_gate(checker):
         (FIRST, "staging", __file__, UsageError),
     ],
 )
-def test_what_cannot_be_judged_leaves_no_evidence(checker, registry, ref, stage, current, error):
+def test_what_cannot_be_judged_leaves_no_evidence(gate_runner, registry, ref, stage, current, error):
     with pytest.raises(error):
-        checker.check(ref, stage, current)
+        gate_runner.run(ref, stage, current)
     assert registry.evidence(registry.get(FIRST)) == []
 
 
-def test_attempts_are_counted_for_each_version_and_stage(checker):
+def test_attempts_are_counted_for_each_version_and_stage(gate_runner):
     for ref, stage, expected in [
         (FIRST, "staging", 1),
         (FIRST, "staging", 2),
@@ -134,60 +137,60 @@ def test_attempts_are_counted_for_each_version_and_stage(checker):
         (ModelRef("flights-delay", version=2), "staging", 1),
         (FIRST, "staging", 3),
     ]:
-        assert checker.check(ref, stage).evidence.attempt == expected
+        assert gate_runner.run(ref, stage).evidence.attempt == expected
 
 
-def test_when_all_attempts_are_used_no_gate_runs(checker, registry):
+def test_when_all_attempts_are_used_no_gate_runs(gate_runner, registry):
     policies = PolicyBook(ModelPolicy((replace(STAGING, max_attempts=2),)))
     told = []
-    checker = replace(checker, policies=policies, progress=Progress(on_start=told.append))
-    checker.check(FIRST, "staging")
-    checker.check(FIRST, "staging")
+    gate_runner = replace(gate_runner, policies=policies, progress=Progress(on_start=told.append))
+    gate_runner.run(FIRST, "staging")
+    gate_runner.run(FIRST, "staging")
     told.clear()
     with pytest.raises(PromotionRefused, match="have been run 2 times for staging, and max_attempts is 2"):
-        checker.check(FIRST, "staging")
+        gate_runner.run(FIRST, "staging")
     assert told == []
-    assert checker.check(ModelRef("flights-delay", version=2), "staging").evidence.attempt == 1
+    assert gate_runner.run(ModelRef("flights-delay", version=2), "staging").evidence.attempt == 1
 
 
-def test_a_look_at_some_gates_is_no_evidence_and_no_attempt(checker, registry):
-    report = checker.check(FIRST, "staging", only=["performance"])
+def test_a_look_at_some_gates_is_no_evidence_and_no_attempt(gate_runner, registry):
+    report = gate_runner.run(FIRST, "staging", only=["performance"])
     assert [v.gate for v in report.verdicts] == ["performance"]
     assert registry.evidence(registry.get(FIRST)) == []
-    assert checker.check(FIRST, "staging").evidence.attempt == 1
+    assert gate_runner.run(FIRST, "staging").evidence.attempt == 1
     with pytest.raises(NotFound, match="did you mean 'performance'"):
-        checker.check(FIRST, "staging", only=["perfromance"])
+        gate_runner.run(FIRST, "staging", only=["perfromance"])
 
 
-def test_a_reference_may_be_given_instead_of_the_tracked_one(checker, rows, tmp_path):
+def test_a_reference_may_be_given_instead_of_the_tracked_one(gate_runner, rows, tmp_path):
     file = tmp_path / "held_out.parquet"
     rows.head(49).to_parquet(file)
     for reference in (str(file), rows.head(49)):
-        evidence = checker.check(FIRST, "staging", reference=reference).evidence
+        evidence = gate_runner.run(FIRST, "staging", reference=reference).evidence
         assert evidence.verdicts[1].reason == "performance.too_few_rows"
     policies = PolicyBook(ModelPolicy((STAGING,), reference=str(file)))
-    evidence = replace(checker, policies=policies).check(FIRST, "staging").evidence
+    evidence = replace(gate_runner, policies=policies).check(FIRST, "staging").evidence
     assert evidence.verdicts[1].reason == "performance.too_few_rows"
 
 
-def test_an_unknown_gate_stops_everything_before_the_first_one_runs(checker, registry):
+def test_an_unknown_gate_stops_everything_before_the_first_one_runs(gate_runner, registry):
     told = []
     policy = replace(STAGING, gates=(GateSpec("signature"), GateSpec("drfit")))
-    checker = replace(
-        checker, policies=PolicyBook(ModelPolicy((policy,))), progress=Progress(on_start=told.append)
+    gate_runner = replace(
+        gate_runner, policies=PolicyBook(ModelPolicy((policy,))), progress=Progress(on_start=told.append)
     )
     with pytest.raises(ConfigError, match="did you mean 'drift'"):
-        checker.check(FIRST, "staging")
+        gate_runner.run(FIRST, "staging")
     assert told == []
     assert registry.evidence(registry.get(FIRST)) == []
 
 
-def test_a_snapshot_whose_files_changed_is_not_judged(checker, registry, tmp_path):
-    checker.check(FIRST, "production")
+def test_a_snapshot_whose_files_changed_is_not_judged(gate_runner, registry, tmp_path):
+    gate_runner.run(FIRST, "production")
     before = registry.evidence(registry.get(FIRST))
     (mlmodel,) = tmp_path.glob("snapshots/*/MLmodel")
     mlmodel.chmod(0o600)
     mlmodel.write_text(mlmodel.read_text() + "\n")
     with pytest.raises(IntegrityError, match="MLmodel was changed"):
-        checker.check(FIRST, "production")
+        gate_runner.run(FIRST, "production")
     assert registry.evidence(registry.get(FIRST)) == before

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.model_state import ModelState
-from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.model import ModelState, ModelVersion
 from lifecycle.domain.policy import GateSpec, ModelPolicy, StagePolicy
 from lifecycle.promotion.consistency import inconsistencies, standing_move
 
@@ -37,7 +36,7 @@ def chained(*happened: tuple[Action, int] | tuple[Action, int, str]) -> list[Led
             stage=stage[0] if stage else "production",
             version=version,
             until=NOW + timedelta(hours=1) if action is Action.OVERRIDDEN else None,
-        ).sealed(previous)
+        ).with_hash(previous)
         entries.append(entry)
         previous = entry.hash
     return entries
@@ -163,7 +162,7 @@ def test_an_entry_that_was_edited(number, change):
 def test_an_entry_that_was_made_anew_with_a_right_hash():
     """The next one gives it away, if there is one: that the last one is genuine, its proof has to say."""
     ledger = chained((PROMOTED, 1), (PROMOTED, 2))
-    forged = replace(ledger[0], reason="forged").sealed(ledger[0].previous_hash)
+    forged = replace(ledger[0], reason="forged").with_hash(ledger[0].previous_hash)
     found = said(state(["Archived", "Production"], [forged, ledger[1]], champion=2))
     assert found == [
         (
@@ -175,7 +174,7 @@ def test_an_entry_that_was_made_anew_with_a_right_hash():
 
 def test_two_entries_with_one_number():
     ledger = chained((PROMOTED, 1))
-    twin = replace(ledger[0], version=2).sealed("0" * 64)
+    twin = replace(ledger[0], version=2).with_hash("0" * 64)
     assert "history" in {what for what, _ in said(state(["Production", "None"], [*ledger, twin], champion=1))}
 
 

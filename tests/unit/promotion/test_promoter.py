@@ -9,7 +9,7 @@ import pytest
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import DeploymentFailed, IntegrityError, NotFound, NotPromoted, PromotionRefused

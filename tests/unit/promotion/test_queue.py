@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select
 from sqlalchemy.orm import Session
 
-from lifecycle.domain.gate_claim import LEASE, MOST_STARTS, Claim, Word
-from lifecycle.domain.promotion import PromotionRequest
+from lifecycle.domain.gate_queue import LEASE, MOST_STARTS, Claim, ClaimAction
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.errors import Conflict, NotFound, UsageError
-from lifecycle.promotion.queue import GateQueue
+from lifecycle.promotion.records import GateQueue
 from lifecycle.promotion.tables import QUEUE, create_tables
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -156,6 +156,6 @@ def test_a_reason_is_one_line_of_bounded_length(waiting):
 
 @given(st.from_regex(r"[A-Za-z0-9_.@:-]{1,100}", fullmatch=True), st.text(max_size=50))
 def test_a_claim_is_read_as_it_was_written(run, reason):
-    for claim in (Claim(run), Claim(run, Word.RELEASED), Claim(run, Word.FAILED, reason)):
+    for claim in (Claim(run), Claim(run, ClaimAction.RELEASED), Claim(run, ClaimAction.FAILED, reason)):
         read = Claim.parse(str(claim))
-        assert (read.run, read.word) == (claim.run, claim.word)
+        assert (read.run, read.action) == (claim.run, claim.action)

@@ -9,14 +9,13 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.errors import CheckBroke, Inconclusive, NotFound, PromotionRefused
 from lifecycle.gates.progress import Progress
 from lifecycle.gates.run import run_here
-from lifecycle.promotion.check import Checker
-from lifecycle.promotion.promoter import Promoter
-from lifecycle.promotion.release import release
+from lifecycle.promotion.gate_runner import GateRunner
+from lifecycle.promotion.promoter import Promoter, release
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.loader import load_scorer
@@ -47,8 +46,8 @@ class Setting:
 
     def release(self, ref=FIRST, stage="production", current=None):
         progress = Progress(on_start=self.ran.append)
-        checker = Checker(self.registry, self.policies, _run, _now, "ada", progress)
-        release(checker, self.promoter, ref, stage, current)
+        gate_runner = GateRunner(self.registry, self.policies, _run, _now, "ada", progress)
+        release(gate_runner, self.promoter, ref, stage, current)
 
     @property
     def moves(self):

@@ -15,9 +15,7 @@ from sqlalchemy.orm import Session
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import GENESIS, UNAUTHENTICATED, Action, LedgerEntry, broken_links
-from lifecycle.promotion.authors import author_of, record_author
-from lifecycle.promotion.evidence import ModelEvidence, OnRecord
-from lifecycle.promotion.ledger import ModelLedger
+from lifecycle.promotion.records import ModelEvidence, ModelLedger, OnRecord, author_of, record_author
 from lifecycle.promotion.tables import HEADS, LEDGER, create_tables, model_uid
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
@@ -55,7 +53,9 @@ def signed(evidence: Evidence) -> str:
 
 
 def entry(number: int, previous_hash: str = GENESIS) -> LedgerEntry:
-    return LedgerEntry(number, NOW, Action.PROMOTED, "wine", "staging", 1, reason="ünïcode").sealed(previous_hash)
+    return LedgerEntry(number, NOW, Action.PROMOTED, "wine", "staging", 1, reason="ünïcode").with_hash(
+        previous_hash
+    )
 
 
 def test_several_workers_may_create_the_tables_at_once(engine):

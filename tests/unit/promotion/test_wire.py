@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import NotTrusted, UsageError
-from lifecycle.promotion.wire import check_reason, read_evidence, read_override, read_request
+from lifecycle.promotion.payloads import check_reason, read_evidence, read_override, read_request
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
@@ -35,7 +35,9 @@ EVIDENCE = Evidence(
     requested_by="ada",
 )
 REQUEST = PromotionRequest("wine", 1, "staging", reason="better", requested_by="ada", expected=0, key="k")
-OVERRIDE = replace(REQUEST, kind=Kind.OVERRIDE, digest="d" * 64, issued_at=NOW, until=NOW + timedelta(hours=1))
+OVERRIDE = replace(
+    REQUEST, kind=RequestKind.OVERRIDE, digest="d" * 64, issued_at=NOW, until=NOW + timedelta(hours=1)
+)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_request_for_something_else_is_refused(record, read, change, trust):
         read(replace(record, **change).to_json(), trust)
 
 
-@pytest.mark.parametrize("kind", [Kind.PROMOTE, Kind.ROLLBACK])
+@pytest.mark.parametrize("kind", [RequestKind.PROMOTE, RequestKind.ROLLBACK])
 def test_what_is_signed_as_an_override_is_one(kind, trust):
     with pytest.raises(UsageError, match="not an override"):
         override(replace(OVERRIDE, kind=kind).to_json(), trust)

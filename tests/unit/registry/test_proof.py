@@ -11,10 +11,10 @@ import pytest
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import NotTrusted
-from lifecycle.registry.proof import check_proof
+from lifecycle.registry.signer import check_proof
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustStore
@@ -33,7 +33,7 @@ PASSED = Evidence(
 )
 MOVE = LedgerEntry(7, NOW, Action.PROMOTED, "wine", "production", 1, digest=DIGEST, evidence_id=PASSED.evidence_id)
 OVERRIDE = PromotionRequest(
-    "wine", 1, "production", Kind.OVERRIDE, "INC-1", key="k", digest=DIGEST, issued_at=NOW, until=NOW
+    "wine", 1, "production", RequestKind.OVERRIDE, "INC-1", key="k", digest=DIGEST, issued_at=NOW, until=NOW
 )
 OVERRIDDEN = replace(MOVE, action=Action.OVERRIDDEN, evidence_id=None, until=NOW)
 
@@ -146,7 +146,7 @@ def test_an_override_is_proven_by_the_override(key, trust):
         {"stage": "staging"},
         {"digest": "e" * 64},
         {"until": NOW + timedelta(days=1)},
-        {"kind": Kind.PROMOTE},
+        {"kind": RequestKind.PROMOTE},
     ],
     ids=str,
 )

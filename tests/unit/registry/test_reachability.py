@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from lifecycle.errors import Unavailable
-from lifecycle.registry.reachability import check_reachable
+from lifecycle.registry.location import check_reachable
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.domain.model_version import Snapshot
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import IntegrityError, NotFound, Unavailable
 from lifecycle.registry.snapshot import SnapshotStore
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.errors import OptionError
 from lifecycle.targets.batch.plan import BatchOptions, BatchPlan, InputChanged, input_files
 

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lifecycle.domain.deployment import DeploymentSpec
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.errors import IntegrityError
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
 from lifecycle.scoring.values import coerce

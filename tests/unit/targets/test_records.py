@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
-from lifecycle.domain.model_ref import ModelRef
+from lifecycle.domain.model import ModelRef
 from lifecycle.durable import write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError
 from lifecycle.targets.records import DeploymentRecord, DeploymentRecords

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from markdown_it import MarkdownIt
 
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report import documents, render_junit, render_markdown
 

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lifecycle.domain.exhibit import Bar, Comparison
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report import GateReport, documents, render_html
 from lifecycle.gates.report.html import render_progress

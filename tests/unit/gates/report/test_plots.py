@@ -12,7 +12,7 @@ import matplotlib as mpl
 import pytest
 
 from lifecycle.domain.exhibit import Bar, Comparison, Distribution
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.gates.report.plots import MAX_BARS, MAX_CATEGORIES, draw_comparison, draw_distribution
 
 

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import yaml
 
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.gates.safety import SafetyGate
 from lifecycle.gates.subject import Candidate, Subject
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.data.frame import dataset_from_frame
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.gates.safety import SafetyGate
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.testing.gate_contract import GateContract

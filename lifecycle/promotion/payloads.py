@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import NotTrusted, UsageError
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
 from lifecycle.signing.jws import verify
@@ -81,7 +81,7 @@ def read_override(text: str, model: str, version: int, trust: TrustStore) -> tup
     """
     payload, key = _opened(text, Permission.OVERRIDE, trust, "This override is not allowed")
     request = read_request(payload, model, version)
-    if request.kind is not Kind.OVERRIDE:
+    if request.kind is not RequestKind.OVERRIDE:
         raise UsageError("what is signed is not an override")
     return request, key
 

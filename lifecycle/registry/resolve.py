@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.model import ModelRef, ModelVersion
 from lifecycle.domain.policy import ModelPolicy
 from lifecycle.errors import NotFound
 

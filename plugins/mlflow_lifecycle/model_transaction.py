@@ -64,8 +64,8 @@ _ADD_TAG = insert(_TAGS).values({c.name: bindparam(f"the_{c.name}") for c in _TA
 _DROP_TAG = delete(_TAGS).where(*_own(_TAGS, "version", "key"))
 
 
-class LockedModel:
-    """Implements :class:`lifecycle.promotion.locked.LockedModel`.
+class SqlModelTransaction:
+    """Implements :class:`lifecycle.promotion.transaction.ModelTransaction`.
 
     Reads columns and not MLflow's objects, which take many times as long; what is missing MLflow reports.
     """

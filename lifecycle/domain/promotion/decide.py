@@ -1,4 +1,4 @@
-"""The pure decision about a promotion: the one place that says yes."""
+"""The decision about a promotion: fresh evidence, order of stages, approvals."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lifecycle.domain.approval import approvals_needed, approvers_of
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
+from lifecycle.domain.look_alike import alike
 from lifecycle.domain.policy import StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome
+from lifecycle.errors import NotTrusted, PromotionRefused
 
 CLOCK_TOLERANCE = timedelta(minutes=2)
 """How far the clock of whoever signs may be ahead of the registry's."""
@@ -35,26 +36,26 @@ class Decision:
     unjudged: bool = False
 
 
-def decide(request: PromotionRequest, policy: StagePolicy, standing: Standing, now: datetime) -> Decision:
+def decide(request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime) -> Decision:
     """Whether the version may go to the stage.
 
     Args:
         now: UTC, from the clock of whoever decides.
     """
-    if request.kind is Kind.ROLLBACK:
-        return _decide_rollback(request, policy, standing.ledger)
-    if request.kind is Kind.OVERRIDE:
-        return _decide_override(request, policy, standing, now)
-    fresh = [e for e in standing.evidence if _counts(e, request, policy, now)]
+    if request.kind is RequestKind.ROLLBACK:
+        return _decide_rollback(request, policy, context.ledger)
+    if request.kind is RequestKind.OVERRIDE:
+        return _decide_override(request, policy, context, now)
+    fresh = [e for e in context.evidence if _counts(e, request, policy, now)]
     if not fresh:
-        return Decision(False, _nothing_fresh(request, policy, standing, now), unjudged=True)
+        return Decision(False, _nothing_fresh(request, policy, context, now), unjudged=True)
     newest = fresh[-1]
     problem = (
-        _other_files(request, policy, newest, standing)
-        or _too_many_attempts(request, policy, newest, standing)
+        _other_files(request, policy, newest, context)
+        or _too_many_attempts(request, policy, newest, context)
         or _not_passed(request, policy, newest)
-        or _out_of_order(request, policy, newest, standing)
-        or _not_approved(request, policy, newest, standing, now)
+        or _out_of_order(request, policy, newest, context)
+        or _not_approved(request, policy, newest, context, now)
     )
     if problem:
         return Decision(False, problem, digest=newest.digest, evidence_id=newest.evidence_id)
@@ -79,18 +80,20 @@ def last_move(ledger: Sequence[LedgerEntry], stage: str) -> LedgerEntry | None:
     return next((e for e in reversed(ledger) if e.moved and e.stage == stage), None)
 
 
-def _other_files(request: PromotionRequest, policy: StagePolicy, newest: Evidence, standing: Standing) -> str:
-    if standing.digest is None:
+def _other_files(
+    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext
+) -> str:
+    if context.digest is None:
         return _refusal(request, policy, "its evidence came in this very moment; ask again")
-    if standing.digest != newest.digest:
+    if context.digest != newest.digest:
         return _refusal(request, policy, "its files have changed since its gates ran")
     return ""
 
 
 def _too_many_attempts(
-    request: PromotionRequest, policy: StagePolicy, newest: Evidence, standing: Standing
+    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext
 ) -> str:
-    attempt = attempt_of(newest, standing.evidence)
+    attempt = attempt_of(newest, context.evidence)
     if policy.max_attempts is None or attempt <= policy.max_attempts:
         return ""
     return out_of_attempts(request.model, request.version, policy, attempt)
@@ -101,8 +104,10 @@ def _not_passed(request: PromotionRequest, policy: StagePolicy, newest: Evidence
     return _refusal(request, policy, f"not passed: {', '.join(missing)}") if missing else ""
 
 
-def _out_of_order(request: PromotionRequest, policy: StagePolicy, newest: Evidence, standing: Standing) -> str:
-    if not policy.after or _earned(standing.ledger, policy.after, request.version, newest.digest):
+def _out_of_order(
+    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext
+) -> str:
+    if not policy.after or _earned(context.ledger, policy.after, request.version, newest.digest):
         return ""
     return (
         f"Version {request.version} of {request.model} has not been promoted to {policy.after} with these "
@@ -112,10 +117,10 @@ def _out_of_order(request: PromotionRequest, policy: StagePolicy, newest: Eviden
 
 
 def _not_approved(
-    request: PromotionRequest, policy: StagePolicy, newest: Evidence, standing: Standing, now: datetime
+    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext, now: datetime
 ) -> str:
-    needed = approvals_needed(policy, standing.author)
-    given = approvers_of(request.version, newest.digest, policy, standing.ledger, standing.author, now)
+    needed = approvals_needed(policy, context.author)
+    given = approvers_of(request.version, newest.digest, policy, context.ledger, context.author, now)
     if len(given) >= needed:
         return ""
     whose = f" ({', '.join(sorted(given))})" if given else ""
@@ -139,7 +144,7 @@ def _decide_rollback(request: PromotionRequest, policy: StagePolicy, ledger: Seq
 
 
 def _decide_override(
-    request: PromotionRequest, policy: StagePolicy, standing: Standing, now: datetime
+    request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime
 ) -> Decision:
     """Whoever calls has checked the signature."""
     subject = f"The override for version {request.version} of {request.model} to {policy.stage}"
@@ -149,7 +154,7 @@ def _decide_override(
         return Decision(False, f"{subject} was not signed just now. Sign it again, and check the clocks")
     if not now < request.until <= request.issued_at + LONGEST_OVERRIDE:
         return Decision(False, f"{subject} may last {LONGEST_OVERRIDE.days} days at most, and has to end later")
-    if request.digest != standing.digest:
+    if request.digest != context.digest:
         return Decision(False, f"{subject} speaks of other files than the version has now")
     return Decision(True, digest=request.digest)
 
@@ -190,13 +195,15 @@ def _gates_not_passed(policy: StagePolicy, evidence: Evidence) -> list[str]:
     ]
 
 
-def _nothing_fresh(request: PromotionRequest, policy: StagePolicy, standing: Standing, now: datetime) -> str:
-    if not standing.evidence:
-        if standing.distrusted:
+def _nothing_fresh(
+    request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime
+) -> str:
+    if not context.evidence:
+        if context.distrusted:
             return _refusal(request, policy, "the key that signed its evidence is not trusted (any more)")
         gates = ", ".join(g.name for g in policy.gates)
         return _refusal(request, policy, f"no gate has been run for it (needed: {gates})")
-    newest = standing.evidence[-1]
+    newest = context.evidence[-1]
     if newest.policy_digest != policy.digest:
         return _refusal(request, policy, "the policy has changed since its gates ran")
     if newest.created_at > now + CLOCK_TOLERANCE:
@@ -211,3 +218,66 @@ def _refusal(request: PromotionRequest, policy: StagePolicy, why: str) -> str:
         f"Version {request.version} of {request.model} may not go to {policy.stage}: {why}{inherited}. "
         f"Run: lifecycle gate run models:/{request.model}/{request.version} --stage {policy.name}"
     )
+
+
+def approvers_of(
+    version: int,
+    digest: str,
+    policy: StagePolicy,
+    ledger: Sequence[LedgerEntry],
+    author: str | None,
+    now: datetime,
+) -> set[str]:
+    """Who has approved these very files of the version for the stage, and may.
+
+    An approval is worth as much time as evidence is (``max_age``). Names that a database of users may take for
+    the same are one person.
+    """
+    given: list[str] = []
+    for entry in ledger:
+        if (
+            entry.action is Action.APPROVED
+            and (entry.stage, entry.version, entry.digest) == (policy.name, version, digest)
+            and entry.at > now - policy.max_age
+            and _may(entry.actor, policy)
+            and not any(alike(entry.actor, other) for other in (*given, author or ""))
+        ):
+            given.append(entry.actor)
+    return set(given)
+
+
+def approvals_needed(policy: StagePolicy, author: str | None) -> int:
+    """How many approvals make sure that ``policy.approvals`` people who are not the author have approved.
+
+    Where nobody knows the author, one of those who approved may be the one.
+    """
+    return policy.approvals + 1 if policy.approvals and author is None else policy.approvals
+
+
+def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str, author: str | None) -> None:
+    """Refuse an approval that would not count.
+
+    Raises:
+        NotTrusted: nobody has authenticated who is asking.
+        PromotionRefused: the policy does not list them, or they registered the version themselves.
+    """
+    subject = f"version {version} of {model} for {policy.name}"
+    if actor == UNAUTHENTICATED:
+        raise NotTrusted(
+            f"You may not approve {subject}: an approval needs somebody who has signed in. "
+            f"Start the server with --app-name basic-auth"
+        )
+    if author is not None and alike(actor, author):
+        raise PromotionRefused(
+            f"{actor} may not approve {subject}: they registered it, and four eyes are demanded"
+        )
+    if not _may(actor, policy):
+        raise PromotionRefused(f"{actor} may not approve {subject}: the policy lists {_listed(policy)}")
+
+
+def _may(actor: str, policy: StagePolicy) -> bool:
+    return actor != UNAUTHENTICATED and (not policy.approvers or actor in policy.approvers)
+
+
+def _listed(policy: StagePolicy) -> str:
+    return ", ".join(sorted(policy.approvers))

@@ -13,7 +13,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
 
 
-class Kind(StrEnum):
+class RequestKind(StrEnum):
     """What is asked for."""
 
     PROMOTE = "PROMOTE"
@@ -42,7 +42,7 @@ class PromotionRequest:
     model: str
     version: int
     stage: str
-    kind: Kind = Kind.PROMOTE
+    kind: RequestKind = RequestKind.PROMOTE
     reason: str = ""
     requested_by: str = ""
     expected: int | None = None
@@ -70,13 +70,13 @@ class PromotionRequest:
             fields = json.loads(text)
             said = {name: fields[name] for name in ("issued_at", "until")}
             times = {name: None if t is None else from_timestamp(t) for name, t in said.items()}
-            return cls(**fields | times | {"kind": Kind(fields["kind"]), "version": int(fields["version"])})
+            return cls(**fields | times | {"kind": RequestKind(fields["kind"]), "version": int(fields["version"])})
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not a promotion request: {type(exc).__name__}") from exc
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PromotionContext:
     """What is on record about a model.
 
     Attributes:

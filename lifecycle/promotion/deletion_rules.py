@@ -6,23 +6,23 @@ from collections.abc import Iterator
 
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
 from lifecycle.errors import PromotionRefused
-from lifecycle.promotion.locked import LockedModel, holder_of
+from lifecycle.promotion.transaction import ModelTransaction, holder_of
 
 
-def check_version_free(model: LockedModel, policy: ModelPolicy, version: int) -> None:
+def check_version_free(model: ModelTransaction, policy: ModelPolicy, version: int) -> None:
     """Refuse to delete a version that holds a guarded stage. Raises PromotionRefused."""
     for stage, holder in _held(model, policy):
         if holder == version:
             raise PromotionRefused(_archive_first(f"Version {version} of {model.name}", "deleted", stage, holder))
 
 
-def check_model_free(model: LockedModel, policy: ModelPolicy) -> None:
+def check_model_free(model: ModelTransaction, policy: ModelPolicy) -> None:
     """Refuse to delete a model with a version in a guarded stage. Raises PromotionRefused."""
     for stage, holder in _held(model, policy):
         raise PromotionRefused(_archive_first(model.name, "deleted", stage, holder))
 
 
-def check_rename(model: LockedModel, policies: PolicyBook, new_name: str) -> None:
+def check_rename(model: ModelTransaction, policies: PolicyBook, new_name: str) -> None:
     """Refuse a new name that escapes the old policy, or carries something unchecked into the new one.
 
     Raises:
@@ -46,7 +46,7 @@ def check_rename(model: LockedModel, policies: PolicyBook, new_name: str) -> Non
             )
 
 
-def check_alias_free(model: LockedModel, policy: ModelPolicy, alias: str) -> None:
+def check_alias_free(model: ModelTransaction, policy: ModelPolicy, alias: str) -> None:
     """Refuse to take the alias of a stage, or what a database may take for it, away from what the stage holds.
 
     Raises:
@@ -63,7 +63,7 @@ def check_alias_free(model: LockedModel, policy: ModelPolicy, alias: str) -> Non
         )
 
 
-def _held(model: LockedModel, policy: ModelPolicy) -> Iterator[tuple[str, int]]:
+def _held(model: ModelTransaction, policy: ModelPolicy) -> Iterator[tuple[str, int]]:
     """MLflow's guarded stages and the versions in them."""
     for stage in policy.stages:
         for version in model.holders(stage.stage):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
 
 
-class LockedModel(Protocol):
+class ModelTransaction(Protocol):
     """A registered model inside one transaction that nobody else can write this model in.
 
     Every method raises the store's own error for a version that does not exist.
@@ -60,12 +60,12 @@ class LockedModel(Protocol):
         ...
 
 
-def holder_of(model: LockedModel, policy: StagePolicy) -> int | None:
+def holder_of(model: ModelTransaction, policy: StagePolicy) -> int | None:
     """The version in the stage; the newest where a time before the guard left several."""
     return max(model.holders(policy.stage), default=None)
 
 
-def align_aliases(model: LockedModel, policy: ModelPolicy) -> None:
+def align_aliases(model: ModelTransaction, policy: ModelPolicy) -> None:
     """Each guarded stage's alias points to the version in the stage, or to none."""
     for stage in policy.stages:
         if stage.alias:

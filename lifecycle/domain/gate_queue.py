@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from lifecycle.domain.foreign_text import printable
+from lifecycle.domain.sanitize import printable
 from lifecycle.errors import Conflict, UsageError
 
 LEASE = timedelta(minutes=2)
@@ -26,7 +26,7 @@ _RUN = re.compile(r"[A-Za-z0-9_.@:\-]{1,100}")
 _MAX_REASON_CHARS = 300
 
 
-class Word(StrEnum):
+class ClaimAction(StrEnum):
     """What a worker says of a gate run."""
 
     CLAIM = ""
@@ -62,7 +62,7 @@ class Claim:
     """
 
     run: str
-    word: Word = Word.CLAIM
+    action: ClaimAction = ClaimAction.CLAIM
     reason: str = ""
 
     @classmethod
@@ -74,16 +74,20 @@ class Claim:
         """
         run, _, rest = text.partition(" ")
         word, _, reason = rest.partition(": ")
-        if not _RUN.fullmatch(run) or word not in tuple(Word) or bool(reason) != (word == Word.FAILED):
+        if (
+            not _RUN.fullmatch(run)
+            or word not in tuple(ClaimAction)
+            or bool(reason) != (word == ClaimAction.FAILED)
+        ):
             raise UsageError(
                 "a worker says its name (letters, digits and . _ @ : -), alone or with 'released' or "
                 "'failed: REASON' behind it"
             )
-        return cls(run, Word(word), printable(reason, _MAX_REASON_CHARS))
+        return cls(run, ClaimAction(word), printable(reason, _MAX_REASON_CHARS))
 
     def __str__(self) -> str:
         reason = printable(self.reason, _MAX_REASON_CHARS) or "no reason given"
-        rest = f"{self.word}: {reason}" if self.word is Word.FAILED else self.word
+        rest = f"{self.action}: {reason}" if self.action is ClaimAction.FAILED else self.action
         return f"{self.run} {rest}".strip()
 
 
@@ -103,7 +107,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClaimResult:
     """What comes of a claim.
 
     Attributes:
@@ -117,7 +121,7 @@ class Answer:
     granted: bool = True
 
 
-def answer(lease: Lease, claim: Claim, now: datetime) -> Answer:
+def apply_claim(lease: Lease, claim: Claim, now: datetime) -> ClaimResult:
     """What a worker's line makes of an open gate run.
 
     Args:
@@ -127,7 +131,7 @@ def answer(lease: Lease, claim: Claim, now: datetime) -> Answer:
         Conflict: another worker has it, or it is too soon to try again.
     """
     held = lease.until is not None and now < lease.until
-    if claim.word is not Word.CLAIM:
+    if claim.action is not ClaimAction.CLAIM:
         return _given_back(lease, claim, now)
     if held and lease.run != claim.run:
         raise Conflict(
@@ -136,17 +140,17 @@ def answer(lease: Lease, claim: Claim, now: datetime) -> Answer:
             else f"the gates could not be run just now; try again after {lease.until:%H:%M:%S} UTC"
         )
     if not held and lease.starts >= MOST_STARTS:
-        return Answer(None, f"{GIVEN_UP}: {lease.starts} workers ended without a verdict", granted=False)
+        return ClaimResult(None, f"{GIVEN_UP}: {lease.starts} workers ended without a verdict", granted=False)
     starts = lease.starts if held else lease.starts + 1
-    return Answer(Lease(claim.run, now + LEASE, starts), f"RUNNING by {claim.run}")
+    return ClaimResult(Lease(claim.run, now + LEASE, starts), f"RUNNING by {claim.run}")
 
 
-def _given_back(lease: Lease, claim: Claim, now: datetime) -> Answer:
+def _given_back(lease: Lease, claim: Claim, now: datetime) -> ClaimResult:
     if lease.run != claim.run:
         raise Conflict("another worker has begun to run the gates" if lease.run else "nobody runs the gates")
-    if claim.word is Word.RELEASED:
-        return Answer(Lease(starts=lease.starts - 1), QUEUED)
+    if claim.action is ClaimAction.RELEASED:
+        return ClaimResult(Lease(starts=lease.starts - 1), QUEUED)
     if lease.starts >= MOST_STARTS:
-        return Answer(None, f"{GIVEN_UP} after {lease.starts} tries: {claim.reason}")
+        return ClaimResult(None, f"{GIVEN_UP} after {lease.starts} tries: {claim.reason}")
     shown = f"{QUEUED}, could not be run ({lease.starts} of {MOST_STARTS} tries): {claim.reason}"
-    return Answer(replace(lease, run=None, until=now + LEASE), shown)
+    return ClaimResult(replace(lease, run=None, until=now + LEASE), shown)

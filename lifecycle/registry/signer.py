@@ -1,20 +1,51 @@
-"""What a move rests on, as a client can check it for itself.
-
-The tags of a version are whatever the database holds. Beside the history, the guard shows the evidence (or the
-override) that the version's move rests on, as it was signed: who writes into the database has no key to sign with.
-"""
+"""Signing evidence and overrides on this machine, and verifying what a promotion rests on."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.promotion import Kind, PromotionRequest
+from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome
-from lifecycle.errors import NotTrusted
-from lifecycle.signing.jws import verify
+from lifecycle.errors import NotTrusted, UsageError
+from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
+from lifecycle.signing.jws import sign, verify
+from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSigner:
+    """A key and those that are trusted here.
+
+    Attributes:
+        key: This machine's; asked for when something has to be signed.
+        trust: Whose signatures count on a registry that has no guard to say so.
+    """
+
+    key: Callable[[], SigningKey]
+    trust: TrustStore
+
+    def sign_evidence(self, evidence: Evidence) -> str:
+        """Evidence as a compact JWS.
+
+        Raises:
+            UsageError: it is longer than a tag may be.
+        """
+        text = sign(self.key(), Permission.EVIDENCE, evidence.to_json())
+        if len(text) > MAX_EVIDENCE_CHARS:
+            raise UsageError(f"signed evidence of {len(text)} characters; {MAX_EVIDENCE_CHARS} are allowed")
+        return text
+
+    def sign_override(self, request: PromotionRequest) -> str:
+        """A promotion without gates as a compact JWS."""
+        return sign(self.key(), Permission.OVERRIDE, request.to_json())
+
+    def open_evidence(self, text: str) -> str:
+        """The payload of signed evidence. Raises NotTrusted."""
+        return verify(text, Permission.EVIDENCE, self.trust)[0]
 
 
 class _EverTrusted(TrustStore):
@@ -69,7 +100,7 @@ def _check_evidence(payload: str, entry: LedgerEntry, copied: bool) -> None:
 def _check_override(payload: str, entry: LedgerEntry) -> None:
     request = PromotionRequest.from_json(payload)
     said = (request.kind, request.model, request.version, request.digest, request.until)
-    if said != (Kind.OVERRIDE, entry.model, entry.version, entry.digest, entry.until):
+    if said != (RequestKind.OVERRIDE, entry.model, entry.version, entry.digest, entry.until):
         raise NotTrusted("the override that is there speaks of something else")
     if request.stage.lower() != entry.stage.lower():
         raise NotTrusted("the override that is there speaks of another stage")

@@ -1,19 +1,20 @@
-"""What MLflow's client says of a model's versions, in our words."""
+"""A model's versions and queued gate runs, read through MLflow's client."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mlflow.tracking import MlflowClient
 
 from lifecycle.domain.canonical import sha256_of
+from lifecycle.domain.gate_queue import GIVEN_UP, Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.domain.model_ref import check_model_name
-from lifecycle.domain.model_version import ModelVersion
+from lifecycle.domain.model import ModelVersion, check_model_name
+from lifecycle.domain.policy import PolicyBook
 from lifecycle.errors import UsageError
-from lifecycle.registry.tags import HISTORY, history_of, proof_key
+from lifecycle.registry.tags import HISTORY, claim_key, history_of, proof_key, queue_key
 
 _PAGE = 1000
 _PROOF = proof_key("")
@@ -83,3 +84,33 @@ def _ours(mv: Any) -> ModelVersion:
         run_id=mv.run_id or None,
         created_at_ms=mv.creation_timestamp,
     )
+
+
+_PAGE = 1000
+
+
+def queued_gates(client: MlflowClient, policies: PolicyBook) -> list[QueuedGates]:
+    """Every open gate run, whoever has it, of every model and stage that the policies know."""
+    stages = {stage.name for policy in (policies.default, *policies.models.values()) for stage in policy.stages}
+    return [gates for stage in sorted(stages) for gates in _queued_for(client, stage)]
+
+
+def say(client: MlflowClient, gates: QueuedGates, claim: Claim) -> None:
+    """Tell the guard what a worker says of a gate run."""
+    client.set_model_version_tag(gates.model, str(gates.version), claim_key(gates.stage), str(claim))
+
+
+def _queued_for(client: MlflowClient, stage: str) -> Iterator[QueuedGates]:
+    """Those that wait longest first, as far as MLflow knows: a tag bears no time."""
+    key, token = queue_key(stage), None
+    while True:
+        page = client.search_model_versions(
+            f"tags.`{key}` LIKE '%'", _PAGE, order_by=["last_updated_timestamp ASC"], page_token=token
+        )
+        for version in page:
+            shown = version.tags.get(key, GIVEN_UP)
+            if not shown.startswith(GIVEN_UP) and usable_names([version.name]):
+                yield QueuedGates(version.name, int(version.version), stage, shown)
+        token = page.token
+        if not token:
+            return

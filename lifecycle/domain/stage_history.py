@@ -12,14 +12,14 @@ from lifecycle.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class TimeRange:
     """A day, or one moment: then both ends are the same. UTC."""
 
     start: datetime
     end: datetime
 
     @classmethod
-    def parse(cls, text: str) -> Period:
+    def parse(cls, text: str) -> TimeRange:
         """Read a date, which is its whole day, or a time; in UTC unless it says otherwise.
 
         Raises:
@@ -38,7 +38,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenure:
+class StageAssignment:
     """A version's time in a stage.
 
     Attributes:
@@ -66,7 +66,7 @@ class Tenure:
         """Who approved."""
         return tuple(dict.fromkeys(approval.actor for approval in self.approvals))
 
-    def touches(self, period: Period) -> bool:
+    def touches(self, period: TimeRange) -> bool:
         """Whether any of it lies in that time; the moment in which it gives way to another version does not."""
         return self.since <= period.end and (self.until is None or period.start < self.until)
 
@@ -77,7 +77,7 @@ class Tenure:
         return "its override had ended" if self.entry.moved else "the guard had found it there, unchecked"
 
 
-class Occupancy:
+class StageHolders:
     """The versions in each stage, followed entry by entry.
 
     A version is in one stage at a time, and a stage holds one version, but for what was there when the guard came.
@@ -113,20 +113,20 @@ class Occupancy:
         return taken
 
 
-def tenures(entries: Iterable[LedgerEntry]) -> list[Tenure]:
+def stage_assignments(entries: Iterable[LedgerEntry]) -> list[StageAssignment]:
     """Every version's time in every stage, in the order in which they began.
 
     Args:
         entries: A model's ledger, oldest first.
     """
-    occupancy = Occupancy()
+    occupancy = StageHolders()
     approvals: list[LedgerEntry] = []
-    found: list[Tenure] = []
+    found: list[StageAssignment] = []
     for entry in entries:
         if entry.action is Action.APPROVED:
             approvals.append(entry)
-        found += [Tenure(held, _for(held, approvals), entry) for held in occupancy.follow(entry)]
-    found += [Tenure(held, _for(held, approvals)) for held in occupancy.everywhere()]
+        found += [StageAssignment(held, _for(held, approvals), entry) for held in occupancy.follow(entry)]
+    found += [StageAssignment(held, _for(held, approvals)) for held in occupancy.everywhere()]
     return sorted(found, key=lambda tenure: tenure.entry.sequence)
 
 

@@ -1,11 +1,62 @@
-"""Which model version is meant: ``models:/name/3``, ``models:/name/Production``, ``models:/name@champion``."""
+"""Registered models: references to their versions, what a registry says of them, and copies of their files."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """What the registry says of a version.
+
+    Attributes:
+        stage: MLflow's stage (``None``, ``Staging``, ``Production``, ``Archived``).
+        aliases: The aliases that point to it.
+        run_id: The training run, where known.
+        created_at_ms: Milliseconds since the epoch; tells a version from a deleted namesake.
+    """
+
+    model: str
+    version: int
+    stage: str = "None"
+    aliases: tuple[str, ...] = ()
+    run_id: str | None = None
+    created_at_ms: int = 0
+
+    @property
+    def uri(self) -> str:
+        """``models:/name/version``."""
+        return f"models:/{self.model}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An immutable local copy of one version's files, named by its sha256 digest."""
+
+    digest: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedData:
+    """What ``lifecycle.track()`` left in the training run.
+
+    Attributes:
+        reference: Parquet file with the reference rows: inputs, and the label where there is one.
+        suite: Great Expectations suite as JSON.
+        label: Name of the label column, or None.
+    """
+
+    reference: Path
+    suite: Path
+    label: str | None
+
 
 _FORMS = "models:/NAME/VERSION, models:/NAME/STAGE or models:/NAME@ALIAS"
 # Deny by default: MLflow names may hold almost anything, but ours end up in messages, paths and URLs.
@@ -69,3 +120,17 @@ def _selector(text: str, uri: str) -> str:
     if not _SELECTOR.fullmatch(text):
         raise UsageError(f"{uri[:120]!r} does not say which version; write {_FORMS}")
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """Versions and ledger of a model, as they were together.
+
+    Attributes:
+        versions: Oldest first.
+        history: Oldest first.
+    """
+
+    model: str
+    versions: Sequence[ModelVersion]
+    history: Sequence[LedgerEntry]

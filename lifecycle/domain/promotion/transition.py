@@ -8,22 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from lifecycle.domain.approval import check_may_approve
-from lifecycle.domain.decision import Decision, decide, last_move
 from lifecycle.domain.ledger import GENESIS, Action, LedgerEntry
 from lifecycle.domain.policy import StagePolicy
-from lifecycle.domain.promotion import Kind, PromotionRequest, Standing
+from lifecycle.domain.promotion.decide import Decision, check_may_approve, decide, last_move
+from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
 from lifecycle.errors import Conflict, PromotionRefused
 
 _MOVE = {
-    Kind.PROMOTE: Action.PROMOTED,
-    Kind.ROLLBACK: Action.ROLLED_BACK,
-    Kind.OVERRIDE: Action.OVERRIDDEN,
+    RequestKind.PROMOTE: Action.PROMOTED,
+    RequestKind.ROLLBACK: Action.ROLLED_BACK,
+    RequestKind.OVERRIDE: Action.OVERRIDDEN,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class Transition:
     """The outcome of a request.
 
     Attributes:
@@ -42,11 +41,11 @@ class Ruling:
 def rule(
     request: PromotionRequest,
     policy: StagePolicy,
-    standing: Standing,
+    context: PromotionContext,
     actor: str,
     now: datetime,
     earlier: LedgerEntry | None,
-) -> Ruling:
+) -> Transition:
     """Decide about a request.
 
     Args:
@@ -57,21 +56,21 @@ def rule(
     """
     if earlier is not None:
         _check_same(request, policy, earlier)
-        return Ruling(earlier, is_new=False, places=False)
-    _check_expected(request, policy, standing.holder)
-    decision = decide(request, policy, standing, now)
-    last = last_move(standing.ledger, policy.name)
-    if decision.allowed and last and _is_so_already(request, standing, decision, last):
-        return Ruling(last, is_new=False, places=True)
-    entry = entry_for(request, policy, decision, standing, actor, now)
-    return Ruling(entry, is_new=True, places=decision.allowed, unjudged=decision.unjudged)
+        return Transition(earlier, is_new=False, places=False)
+    _check_expected(request, policy, context.holder)
+    decision = decide(request, policy, context, now)
+    last = last_move(context.ledger, policy.name)
+    if decision.allowed and last and _is_so_already(request, context, decision, last):
+        return Transition(last, is_new=False, places=True)
+    entry = entry_for(request, policy, decision, context, actor, now)
+    return Transition(entry, is_new=True, places=decision.allowed, unjudged=decision.unjudged)
 
 
 def entry_for(
     request: PromotionRequest,
     policy: StagePolicy,
     decision: Decision,
-    standing: Standing,
+    context: PromotionContext,
     actor: str,
     now: datetime,
 ) -> LedgerEntry:
@@ -83,7 +82,7 @@ def entry_for(
         model=request.model,
         stage=policy.name,
         version=request.version,
-        previous=standing.holder,
+        previous=context.holder,
         digest=decision.digest,
         actor=actor,
         requested_by=request.requested_by,
@@ -91,12 +90,12 @@ def entry_for(
         evidence_id=decision.evidence_id,
         detail=decision.detail,
         key=request.key,
-        until=request.until if request.kind is Kind.OVERRIDE else None,
+        until=request.until if request.kind is RequestKind.OVERRIDE else None,
     )
 
 
 def approval(
-    request: PromotionRequest, policy: StagePolicy, standing: Standing, actor: str, now: datetime
+    request: PromotionRequest, policy: StagePolicy, context: PromotionContext, actor: str, now: datetime
 ) -> LedgerEntry:
     """The entry for somebody's approval, which speaks of the files that the newest evidence speaks of.
 
@@ -107,14 +106,14 @@ def approval(
         NotTrusted: nobody has authenticated who is asking.
         PromotionRefused: it would not count, or there is nothing to approve yet.
     """
-    check_may_approve(request.model, request.version, policy, actor, standing.author)
-    if not standing.evidence:
+    check_may_approve(request.model, request.version, policy, actor, context.author)
+    if not context.evidence:
         raise PromotionRefused(
             f"There is nothing to approve yet: no gate has been run on version {request.version} of "
             f"{request.model} for {policy.name}. Run: lifecycle gate run models:/{request.model}/"
             f"{request.version} --stage {policy.name}"
         )
-    newest = standing.evidence[-1]
+    newest = context.evidence[-1]
     return LedgerEntry(
         sequence=0,
         at=now,
@@ -122,7 +121,7 @@ def approval(
         model=request.model,
         stage=policy.name,
         version=request.version,
-        previous=standing.holder,
+        previous=context.holder,
         digest=newest.digest,
         actor=actor,
         reason=request.reason,
@@ -131,10 +130,10 @@ def approval(
 
 
 def demotion(
-    model: str, version: int, policy: StagePolicy, standing: Standing, actor: str, now: datetime
+    model: str, version: int, policy: StagePolicy, context: PromotionContext, actor: str, now: datetime
 ) -> LedgerEntry:
     """The entry for a version that leaves a stage without another taking its place."""
-    held = last_move(standing.ledger, policy.name)
+    held = last_move(context.ledger, policy.name)
     return LedgerEntry(
         sequence=0,
         at=now,
@@ -151,16 +150,18 @@ def demotion(
 def chained(entry: LedgerEntry, last: LedgerEntry | None) -> LedgerEntry:
     """The entry, numbered and sealed behind the last one of the model's ledger."""
     numbered = replace(entry, sequence=last.sequence + 1 if last else 1)
-    return numbered.sealed(last.hash if last else GENESIS)
+    return numbered.with_hash(last.hash if last else GENESIS)
 
 
-def _is_so_already(request: PromotionRequest, standing: Standing, decision: Decision, last: LedgerEntry) -> bool:
+def _is_so_already(
+    request: PromotionRequest, context: PromotionContext, decision: Decision, last: LedgerEntry
+) -> bool:
     """An override is not so already: evidence confirms it, and another one makes it last longer."""
     return (
-        standing.holder == request.version
+        context.holder == request.version
         and (last.version, last.digest) == (request.version, decision.digest)
         and last.action is not Action.OVERRIDDEN
-        and request.kind is not Kind.OVERRIDE
+        and request.kind is not RequestKind.OVERRIDE
     )
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from lifecycle.domain.decision import out_of_attempts
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.model_ref import ModelRef
-from lifecycle.domain.model_version import ModelVersion, Snapshot
+from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
+from lifecycle.domain.promotion.decide import out_of_attempts
 from lifecycle.errors import NotFound, PromotionRefused, unknown
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
@@ -26,23 +25,23 @@ Rows: TypeAlias = "str | pd.DataFrame"
 
 
 @dataclass(frozen=True)
-class Checker:
+class GateRunner:
     """Runs gates.
 
     Attributes:
-        run: Runs a job's gates, wherever.
+        execute: Runs a job's gates, wherever.
         clock: UTC now.
         requested_by: Who to say it was.
     """
 
     registry: ModelRegistry
     policies: PolicyBook
-    run: Callable[[GateJob, Progress], GateResults]
+    execute: Callable[[GateJob, Progress], GateResults]
     clock: Callable[[], datetime]
     requested_by: str
     progress: Progress = field(default_factory=Progress)
 
-    def check(
+    def run(
         self,
         ref: ModelRef,
         stage: str,
@@ -71,7 +70,7 @@ class Checker:
         _check_attempts_left(version, policy, attempt)
         job = self._job(version, policy, current, reference, only)
         _check_readable(job)
-        results = self.run(job, self.progress)
+        results = self.execute(job, self.progress)
         evidence = self._evidence(job, policy, results, attempt)
         if not only:
             evidence = self.registry.publish(evidence, documents(evidence))

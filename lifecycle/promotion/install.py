@@ -1,28 +1,33 @@
-"""The guard comes to a registry that was plain: what it finds there goes into the ledger, and proves nothing."""
+"""Installing the guard in a registry's database, and removing it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, delete, insert, update
+from sqlalchemy import Connection, Engine, delete, insert, text, update
 from sqlalchemy.orm import Session
 
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import PolicyBook, StagePolicy
-from lifecycle.domain.tenure import Occupancy
-from lifecycle.promotion.ledger import ModelLedger
-from lifecycle.promotion.migrations.upgrade import has_tables
+from lifecycle.domain.stage_history import StageHolders
+from lifecycle.durable import writing_durably
+from lifecycle.errors import Conflict, Unavailable
+from lifecycle.promotion.audit.export import as_jsonl, records
+from lifecycle.promotion.migrations.upgrade import alone, check_current, has_tables, remove
 from lifecycle.promotion.mlflow_tables import MODELS, VERSION_TAGS, RegisteredModel, registered_models
-from lifecycle.promotion.tables import create_tables
+from lifecycle.promotion.records import ModelLedger
+from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER, create_tables
 from lifecycle.registry.tags import HISTORY, history_value
 
 REASON = "lifecycle db upgrade"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundVersion:
     """A version that a guarded stage or its alias held, and of which the ledger knew nothing.
 
     Attributes:
@@ -37,7 +42,7 @@ class Found:
     adopted: bool
 
 
-def upgrade_registry(engine: Engine, policies: PolicyBook, who: str, now: datetime) -> list[Found]:
+def upgrade_registry(engine: Engine, policies: PolicyBook, who: str, now: datetime) -> list[FoundVersion]:
     """Make or upgrade the guard's tables, and adopt what guarded stages hold. Once: the next time finds nothing.
 
     Args:
@@ -65,7 +70,7 @@ def _forget_told_histories(engine: Engine) -> None:
 
 def _adopt(
     engine: Engine, model: RegisteredModel, policies: PolicyBook, who: str, now: datetime
-) -> Iterator[Found]:
+) -> Iterator[FoundVersion]:
     if not any(_holders(model, policy) for policy in policies.of(model.name).stages):
         return
     with Session(engine) as session, session.begin():
@@ -74,7 +79,7 @@ def _adopt(
         if current is None:  # deleted a moment ago
             return
         ledger = ModelLedger(session, model.uid, model.name)
-        known, occupancy = ledger.decisive(), Occupancy()
+        known, occupancy = ledger.decisive(), StageHolders()
         for entry in known:
             occupancy.follow(entry)
         for policy in policies.of(model.name).stages:
@@ -85,7 +90,7 @@ def _adopt(
                     continue
                 if not guarded:
                     _record(session, current, ledger.append(_adopted(current, version, policy, who, now)))
-                yield Found(model.workspace, model.name, version, policy.name, adopted=not guarded)
+                yield FoundVersion(model.workspace, model.name, version, policy.name, adopted=not guarded)
 
 
 def _lock(session: Session, model: RegisteredModel) -> None:
@@ -123,3 +128,48 @@ def _record(session: Session, model: RegisteredModel, entry: LedgerEntry) -> Non
     same = (VERSION_TAGS.c[name] == value for name, value in place.items())
     session.execute(delete(VERSION_TAGS).where(*same))
     session.execute(insert(VERSION_TAGS).values(**place, value=history_value(shown, entry.version)))
+
+
+@dataclass
+class RemovedRecords:
+    """What went into the file before it went away: how many records of which kind."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def counted(self, lines: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+        """The records, counted as they pass."""
+        for line in lines:
+            self.counts[line["kind"]] = self.counts.get(line["kind"], 0) + 1
+            yield line
+
+
+def remove_guard(engine: Engine, export: Path) -> RemovedRecords:
+    """Write ledger and evidence to a file; when that is on the disk, remove everything of the guard's.
+
+    Nobody can write in between, but on MySQL, which commits as it drops: stop the servers first.
+
+    Raises:
+        Conflict: the file is there already.
+        Unavailable: it could not be written; nothing was removed.
+        NotFound, ConfigError: there is no guard, or one of a newer release.
+    """
+    if export.exists():
+        raise Conflict(f"{export} is there already; choose another file with --export")
+    removed = RemovedRecords()
+    with alone(engine) as connection:
+        check_current(connection)
+        _keep_writers_out(connection)
+        try:
+            with writing_durably(export) as file:
+                for line in as_jsonl(removed.counted(records(connection, None, with_evidence=True))):
+                    file.write(line)
+        except OSError as exc:
+            raise Unavailable(f"{export}: cannot be written ({exc.strerror}), so nothing was removed") from exc
+        remove(connection)
+    return removed
+
+
+def _keep_writers_out(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        tables = ", ".join(table.name for table in (LEDGER, EVIDENCE, HEADS))
+        connection.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))

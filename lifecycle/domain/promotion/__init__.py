@@ -1,0 +1,1 @@
+"""Requests for a promotion, the decision about them, and the effects of the decision."""

@@ -1,0 +1,274 @@
+"""The audit of a database or of one model: one pass over the evidence and one over the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from types import UnionType
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, func, select
+
+from lifecycle.domain.canonical import canonical_json
+from lifecycle.domain.ledger import LedgerEntry, hash_of
+from lifecycle.domain.policy import PolicyBook
+from lifecycle.domain.stage_history import StageHolders
+from lifecycle.errors import NotFound, unknown
+from lifecycle.promotion.audit.evidence import EvidenceAudit
+from lifecycle.promotion.audit.export import Comparison, Earlier
+from lifecycle.promotion.audit.findings import AuditedLedger, AuditIssue, AuditProblem, AuditReport
+from lifecycle.promotion.audit.outside import gone, outside_changes
+from lifecycle.promotion.mlflow_tables import RegisteredModel, registered_models
+from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER
+from lifecycle.signing.trust import TrustStore
+
+Progress = Callable[[int, int], None]
+"""Is told how many entries are done, of how many."""
+
+_PAGE = 500
+
+
+def audit(
+    connection: Connection,
+    trust: TrustStore,
+    policies: PolicyBook,
+    model: str | None = None,
+    earlier: Earlier | None = None,
+    progress: Progress = lambda _done, _all: None,
+) -> AuditReport:
+    """Look at everything that is on record, in a connection that sees one moment of the database.
+
+    Args:
+        trust: The keys that were ever trusted; a signature by another can't be checked.
+        policies: Which stages are guarded today.
+        model: Only this one, by whatever ledgers its name has had.
+        earlier: An export, of which today's ledger has to be the continuation.
+
+    Raises:
+        NotFound: nothing is on record about that model.
+    """
+    known = _known(connection, policies, model)
+    work = _Pass(known, policies, EvidenceAudit(trust, known.names), Comparison(earlier or Earlier(), known.names))
+    for row in _rows(connection, EVIDENCE, known.scope):
+        work.record(row)
+    entries = _counted(_rows(connection, LEDGER, known.scope), _number(connection, known.scope), progress)
+    for uid, rows in groupby(entries, key=lambda row: str(row.model_uid)):
+        work.ledger(uid, rows)
+    return work.report()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What there is to look at.
+
+    Attributes:
+        names: Of the models by uid, as far as MLflow or a head tells them.
+        scope: The uids to look at; None for all.
+    """
+
+    heads: Mapping[str, Head]
+    models: Mapping[str, RegisteredModel]
+    names: Mapping[str, str]
+    scope: frozenset[str] | None
+
+
+@dataclass
+class _Pass:
+    """One pass over everything, record by record and entry by entry."""
+
+    known: _Known
+    policies: PolicyBook
+    evidence: EvidenceAudit
+    comparison: Comparison
+    breaks: list[AuditIssue] = field(default_factory=list)
+    ledgers: list[AuditedLedger] = field(default_factory=list)
+
+    def record(self, row: Row[Any]) -> None:
+        """Look at a record of evidence."""
+        self.comparison.evidence(row)
+        self.breaks += self.evidence.look_at(row)
+
+    def ledger(self, uid: str, rows: Iterable[Row[Any]]) -> None:
+        """Look at a ledger, from its first entry to its last; evidence comes before."""
+        chain, occupancy = Chain(uid, self.known.heads.get(uid)), StageHolders()
+        for row in rows:
+            entry, found = chain.follow(row)
+            self.breaks += found
+            if entry is None:
+                continue
+            self.comparison.entry(uid, row.sequence, entry.hash)
+            if problem := self.evidence.problem(uid, entry):
+                self.breaks.append(chain.finding(AuditProblem.UNFOUNDED, row.sequence, problem))
+            occupancy.follow(entry)
+        if chain.entries or uid in self.known.heads:
+            self.breaks += chain.close()
+            self.ledgers.append(AuditedLedger(chain.model, uid, chain.entries, chain.last_hash))
+        self.breaks += [
+            AuditIssue(AuditProblem.OUTSIDE, self.known.names.get(uid, chain.model), uid, None, message)
+            for message in self._outside(uid, occupancy)
+        ]
+
+    def report(self) -> AuditReport:
+        """What came of it; looks at what has no entries, too."""
+        seen = {ledger.model_uid for ledger in self.ledgers}
+        for uid in sorted({*self.known.heads, *self.known.models} - seen):
+            if self.known.scope is None or uid in self.known.scope:
+                self.ledger(uid, ())
+        self.breaks += self.comparison.differences(self.known.scope)
+        return AuditReport(self.ledgers, self.evidence.count, self.breaks, self.evidence.notes())
+
+    def _outside(self, uid: str, occupancy: StageHolders) -> Iterable[str]:
+        model = self.known.models.get(uid)
+        if model is None:
+            return gone(occupancy)
+        return outside_changes(model, occupancy, self.policies.of(model.name))
+
+
+def _known(connection: Connection, policies: PolicyBook, model: str | None) -> _Known:
+    heads = {h.model_uid: Head(h.model, h.sequence, h.hash) for h in connection.execute(select(HEADS))}
+    models = registered_models(connection, policies)
+    names = {uid: m.name for uid, m in models.items()} | {uid: head.model for uid, head in heads.items()}
+    if model is None:
+        return _Known(heads, models, names, None)
+    named = frozenset(uid for uid, name in names.items() if name == model)
+    if not named:
+        raise NotFound(unknown("model", model, set(names.values())))
+    headless = select(LEDGER.c.model_uid).distinct().where(LEDGER.c.model_uid.not_in(select(HEADS.c.model_uid)))
+    return _Known(heads, models, names, named.union(connection.execute(headless).scalars()))  # may be anybody's
+
+
+def _rows(connection: Connection, table: Table, scope: frozenset[str] | None) -> Iterator[Row[Any]]:
+    query = select(table).order_by(table.c.model_uid, *table.primary_key.columns)
+    wanted = query if scope is None else query.where(table.c.model_uid.in_(sorted(scope)))
+    yield from connection.execute(wanted, execution_options={"yield_per": _PAGE})
+
+
+def _number(connection: Connection, scope: frozenset[str] | None) -> int:
+    query = select(func.count()).select_from(LEDGER)
+    wanted = query if scope is None else query.where(LEDGER.c.model_uid.in_(sorted(scope)))
+    return connection.execute(wanted).scalar_one()
+
+
+def _counted(rows: Iterator[Row[Any]], number: int, progress: Progress) -> Iterator[Row[Any]]:
+    for done, row in enumerate(rows, start=1):
+        yield row
+        if done % _PAGE == 0:
+            progress(done, number)
+
+
+_KINDS: dict[str, type | UnionType] = {
+    **dict.fromkeys(("sequence", "version"), int),
+    **dict.fromkeys(("at", "action", "model", "stage", "digest", "actor", "requested_by", "reason"), str),
+    **dict.fromkeys(("detail", "key", "previous_hash", "hash"), str),
+    "previous": int | None,
+    **dict.fromkeys(("evidence_id", "until"), str | None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the guard noted about the newest entry."""
+
+    model: str
+    sequence: int
+    hash: str
+
+
+class Chain:
+    """Follows one ledger, row by row, and keeps nothing of it but the last link."""
+
+    def __init__(self, model_uid: str, head: Head | None) -> None:
+        self.model = head.model if head else ""
+        self.model_uid = model_uid
+        self.entries = 0
+        self.last_hash = ""
+        self._head = head
+        self._last = 0
+        self._follows = {model_uid}
+
+    def follow(self, row: Row[Any]) -> tuple[LedgerEntry | None, list[AuditIssue]]:
+        """The entry in the next row of the table, if it is one, and what is wrong with it."""
+        if not isinstance(row.sequence, int):  # SQLite takes anything
+            return None, [self.finding(AuditProblem.STRANGER, None, "an entry has no number")]
+        gap = row.sequence != self._last + 1
+        found = [self._missing(self._last + 1, row.sequence - 1)] if gap else []
+        self.entries, self._last = self.entries + 1, row.sequence
+        fields = _fields(row.entry)
+        entry = _entry(fields)
+        if fields is None or entry is None:
+            self._follows = set()
+            return None, [*found, self.finding(AuditProblem.EDITED, row.sequence, "is no ledger entry (any more)")]
+        self.model = self.model or entry.model
+        found += self._edited(entry, fields, row.sequence, linked=not gap)
+        found += self._displaced(entry, row)
+        return entry, found
+
+    def close(self) -> list[AuditIssue]:
+        """What is wrong with the end, after the last row."""
+        head = self._head
+        if head is None:
+            return [self.finding(AuditProblem.HEAD, None, "the ledger has no head: somebody has taken it away")]
+        if head.sequence > self._last:
+            return [self._missing(self._last + 1, head.sequence)]
+        if head.sequence < self._last:
+            behind = f"the head ends at entry {head.sequence}, and {self._last} are there"
+            return [self.finding(AuditProblem.HEAD, head.sequence, behind)]
+        if self._follows and head.hash not in self._follows:
+            return [self.finding(AuditProblem.HEAD, head.sequence, "the head is not that of the newest entry")]
+        return []
+
+    def finding(self, what: AuditProblem, sequence: int | None, message: str) -> AuditIssue:
+        """Something that is wrong with this ledger."""
+        return AuditIssue(what, self.model, self.model_uid, sequence, message)
+
+    def _edited(
+        self, entry: LedgerEntry, fields: dict[str, Any], sequence: int, *, linked: bool
+    ) -> list[AuditIssue]:
+        found = []
+        made = hash_of(fields)
+        if made != entry.hash:
+            found.append(self.finding(AuditProblem.EDITED, sequence, "is not what its hash was made of"))
+        if linked and self._follows and entry.previous_hash not in self._follows:
+            found.append(self.finding(AuditProblem.LINK, sequence, "does not follow from the one before it"))
+        # Of an entry that was edited, the next one may follow rightly: one edit is one break.
+        self._follows, self.last_hash = {entry.hash, made}, entry.hash
+        return found
+
+    def _displaced(self, entry: LedgerEntry, row: Row[Any]) -> list[AuditIssue]:
+        found = []
+        if (entry.sequence, entry.model) != (row.sequence, self.model):
+            message = f"is entry {entry.sequence} of {entry.model!r}, and does not belong here"
+            found.append(self.finding(AuditProblem.STRANGER, row.sequence, message))
+        told = {"action": str(entry.action), "version": entry.version, "request_key": entry.key or None}
+        wrong = [name for name, value in told.items() if getattr(row, name) != value]
+        if wrong:
+            message = f"is not what its columns say ({', '.join(wrong)})"
+            found.append(self.finding(AuditProblem.COLUMN, row.sequence, message))
+        return found
+
+    def _missing(self, first: int, last: int) -> AuditIssue:
+        if last < first:  # a number below 1
+            return self.finding(AuditProblem.STRANGER, last + 1, "has a number that no entry has")
+        if first == last:
+            return self.finding(AuditProblem.MISSING, first, "is missing")
+        return self.finding(AuditProblem.MISSING, first, f"is missing, and so is every other one up to {last}")
+
+
+def _fields(text: str) -> dict[str, Any] | None:
+    """The entry's fields, if the text is spelled as the guard spells: then no byte of it can change unseen."""
+    try:
+        fields = json.loads(text)
+        return fields if isinstance(fields, dict) and canonical_json(fields) == text else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _entry(fields: dict[str, Any] | None) -> LedgerEntry | None:
+    if fields is None or not all(isinstance(fields.get(name), kind) for name, kind in _KINDS.items()):
+        return None
+    try:
+        return LedgerEntry.from_dict(fields)
+    except ValueError:
+        return None
