@@ -103,8 +103,8 @@ def _print_held(
 ) -> None:
     said = {key: ", ".join(f"{v.gate} {v.outcome}" for v in record.verdicts) for key, record in evidence.items()}
     print_table(HELD_COLUMNS, held_rows(held, said), title)
-    for stage_assignments in held.values():
-        for tenure in stage_assignments:
+    for assignments in held.values():
+        for tenure in assignments:
             if problem := tenure.why_not_served(period.start):
                 version, stage = tenure.entry.version, tenure.entry.stage
                 click.echo(f"Version {version} was in {stage} but could not be deployed: {problem}.")
@@ -114,8 +114,8 @@ def _as_dicts(
     held: Mapping[str, Sequence[StageAssignment]], evidence: Mapping[str, Evidence], period: TimeRange
 ) -> list[dict[str, Any]]:
     return [
-        {"stage": stage, "held": [_as_dict(tenure, evidence, period) for tenure in stage_assignments]}
-        for stage, stage_assignments in held.items()
+        {"stage": stage, "held": [_as_dict(tenure, evidence, period) for tenure in assignments]}
+        for stage, assignments in held.items()
     ]
 
 
