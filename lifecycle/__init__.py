@@ -1,4 +1,4 @@
-"""mlflow-lifecycle in a notebook.
+"""mlflow-lifecycle in Python, for training scripts and notebooks.
 
 ::
 
@@ -12,8 +12,8 @@
     lifecycle.rollback("flights-delay", reason="complaints")
     lifecycle.history("flights-delay")
 
-Results show themselves as tables. What goes wrong is in ``lifecycle.errors``. Importing this costs nothing;
-each call imports what it needs.
+A notebook shows results as tables. Exceptions are in ``lifecycle.errors``. The import is quick: each call imports
+what it needs.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ __all__ = ["check", "deploy", "errors", "history", "promote", "rollback", "track
 
 
 def track(reference: pd.DataFrame, label: str | None = None) -> None:
-    """Log reference rows, and data expectations derived from them, with the active training run.
+    """Log reference rows, and expectations derived from them, with the active MLflow run.
 
     Args:
-        reference: Rows that the model did not learn from: its inputs, and the label where there is one.
+        reference: Rows that the model was not trained on: its inputs, and the label if there is one.
         label: Name of the label column.
 
     Raises:
@@ -55,14 +55,14 @@ def check(
     reference: str | pd.DataFrame | None = None,
     only: Sequence[str] = (),
 ) -> GateReport:
-    """Run a stage's gates on a version and record the evidence.
+    """Run a stage's gates on a version and record the result as evidence.
 
     Args:
         model_uri: ``models:/name/version``, ``models:/name/Stage`` or ``models:/name@alias``.
-        stage: The stage of the policy to judge for.
-        current: The rows of today: a frame, or a file, directory, glob or query.
-        reference: Rows to compare with instead of those that the training run tracked.
-        only: Run these gates alone: a look, which is no evidence.
+        stage: Stage of the policy whose gates to run.
+        current: Current rows: a DataFrame, or a file, directory, glob or query.
+        reference: Rows to compare with. Default: those that the training run logged.
+        only: Run only these gates. The result is not recorded and cannot be used to promote.
 
     Raises:
         NotFound: unknown model, version, stage, gate or file.
@@ -78,11 +78,11 @@ def check(
 
 
 def promote(model_uri: str, stage: str, reason: str = "") -> Moved:
-    """Promote a version on the evidence that its gates left.
+    """Promote a version to a stage, if its gates have PASSED.
 
     Raises:
-        PromotionRefused: the policy says no; the message says what is missing.
-        Conflict: somebody else was first.
+        PromotionRefused: the policy does not allow it; the message names what is missing.
+        Conflict: another promotion was first.
     """
     from lifecycle.assembly import assemble
     from lifecycle.display import Moved
@@ -92,13 +92,13 @@ def promote(model_uri: str, stage: str, reason: str = "") -> Moved:
 
 
 def rollback(model: str, reason: str, stage: str = "production", to: int | None = None) -> Moved:
-    """Give a stage back to a version that held it before.
+    """Return a stage to a version that held it before, without running gates again.
 
     Args:
-        to: The version; default: the one before the current one.
+        to: The version to return to. Default: the one before the current one.
 
     Raises:
-        NotFound: the stage held no version before this one, or never held that one.
+        NotFound: the stage held no earlier version, or never held ``to``.
     """
     from lifecycle.assembly import assemble
     from lifecycle.display import Moved
@@ -107,13 +107,13 @@ def rollback(model: str, reason: str, stage: str = "production", to: int | None 
 
 
 def deploy(model_uri: str, name: str, target: str = "rest", **options: object) -> DeploymentView:
-    """Deploy a promoted version; a stage or alias is followed from then on.
+    """Deploy a promoted version. Given a stage or alias, the deployment follows later promotions.
 
     Args:
-        options: As ``-C`` on the command line, such as ``port=8080`` or ``promote=True``.
+        options: The target's options, such as ``port=8080`` or ``promote=True``.
 
     Raises:
-        NotPromoted: the version is not in the stage that the deployment belongs to.
+        NotPromoted: the version does not hold the deployment's stage.
         DeploymentFailed: it did not come up; nothing is left behind.
     """
     from lifecycle.assembly import assemble
@@ -126,14 +126,14 @@ def deploy(model_uri: str, name: str, target: str = "rest", **options: object) -
 
 
 def undeploy(name: str, target: str = "rest") -> None:
-    """Take a deployment down; a name that is not deployed is no error."""
+    """Stop and remove a deployment. A name that is not deployed is not an error."""
     from lifecycle.assembly import assemble
 
     assemble().target(target).undeploy(name)
 
 
 def history(model: str) -> History:
-    """Who moved which version where, when, why and on what evidence."""
+    """The model's ledger: who moved which version where, when, why and on what evidence."""
     from lifecycle.assembly import assemble
     from lifecycle.display import History
 

@@ -1,4 +1,4 @@
-"""Results that show themselves as tables in a notebook. Every cell is escaped."""
+"""Results as tables for notebooks and terminals, and the progress of gates. Every cell is escaped."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from lifecycle.gates.progress import Progress
     from lifecycle.scoring.contract import Predictions
 
-_LOADING, _BETWEEN = "Loading the version …", "Getting on …"
+_LOADING, _BETWEEN = "Loading the version …", "Preparing the next gate …"
 COLOURS = {
     **{"PASSED": "green", "FAILED": "red", "ERROR": "magenta", "INCONCLUSIVE": "yellow"},
     **{"READY": "green", "REFUSED": "red", "OVERRIDDEN": "bold magenta"},
 }
-"""Of the words that people look for, in a terminal."""
+"""Terminal colours of outcomes, actions and statuses."""
 
 HISTORY_COLUMNS = ("#", "When (UTC)", "What", "Stage", "From", "To", "Who", "Why", "Evidence")
 
 
 def history_rows(entries: Iterable[LedgerEntry]) -> list[tuple[object, ...]]:
-    """A row of ``HISTORY_COLUMNS`` for each entry."""
+    """One row of ``HISTORY_COLUMNS`` per ledger entry."""
     return [
         (
             e.sequence,
@@ -63,7 +63,7 @@ def held_rows(
     """A row of ``HELD_COLUMNS`` for each version that held a stage, and one for a stage that was empty.
 
     Args:
-        verdicts: What evidence says in a line, by its id, as far as anybody has it.
+        verdicts: One line of verdicts by evidence id; ids that are missing are left out.
     """
     rows: list[tuple[object, ...]] = []
     for stage, held in stages.items():
@@ -94,7 +94,7 @@ def _minute(moment: datetime) -> str:
 
 @dataclass(frozen=True, repr=False)
 class History:
-    """A model's ledger."""
+    """A model's ledger entries, oldest first, as ``lifecycle.history`` returns them."""
 
     entries: tuple[LedgerEntry, ...]
 
@@ -113,7 +113,7 @@ class History:
 
 @dataclass(frozen=True, repr=False)
 class Moved:
-    """A promotion or a rollback that happened."""
+    """A completed promotion or rollback, as ``promote`` and ``rollback`` return it."""
 
     entry: LedgerEntry
 
@@ -128,28 +128,28 @@ class Moved:
 
 @dataclass(frozen=True, repr=False)
 class DeploymentView:
-    """A deployment, as it was when it came up."""
+    """A deployment as ``deploy`` returns it. It keeps the state of that moment."""
 
     deployment: Deployment
     _score: Callable[[pd.DataFrame], Predictions]
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The deployment's name."""
         return self.deployment.name
 
     @property
     def version(self) -> int:
-        """The model version that it came up with."""
+        """The model version that was deployed."""
         return self.deployment.version
 
     @property
     def address(self) -> str:
-        """Where it answers, or where its output is."""
+        """URL of the server, or path of the output."""
         return self.deployment.address
 
     def predict(self, rows: pd.DataFrame) -> Predictions:
-        """Score rows where the deployment is.
+        """Score rows with the deployment.
 
         Raises:
             Unavailable: it does not answer.
@@ -171,16 +171,16 @@ class DeploymentView:
 
 @contextmanager
 def gate_progress() -> Iterator[Progress]:
-    """Says which gate is running and for how long, and what came of those before it.
+    """Show which gate is running and for how long, and the outcomes so far.
 
-    A table that goes away in a notebook, lines on standard error elsewhere; in a pipe without anything that moves.
+    A notebook shows a table that disappears at the end; a terminal shows lines on standard error, with a spinner.
     """
     with _gates_in_notebook() if _in_notebook() else _gates_in_terminal() as progress:
         yield progress
 
 
 def _in_notebook() -> bool:
-    """Whether this process is a notebook's kernel; IPython is not imported to find out."""
+    """Whether this process is a notebook's kernel. IPython is not imported for this."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 

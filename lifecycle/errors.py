@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose, as one tree.
+"""The errors of this package, as one tree.
 
 ::
 
@@ -6,19 +6,19 @@
     ├── UsageError                 2   the call, the command line or a name in it is wrong
     │   ├── ConfigError            2   lifecycle.yaml or an environment variable
     │   └── OptionError            2   an unknown or malformed -C option
-    ├── PromotionRefused           1   the gates, or the order of stages, say no
+    ├── PromotionRefused           1   the gates, approvals or order of stages do not allow it
     ├── NotPromoted                1   a deployment asked for a version that its stage does not hold
-    ├── NotTrusted                 1   no trusted key has signed it, or nobody has signed in
+    ├── NotTrusted                 1   not signed by a trusted key, or no user is signed in
     ├── Inconclusive               3   a check could not judge
-    ├── CheckBroke                 4   a check itself broke
+    ├── CheckBroke                 4   a check itself failed to run
     ├── NotFound                   5   no such model, version, stage, deployment, target
-    ├── Conflict                   6   somebody else was first, or a name or port is taken
+    ├── Conflict                   6   another change was first, or a name or port is taken
     ├── Unavailable                7   the registry, its database or a server does not answer
-    ├── IntegrityError             8   bytes are not the ones that were judged
+    ├── IntegrityError             8   files or records differ from what was judged
     └── DeploymentFailed           9   a target could not bring the version up
 
-The number is the exit code of the command line. ``code`` is stable and meant for machines; the
-message is one line for people and says what to do next. Neither ever holds row values or secrets.
+The number is the exit code of the command line. ``code`` is stable and meant for machines. The message is one
+line for people and says what to do next. Neither contains row values or secrets.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from typing import ClassVar
 
 
 class LifecycleError(Exception):
-    """Root of the tree: what a caller catches."""
+    """Base class of all errors of this package."""
 
     code: ClassVar[str] = "LIFECYCLE_ERROR"
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(LifecycleError):
-    """The call itself is wrong; nothing was attempted."""
+    """The call or a name in it is wrong; nothing was attempted."""
 
     code = "USAGE"
     exit_code = 2
@@ -61,13 +61,13 @@ class PromotionRefused(LifecycleError):
 
 
 class NotPromoted(LifecycleError):
-    """A deployment was asked to serve a version that is not in the stage it belongs to."""
+    """A deployment was asked to serve a version that does not hold the deployment's stage."""
 
     code = "NOT_PROMOTED"
 
 
 class NotTrusted(LifecycleError):
-    """What was handed in is signed by no key that may, or comes from somebody whom nobody has authenticated."""
+    """Evidence is not signed by a trusted key with that permission, or the action needs a signed-in user."""
 
     code = "NOT_TRUSTED"
 
@@ -80,21 +80,21 @@ class Inconclusive(LifecycleError):
 
 
 class CheckBroke(LifecycleError):
-    """A check itself broke, so nothing was promoted."""
+    """A check itself failed to run, so nothing was promoted."""
 
     code = "CHECK_ERROR"
     exit_code = 4
 
 
 class NotFound(LifecycleError):
-    """A named thing does not exist; the message lists near or known names."""
+    """A named thing does not exist; the message lists the known names."""
 
     code = "NOT_FOUND"
     exit_code = 5
 
 
 class Conflict(LifecycleError):
-    """Somebody else changed it first, or a name or port is taken."""
+    """Another change was first, or a name, port or output is taken."""
 
     code = "CONFLICT"
     exit_code = 6
@@ -108,21 +108,21 @@ class Unavailable(LifecycleError):
 
 
 class IntegrityError(LifecycleError):
-    """Bytes differ from the ones that were judged."""
+    """Files or records differ from the ones that were judged."""
 
     code = "INTEGRITY"
     exit_code = 8
 
 
 class DeploymentFailed(LifecycleError):
-    """A target could not bring a version up; whatever served before still does."""
+    """A target could not start a version; the version that served before still does."""
 
     code = "DEPLOYMENT_FAILED"
     exit_code = 9
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """One line that says ``name`` is no known ``kind``, with the nearest name and the whole list.
+    """Message that ``name`` is not a known ``kind``, with the nearest name and the whole list.
 
     >>> unknown("gate", "drfit", ["drift", "signature"])
     "unknown gate 'drfit'; did you mean 'drift'? Known: drift, signature"

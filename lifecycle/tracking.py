@@ -1,4 +1,4 @@
-"""``lifecycle.track()``: what the gates will need later, logged by the training run itself."""
+"""``lifecycle.track()``: log the reference rows and expectations that the gates need later."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SEED = 0
 def track(reference: pd.DataFrame, label: str | None = None, *, max_rows: int = 20_000) -> None:
     """Log held-out rows, and the expectations that they meet, with the active MLflow run.
 
-    Call it once beside ``log_model``. The data-quality and drift gates compare the data of later with
-    these rows; the performance gate measures on them when no labelled current data is given, so they should
-    be rows that the model was not fitted on. They are stored as they are, readable by whoever may read the run.
+    Call it once beside ``log_model``. The data-quality and drift gates compare later data with these rows. The
+    performance gate measures on them when no labelled current data is given, so the model must not have been
+    trained on them. They are stored unchanged, and everyone who may read the run may read them.
 
     Args:
         reference: Model inputs, and the label column if there is one. Not changed.
@@ -34,7 +34,7 @@ def track(reference: pd.DataFrame, label: str | None = None, *, max_rows: int = 
         max_rows: Keep at most this many rows, drawn at random with a fixed seed.
 
     Raises:
-        UsageError: no run is active, no rows, no such label, or a column that Parquet cannot hold.
+        UsageError: no run is active, there are no rows, the label is unknown, or Parquet cannot hold a column.
 
     Example:
         >>> with mlflow.start_run():  # doctest: +SKIP
@@ -56,7 +56,7 @@ def track(reference: pd.DataFrame, label: str | None = None, *, max_rows: int = 
         manifest = {"label": label, "rows": len(rows), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         mlflow.log_artifact(str(path), FOLDER)
     mlflow.log_dict(derive_suite(inputs), f"{FOLDER}/{SUITE}")
-    # Last: where it is, the others are.
+    # The manifest comes last: where it exists, the other files do.
     mlflow.log_text(json.dumps(manifest, indent=2), f"{FOLDER}/{MANIFEST}")
 
 
@@ -66,7 +66,7 @@ def _check(reference: pd.DataFrame, label: str | None, max_rows: int) -> None:
     if not len(reference):
         raise UsageError("lifecycle.track(): the reference has no rows")
     if not all(isinstance(name, str) for name in reference.columns) or reference.columns.has_duplicates:
-        raise UsageError("lifecycle.track(): every column needs a name of its own, and that as text")
+        raise UsageError("lifecycle.track(): column names have to be text, each different")
     if label is not None and label not in reference.columns:
         raise UsageError(f"lifecycle.track(): {unknown('label column', label, reference.columns)}")
 
@@ -74,7 +74,7 @@ def _check(reference: pd.DataFrame, label: str | None, max_rows: int) -> None:
 def _write_parquet(rows: pd.DataFrame, path: Path) -> None:
     try:
         rows.to_parquet(path, index=False)
-    except Exception as exc:  # pyarrow's own errors, whose texts quote values
+    except Exception as exc:  # pyarrow's errors quote values
         raise UsageError(
             f"lifecycle.track(): the reference cannot be written as Parquet ({type(exc).__name__}); "
             "does a column mix types, such as text and numbers?"

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in one line, without the values that it was given."""
+"""Pydantic's validation errors as one line, without the values that were given."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def one_line(error: ValidationError, model: type[BaseModel], word: str = "option
     """Every problem: the key, what is wrong, and for an unknown key the nearest known one.
 
     Args:
-        model: What was validated.
-        word: What a key is called here.
+        model: The model that was validated.
+        word: What a key is called in the message, such as "option".
     """
     return "; ".join(_problems(error, model, word))
 
@@ -36,7 +36,7 @@ def _problems(error: ValidationError, model: type[BaseModel], word: str) -> Iter
 
 
 def _section_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel]:
-    """The model of the section at ``path``; parts that are names of the user's own are passed over."""
+    """The model of the section at ``path``. Parts that the user named, such as a stage, are skipped."""
     section = model
     for part in path:
         if part in section.model_fields:

@@ -1,1 +1,1 @@
-"""What people set: ``lifecycle.yaml`` and the environment."""
+"""Configuration: ``lifecycle.yaml`` and environment variables."""

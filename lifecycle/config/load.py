@@ -1,4 +1,4 @@
-"""File and environment to Config. Every error names the file and the key."""
+"""Find and read ``lifecycle.yaml``. Every error names the file and the key."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FILE_NAME = "lifecycle.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that can be set.
+    """The configuration of one process.
 
     Attributes:
         file: The ``lifecycle.yaml`` in force, or None for the built-in policy.
-        policies: What it demands.
+        policies: The stages and gates of each model.
         home: Folder for snapshots, compiled models, deployments and the local stack
             (``LIFECYCLE_HOME``, default ``~/.mlflow-lifecycle``).
     """
@@ -37,7 +37,7 @@ def load_config(environ: Mapping[str, str], cwd: Path, explicit: Path | None = N
     """Read the configuration.
 
     The file is ``explicit``, else ``LIFECYCLE_CONFIG``, else the first ``lifecycle.yaml`` from ``cwd``
-    upward, else none: then the built-in policy holds.
+    upward. Without any file the built-in policy applies.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or has a wrong or unknown key.
@@ -52,7 +52,7 @@ def load_config(environ: Mapping[str, str], cwd: Path, explicit: Path | None = N
 
 
 def home_of(environ: Mapping[str, str]) -> Path:
-    """The folder for everything that is kept on this machine, whatever the file says."""
+    """Folder for all data of this machine: ``LIFECYCLE_HOME``, else ``~/.mlflow-lifecycle``."""
     return Path(environ.get("LIFECYCLE_HOME") or Path.home() / ".mlflow-lifecycle").absolute()
 
 
@@ -60,7 +60,7 @@ def _find(environ: Mapping[str, str], cwd: Path, explicit: Path | None) -> Path 
     named = explicit or (Path(environ["LIFECYCLE_CONFIG"]) if environ.get("LIFECYCLE_CONFIG") else None)
     if named is not None:
         if not named.is_file():
-            raise ConfigError(f"{named}: no such file; --config or LIFECYCLE_CONFIG names it")
+            raise ConfigError(f"{named}: no such file; correct --config or LIFECYCLE_CONFIG")
         return named.absolute()
     candidates = (folder / FILE_NAME for folder in (cwd, *cwd.parents))
     return next((path for path in candidates if path.is_file()), None)

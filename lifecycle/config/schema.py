@@ -1,4 +1,4 @@
-"""The shape of ``lifecycle.yaml``. Frozen, unknown keys are errors, no I/O."""
+"""The schema of ``lifecycle.yaml``. Sections are frozen, unknown keys are errors, and nothing is read here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 
 
 def _stage_name(name: str) -> str:
-    """The name is part of the guard's tags: ``lifecycle.<stage>``, beside ``lifecycle.history`` and others."""
+    """Validate a stage name, which becomes part of tags: ``lifecycle.<stage>`` beside ``lifecycle.history``."""
     if not _STAGE_NAME.fullmatch(name) or name in ("history", "promotion"):
         raise ValueError(f"{name!r} is not a usable stage name: use a-z, 0-9, '_' and '-', such as 'production'")
     return name
@@ -29,7 +29,7 @@ StageName = Annotated[str, AfterValidator(_stage_name)]
 
 
 class Strict(BaseModel):
-    """Base of every section."""
+    """Base class of every section: frozen, unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ class GateEntry(Strict):
     options: dict[str, Any] = Field(default_factory=dict)
 
     def as_spec(self, folder: Path) -> GateSpec:
-        """The domain's own form, with the paths of data made absolute."""
+        """As a domain object, with the paths of data made absolute."""
         options = dict(self.options)
         for key in PLACES:
             if isinstance(options.get(key), str):
@@ -50,7 +50,7 @@ class GateEntry(Strict):
 
 
 def _located(source: str, folder: Path) -> str:
-    """A relative path starts from the file's folder; a query's address stands for itself."""
+    """Resolve a relative path against the file's folder; a query (``URL::SELECT``) is left unchanged."""
     return source if "::" in source else str(folder / source)
 
 
@@ -63,48 +63,50 @@ def _gate_entry(item: Any) -> Any:
             return {"name": name, "options": options or {}}
     if isinstance(item, GateEntry):
         return item
-    raise ValueError("a gate is a name, or one name with its options: 'drift: {min_rows: 500}'")
+    raise ValueError("a gate is a name, or one name with options, such as 'drift: {min_rows: 500}'")
 
 
 class Stage(Strict):
-    """What one stage demands."""
+    """One stage: its gates, approvals and alias."""
 
-    stage: MlflowStage = Field(description="MLflow's stage that this guards.")
+    stage: MlflowStage = Field(description="The MLflow stage that is guarded.")
     alias: str | None = Field(default=None, description="The alias that always moves together with the stage.")
-    after: str | None = Field(default=None, description="The stage that has to come before.")
+    after: str | None = Field(default=None, description="A stage that the version must have passed before.")
     gates: tuple[Annotated[GateEntry, BeforeValidator(_gate_entry)], ...] = Field(
-        min_length=1, description="Every one of these must have PASSED."
+        min_length=1, description="Gates; every one must have PASSED."
     )
-    max_age_days: float = Field(default=7, gt=0, description="How long evidence is worth something, in days.")
+    max_age_days: float = Field(default=7, gt=0, description="How long evidence is valid, in days.")
     max_attempts: int | None = Field(
-        default=None, ge=1, description="Gate runs that a version has; by default any number."
+        default=None, ge=1, description="Most gate runs of a version; by default any number."
     )
     approvals: int = Field(
-        default=0, ge=0, description="People who have to approve, the version's author not counted."
+        default=0, ge=0, description="Number of people who have to approve; the version's author does not count."
     )
     approvers: tuple[str, ...] = Field(
-        default=(), description="Who may approve, as they sign in; by default everybody who does."
+        default=(), description="User names of those who may approve; by default every signed-in user."
     )
     on_missing: OnMissing = Field(
         default=OnMissing.REFUSE,
-        description="What a promotion without evidence leads to: 'refuse', or 'enqueue' for a gate run besides.",
+        description="A promotion without evidence is refused; 'enqueue' also queues a gate run.",
     )
     auto_promote: bool = Field(
-        default=False, description="Whether a gate run that was queued so completes the promotion when it PASSED."
+        default=False, description="Whether a queued gate run that PASSED completes the promotion."
     )
 
     @model_validator(mode="after")
     def _possible(self) -> Stage:
         if self.approvers and not self.approvals:
-            raise ValueError("approvers are listed, and approvals says that nobody has to approve")
+            raise ValueError("approvers are listed, but approvals is 0: say how many have to approve")
         if self.approvers and self.approvals > len(set(self.approvers)):
-            raise ValueError(f"{self.approvals} approvals are demanded of {len(set(self.approvers))} approvers")
+            raise ValueError(
+                f"{self.approvals} approvals are demanded of only {len(set(self.approvers))} approvers"
+            )
         if self.auto_promote and self.on_missing is not OnMissing.ENQUEUE:
             raise ValueError("auto_promote completes queued gate runs; it needs on_missing: enqueue")
         return self
 
     def as_policy(self, name: str, folder: Path) -> StagePolicy:
-        """The domain's own form; relative paths start from ``folder``."""
+        """As a domain object; relative paths start from ``folder``."""
         return StagePolicy(
             name=name,
             stage=self.stage,
@@ -123,11 +125,11 @@ class Stage(Strict):
 class Stages(Strict):
     """The stages of a model, in the order in which a version passes them."""
 
-    stages: dict[StageName, Stage] = Field(min_length=1, description="By the name that --stage takes.")
+    stages: dict[StageName, Stage] = Field(min_length=1, description="Stages by name, as --stage takes it.")
     reference: str = Field(
         default="run",
         min_length=1,
-        description="Rows to compare with: 'run' for those that lifecycle.track() logged, or data of your own.",
+        description="Rows to compare with: 'run' for those that lifecycle.track() logged, or other data.",
     )
 
     @model_validator(mode="after")
@@ -152,7 +154,7 @@ class Stages(Strict):
             stage = self.stages[stage].after if stage in self.stages else None
 
     def as_policy(self, folder: Path) -> ModelPolicy:
-        """The domain's own form; relative paths start from ``folder``."""
+        """As a domain object; relative paths start from ``folder``."""
         return ModelPolicy(
             tuple(stage.as_policy(name, folder) for name, stage in self.stages.items()),
             reference=None if self.reference == "run" else _located(self.reference, folder),
@@ -177,17 +179,19 @@ BUILT_IN = Stages.model_validate(
         }
     }
 )
-"""What holds for a model that no file speaks of."""
+"""The policy of a model that no ``lifecycle.yaml`` covers."""
 
 
 class Model(Stages):
-    """A registered model: its stages, or the one stage that it stands for itself."""
+    """A registered model: its stages, or the environment that the model itself is."""
 
-    stages: dict[StageName, Stage] = Field(default_factory=dict, description="By the name that --stage takes.")
+    stages: dict[StageName, Stage] = Field(
+        default_factory=dict, description="Stages by name, as --stage takes it."
+    )
     environment: StageName | None = Field(
         default=None,
-        description="Instead of stages: the stage that the model itself stands for. A version that is copied into "
-        "it is promoted to that stage.",
+        description="Instead of stages: the stage that the model itself is. Copying a version into the model "
+        "promotes it to that stage.",
     )
 
     @model_validator(mode="after")
@@ -198,13 +202,13 @@ class Model(Stages):
 
 
 class LifecycleFile(Strict):
-    """A whole ``lifecycle.yaml``."""
+    """The top level of ``lifecycle.yaml``."""
 
-    models: dict[str, Model] = Field(default_factory=dict, description="By registered model.")
-    defaults: Stages = Field(default=BUILT_IN, description="For models with no entry of their own.")
+    models: dict[str, Model] = Field(default_factory=dict, description="Policies by registered model.")
+    defaults: Stages = Field(default=BUILT_IN, description="The policy of models without an entry of their own.")
 
     def as_policies(self, folder: Path) -> PolicyBook:
-        """The domain's own form; relative paths start from ``folder``."""
+        """As a domain object; relative paths start from ``folder``."""
         default = self.defaults.as_policy(folder)
         inherited = tuple(replace(stage, inherited=True) for stage in default.stages)
         return PolicyBook(
@@ -223,6 +227,6 @@ class LifecycleFile(Strict):
             if model.environment and model.environment not in self.defaults.stages:
                 known = ", ".join(self.defaults.stages)
                 raise ValueError(
-                    f"{name}: environment {model.environment!r} is none of the stages in defaults: {known}"
+                    f"{name}: environment {model.environment!r} is not a stage of defaults. Known: {known}"
                 )
         return self

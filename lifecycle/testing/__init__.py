@@ -1,6 +1,6 @@
-"""Contract suites: a test class inherits one, supplies its fixtures, and proves its implementation.
+"""Contract tests for gates, registries, scorers and targets. Inherit one and supply its fixtures.
 
-Needs pytest, which this package does not install for you.
+They need pytest, which this package does not install.
 """
 
 from lifecycle.testing.gate_contract import GateContract

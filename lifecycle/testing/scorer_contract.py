@@ -1,4 +1,4 @@
-"""What every scorer must do: inherit this class and supply the fixtures."""
+"""Contract tests for scorers. Inherit ``ScorerContract`` and supply its fixtures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ScorerExample:
 
 
 class ScorerContract:
-    """Properties of a scorer. A subclass supplies the fixture ``example``."""
+    """Tests that every scorer passes. A subclass supplies the fixture ``example``."""
 
     def test_it_answers_as_pyfunc_does(self, example: ScorerExample) -> None:
         got = example.scorer.predict(example.rows)

@@ -1,4 +1,4 @@
-"""What every model registry must do about files, signatures, approvals and overrides."""
+"""Contract tests for registries: changed files, signatures, approvals and overrides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lifecycle.testing.registry_words import AUTHOR, MODEL, REFUSED, RegistryWor
 
 
 class TrustContract(RegistryWords):
-    """Nothing moves on what nobody vouches for. A part of :class:`lifecycle.testing.RegistryContract`."""
+    """Promotions need trusted signatures and unchanged files. A part of ``RegistryContract``."""
 
     # Files
 

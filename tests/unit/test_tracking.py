@@ -74,7 +74,7 @@ def test_many_rows_are_sampled_the_same_way_each_time(tracking, flights, tmp_pat
         (lambda r: r, {"label": "lat"}, "did you mean 'late'"),
         (lambda r: r, {"max_rows": 0}, "max_rows"),
         (lambda r: r.rename(columns={"late": 1}), {}, "text"),
-        (lambda r: r.rename(columns={"late": "carrier"}), {}, "name of its own"),
+        (lambda r: r.rename(columns={"late": "carrier"}), {}, "names have to be text, each different"),
         (lambda r: r.assign(mix=[1, "hush"] * (len(r) // 2) + [1] * (len(r) % 2)), {}, "mix types"),
     ],
 )

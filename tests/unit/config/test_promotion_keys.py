@@ -52,9 +52,9 @@ def test_queueing(tmp_path):
     [
         ("approvals: -1", "greater than or equal to 0"),
         ("approvals: many", "approvals"),
-        ("approvers: [grace]", "nobody has to approve"),
-        ("approvals: 2, approvers: [grace]", "2 approvals are demanded of 1 approvers"),
-        ("approvals: 2, approvers: [grace, grace]", "2 approvals are demanded of 1 approvers"),
+        ("approvers: [grace]", "say how many have to approve"),
+        ("approvals: 2, approvers: [grace]", "2 approvals are demanded of only 1 approvers"),
+        ("approvals: 2, approvers: [grace, grace]", "2 approvals are demanded of only 1 approvers"),
         ("aprovals: 1", "did you mean 'approvals'"),
         ("on_missing: queue", "on_missing"),
         ("auto_promote: true", "needs on_missing: enqueue"),
@@ -83,7 +83,7 @@ def test_an_environment_goes_by_the_built_in_stages_where_the_file_has_no_defaul
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("{environment: prodcution}", "prod.wine: environment 'prodcution' is none of the stages in defaults"),
+        ("{environment: prodcution}", "prod.wine: environment 'prodcution' is not a stage of defaults"),
         ("{environment: Production}", "'Production' is not a usable stage name"),
         ("{}", "either stages or an environment"),
         (
