@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from lifecycle.domain.exhibit import Exhibit
+from lifecycle.domain.charts import Chart
 
 Figure = float | int | str | bool
 
@@ -48,7 +48,7 @@ class Verdict:
     message: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     seconds: float = 0.0
-    exhibits: tuple[Exhibit, ...] = field(default=(), compare=False, repr=False)
+    exhibits: tuple[Chart, ...] = field(default=(), compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types only, without the exhibits; seconds to the millisecond."""

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from lifecycle.domain.exhibit import Bar, Comparison
+from lifecycle.domain.charts import Bar, BarChart
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions
 from lifecycle.gates.input_rows import ask, batches_of, has_values
@@ -143,7 +143,7 @@ class LatencyGate:
             verdict = passed(self.name, message, figures)
         return replace(verdict, exhibits=tuple(self._exhibits(measured)))
 
-    def _exhibits(self, measured: Mapping[str, float]) -> Iterator[Comparison]:
+    def _exhibits(self, measured: Mapping[str, float]) -> Iterator[BarChart]:
         limits = self.options.limits
         for prefix, what in (("", "one row"), ("batch_", f"{self.options.batch_rows:,} rows")):
             bars = [
@@ -153,7 +153,7 @@ class LatencyGate:
                     ("99 % of the calls", f"{prefix}p99_ms"),
                 )
             ]
-            yield Comparison(f"Milliseconds to score {what}", tuple(bars), limits.get(f"{prefix}p99_ms"))
+            yield BarChart(f"Milliseconds to score {what}", tuple(bars), limits.get(f"{prefix}p99_ms"))
 
 
 def _compiled(candidate: Candidate, folder: Path, rows: Batch) -> Path | None:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from lifecycle.domain.charts import Bar, BarChart, Histogram
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.exhibit import Bar, Comparison, Distribution
 from lifecycle.domain.verdict import Outcome, Verdict
 from tests.browser.registries import PASSWORD, Registry, guarded
 from tests.browser.seen import Seen, visits
@@ -108,9 +108,9 @@ def hostile() -> Evidence:
         labels = (words, *HOSTILE[:3])
         shares = (0.4, 0.3, 0.2, 0.1)
         exhibits = (
-            Distribution(words, words, labels, shares, shares[::-1], moved=True),
-            Distribution(words, words, labels, shares, shares[::-1], ordered=True),
-            Comparison(words, (Bar(words, 0.5, 0.4, 0.6, words, bad=True), Bar(f"champion {words}", 0.4)), 0.3),
+            Histogram(words, words, labels, shares, shares[::-1], moved=True),
+            Histogram(words, words, labels, shares, shares[::-1], ordered=True),
+            BarChart(words, (Bar(words, 0.5, 0.4, 0.6, words, bad=True), Bar(f"champion {words}", 0.4)), 0.3),
         )
         outcome = list(Outcome)[number % 4]
         verdicts.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lifecycle.domain.exhibit import Page
+from lifecycle.domain.charts import EmbeddedPage
 from lifecycle.gates.report import GateReport
 from lifecycle.gates.report.html import render_page
 
@@ -39,7 +39,9 @@ def framed(tmp_path):
 
     def write(html, *, needs_scripts=True):
         file = tmp_path / "page.html"
-        file.write_text(render_page(Page("page.html", "Somebody's page", html, needs_scripts)), encoding="utf-8")
+        file.write_text(
+            render_page(EmbeddedPage("page.html", "Somebody's page", html, needs_scripts)), encoding="utf-8"
+        )
         return file.as_uri()
 
     return write

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from lifecycle.domain.exhibit import Bar, Comparison, Exhibit
+from lifecycle.domain.charts import Bar, BarChart, Chart
 from lifecycle.gates.data_quality.result import Finding, Result
 from lifecycle.gates.verdicts import percent
 
@@ -15,9 +15,9 @@ _NULLS = "expect_column_values_to_not_be_null"
 _MOST_BARS = 30
 
 
-def exhibits_of(results: Sequence[Result]) -> tuple[Exhibit, ...]:
+def exhibits_of(results: Sequence[Result]) -> tuple[Chart, ...]:
     """Explain, and never decide: what cannot be drawn is left out."""
-    exhibits: list[Exhibit] = [
+    exhibits: list[Chart] = [
         comparison
         for title, chosen in (
             ("Rows that are null, in %", [r for r in results if r.expectation.get("type") == _NULLS]),
@@ -34,11 +34,11 @@ def exhibits_of(results: Sequence[Result]) -> tuple[Exhibit, ...]:
         return tuple(exhibits)
 
 
-def _comparison(title: str, results: Sequence[Result]) -> Comparison | None:
+def _comparison(title: str, results: Sequence[Result]) -> BarChart | None:
     """The worst first: unmet ones, then by how much of what may be is used up."""
     bars = [(_used_up(result), _bar(result)) for result in results if _share(result) is not None]
     bars.sort(key=lambda pair: (not pair[1].bad, -pair[0]))
-    return Comparison(title, tuple(bar for _, bar in bars[:_MOST_BARS])) if bars else None
+    return BarChart(title, tuple(bar for _, bar in bars[:_MOST_BARS])) if bars else None
 
 
 def _bar(result: Result) -> Bar:

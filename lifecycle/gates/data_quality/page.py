@@ -22,7 +22,7 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
-from lifecycle.domain.exhibit import Page
+from lifecycle.domain.charts import EmbeddedPage
 from lifecycle.gates.data_quality.great_expectations_run import quiet
 from lifecycle.gates.data_quality.result import Finding, Result
 
@@ -35,7 +35,7 @@ _LEFT_OUT = frozenset(("head", "style", "script", "nav", "footer", "button", "la
 _LEFT_OUT_CLASSES = frozenset(("sticky", "modal", "ge-walkthrough-modal"))
 
 
-def page_of(results: Sequence[Result]) -> Page:
+def page_of(results: Sequence[Result]) -> EmbeddedPage:
     """The report as a page of its own. Holds counts, shares and what the suite says; no row values."""
     shown = [_validated(result) for result in results if result.finding is not Finding.UNREADABLE]
     met = sum(result.success for result in shown)
@@ -55,7 +55,9 @@ def page_of(results: Sequence[Result]) -> Page:
         document = ValidationResultsPageRenderer(run_info_at_end=True).render(validated)
         body = _Kept.of(DefaultJinjaPageView().render(document))
     style = files("lifecycle.gates.data_quality").joinpath("page.css").read_text(encoding="utf-8")
-    return Page("great_expectations.html", "Great Expectations' report", _FRAME.format(style=style, body=body))
+    return EmbeddedPage(
+        "great_expectations.html", "Great Expectations' report", _FRAME.format(style=style, body=body)
+    )
 
 
 _FRAME = """<!DOCTYPE html>

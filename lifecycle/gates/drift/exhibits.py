@@ -6,7 +6,7 @@ import logging
 
 import pandas as pd
 
-from lifecycle.domain.exhibit import Distribution, Page
+from lifecycle.domain.charts import EmbeddedPage, Histogram
 from lifecycle.gates.drift.judge import Findings, Judged
 from lifecycle.gates.drift.options import DriftOptions
 from lifecycle.gates.drift.values import Picture
@@ -17,7 +17,7 @@ _MOST_PICTURES = 12
 _MOST_COLUMNS = 20  # in Evidently's report: 2 s, and 0.1 s for each more
 
 
-def pictures(findings: Findings) -> tuple[Distribution, ...]:
+def pictures(findings: Findings) -> tuple[Histogram, ...]:
     """Of what moved first, then of labels and answers, then of the columns that moved most."""
     found = [*findings.labels, *findings.answers, *sorted(findings.counted, key=Judged.rank)]
     drawn = (_distribution(one) for one in sorted(found, key=lambda one: not one.moved))
@@ -26,7 +26,7 @@ def pictures(findings: Findings) -> tuple[Distribution, ...]:
 
 def evidently_page(
     findings: Findings, samples: tuple[pd.DataFrame, pd.DataFrame], options: DriftOptions
-) -> tuple[Page, ...]:
+) -> tuple[EmbeddedPage, ...]:
     """Evidently's report on the columns that moved most; nothing where it breaks, which changes no verdict."""
     shown = [one.column.name for one in sorted(findings.counted, key=Judged.rank) if one.column.values]
     if not shown:
@@ -39,14 +39,14 @@ def evidently_page(
         _log.debug("Evidently's report broke", exc_info=True)
         return ()
     rows = f"{len(samples[1]):,} rows against {len(samples[0]):,} of the reference"
-    return (Page("evidently.html", f"Evidently's report ({rows})", html, needs_scripts=True),)
+    return (EmbeddedPage("evidently.html", f"Evidently's report ({rows})", html, needs_scripts=True),)
 
 
-def _distribution(one: Judged) -> Distribution | None:
+def _distribution(one: Judged) -> Histogram | None:
     picture = _picture(one)
     if picture is None:
         return None
-    return Distribution(
+    return Histogram(
         one.column.name, _note(one), picture.labels, picture.reference, picture.current, one.moved, picture.ordered
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lifecycle.domain.exhibit import Bar, Comparison, Exhibit
+from lifecycle.domain.charts import Bar, BarChart, Chart
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.performance.measured import Measured
 from lifecycle.gates.performance.options import PerformanceOptions
@@ -111,11 +111,11 @@ class PerformanceCase:
             figures["max_drop"] = options.max_drop_vs_champion
         return figures | dict(self.sliced.figures()) if options.by else figures
 
-    def _exhibits(self) -> Iterator[Exhibit]:
+    def _exhibits(self) -> Iterator[Chart]:
         options, champion = self.options, self.champion
         bars = [self._bar("candidate", self.ours, bad=next(self._failures(), None) is not None)]
         bars += [self._bar(f"champion, version {champion.version}", champion)] if champion else []
-        yield Comparison(f"{options.metric} on all rows", tuple(bars), options.limit)
+        yield BarChart(f"{options.metric} on all rows", tuple(bars), options.limit)
         yield from self.sliced.exhibits()
 
     def _bar(self, label: str, measured: Measured, *, bad: bool = False) -> Bar:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lifecycle.domain.exhibit import Bar, Comparison
+from lifecycle.domain.charts import Bar, BarChart
 from lifecycle.domain.verdict import Figure
 from lifecycle.gates.performance.answers import Unmeasurable
 from lifecycle.gates.performance.measured import Measured
@@ -71,14 +71,14 @@ class SlicedRows:
             counts |= {"worst_slice": self.results[0].slice.name, "worst_slice_value": self.results[0].ours.value}
         return counts
 
-    def exhibits(self) -> Iterator[Comparison]:
+    def exhibits(self) -> Iterator[BarChart]:
         """One for each column, worst slices first."""
         for column in self.options.by:
             bars = [self._bar(result) for result in self.results if result.slice.column == column]
             if bars:
                 more = f", the worst {_MOST_BARS} of {len(bars)} slices" if len(bars) > _MOST_BARS else ""
                 title = f"{self.options.metric} by {column}{more}"
-                yield Comparison(title, tuple(bars[:_MOST_BARS]), self.options.slice_limit)
+                yield BarChart(title, tuple(bars[:_MOST_BARS]), self.options.slice_limit)
 
     def _bar(self, result: SliceResult) -> Bar:
         champion = f", champion {result.champion.value:.4f}" if result.champion else ""

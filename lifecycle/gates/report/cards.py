@@ -10,15 +10,15 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
+from lifecycle.domain.charts import BarChart, Histogram
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.exhibit import Comparison, Distribution
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.report.pages import PlacedPage, placed_pages
 
 _log = logging.getLogger(__name__)
 _NAME_CHARS, _NOTE_CHARS, _FIGURE_CHARS = 80, 160, 120
-Drawn = TypeVar("Drawn", Distribution, Comparison)
+Drawn = TypeVar("Drawn", Histogram, BarChart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def cards_of(evidence: Evidence, room: Callable[[Verdict], Room]) -> Iterator[Ca
     pages = tuple(placed_pages(evidence))
     by_object = {id(placed.page): placed for placed in pages}
     for verdict in evidence.verdicts:
-        distributions = sorted(_of_kind(verdict, Distribution), key=lambda d: not d.moved)
-        comparisons = _of_kind(verdict, Comparison)
+        distributions = sorted(_of_kind(verdict, Histogram), key=lambda d: not d.moved)
+        comparisons = _of_kind(verdict, BarChart)
         fits = room(verdict)
         yield Card(
             verdict=verdict,
@@ -95,14 +95,14 @@ def _of_kind(verdict: Verdict, kind: type[Drawn]) -> list[Drawn]:
     return [exhibit for exhibit in verdict.exhibits if isinstance(exhibit, kind)]
 
 
-def _distribution(shown: Distribution) -> Picture:
+def _distribution(shown: Histogram) -> Picture:
     from lifecycle.gates.report.plots import draw_distribution
 
     svg = _drawn(draw_distribution, shown)
     return Picture(printable(shown.column, _NAME_CHARS), printable(shown.note, _NOTE_CHARS), svg, shown.moved)
 
 
-def _comparison(shown: Comparison, most: int) -> Picture:
+def _comparison(shown: BarChart, most: int) -> Picture:
     from lifecycle.gates.report.plots import draw_comparison, drawn_bars
 
     drawn = len(drawn_bars(shown, most))
@@ -110,7 +110,7 @@ def _comparison(shown: Comparison, most: int) -> Picture:
     return Picture(printable(shown.title, _NAME_CHARS), note, _drawn(partial(draw_comparison, most=most), shown))
 
 
-def _marks(shown: Sequence[Comparison], most: int) -> Iterator[tuple[str, str]]:
+def _marks(shown: Sequence[BarChart], most: int) -> Iterator[tuple[str, str]]:
     from lifecycle.gates.report.plots import drawn_bars, marks_of
 
     return marks_of(bar for comparison in shown for bar in drawn_bars(comparison, most))

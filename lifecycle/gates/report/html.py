@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.domain.charts import EmbeddedPage
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.exhibit import Page
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.report.cards import Room, cards_of
@@ -43,7 +43,7 @@ def render_progress(done: Sequence[Verdict], now: str) -> str:
     return _rendered("progress.html", done=done, now=now)
 
 
-def render_page(page: Page) -> str:
+def render_page(page: EmbeddedPage) -> str:
     """Another tool's page in a frame that has no origin, reaches no network and cannot touch what is around it."""
     content = page.html.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
     return _rendered("page.html", page=page, content=content)

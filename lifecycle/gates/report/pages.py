@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lifecycle.domain.charts import EmbeddedPage
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.exhibit import Page
 
 _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 _OURS = {"report"}
@@ -18,7 +18,7 @@ class PlacedPage:
     """A page with the name of its file, which no other page has and which stays in the folder."""
 
     gate: str
-    page: Page
+    page: EmbeddedPage
     file_name: str
 
 
@@ -27,7 +27,7 @@ def placed_pages(evidence: Evidence) -> Iterator[PlacedPage]:
     taken = set(_OURS)
     for verdict in evidence.verdicts:
         for page in verdict.exhibits:
-            if isinstance(page, Page):
+            if isinstance(page, EmbeddedPage):
                 stem = _free(_plain(page.file_name.removesuffix(".html")), _plain(verdict.gate), taken)
                 taken.add(stem.lower())
                 yield PlacedPage(verdict.gate, page, f"{stem}.html")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from unicodedata import east_asian_width
 
-from lifecycle.domain.exhibit import Bar, Comparison, Distribution
+from lifecycle.domain.charts import Bar, BarChart, Histogram
 from lifecycle.domain.sanitize import printable
 from lifecycle.gates.report.svg import BAD, CURRENT, GRID, GROUND, MUTED, REFERENCE, TEXT, drawing, svg_of
 
@@ -37,7 +37,7 @@ class _Margins(NamedTuple):
     bottom: float
 
 
-def draw_distribution(shown: Distribution) -> str:
+def draw_distribution(shown: Histogram) -> str:
     """The spread of one column as an ``<svg>``: a histogram of bins, or a pair of bars for each category."""
     described = f"Shares of the rows by {printable(shown.column, _LABEL_CHARS)}, reference and current"
     shares = [
@@ -49,7 +49,7 @@ def draw_distribution(shown: Distribution) -> str:
     return _pairs_of_bars(_first_and_rest(shares), described)
 
 
-def draw_comparison(shown: Comparison, most: int = MAX_BARS) -> str:
+def draw_comparison(shown: BarChart, most: int = MAX_BARS) -> str:
     """Values as marks on one scale, with confidence intervals and the limit, as an ``<svg>``."""
     bars = drawn_bars(shown, most)
     limit = shown.limit if shown.limit is not None and math.isfinite(shown.limit) else None
@@ -70,7 +70,7 @@ def draw_comparison(shown: Comparison, most: int = MAX_BARS) -> str:
         return svg_of(figure, printable(shown.title, 2 * _LABEL_CHARS))
 
 
-def drawn_bars(shown: Comparison, most: int = MAX_BARS) -> list[Bar]:
+def drawn_bars(shown: BarChart, most: int = MAX_BARS) -> list[Bar]:
     """Those that fit a picture: what the gate objects to first gets a place, all in their own order."""
     finite = [bar for bar in shown.bars if math.isfinite(bar.value)]
     by_need = sorted(range(len(finite)), key=lambda index: (not finite[index].bad, index))

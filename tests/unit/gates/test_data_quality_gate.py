@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.domain.exhibit import Comparison, Page
+from lifecycle.domain.charts import BarChart, EmbeddedPage
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.progress import Progress
@@ -426,7 +426,7 @@ def exhibits(verdict, kind):
 
 @pytest.mark.slow
 def test_great_expectations_own_report_goes_with_it_and_loads_nothing(subject_of, july, spring_suite):
-    (page,) = exhibits(judge(subject_of(current=july, suite=spring_suite)), Page)
+    (page,) = exhibits(judge(subject_of(current=july, suite=spring_suite)), EmbeddedPage)
     assert page.file_name == "great_expectations.html"
     assert "plane_age" in page.html
     assert "values must not be null" in page.html
@@ -444,7 +444,7 @@ def test_names_and_categories_cannot_break_out_of_the_report(subject_of):
         ("column_values_to_match_regex", {"column": HOSTILE, "regex": HOSTILE}),
         ("table_columns_to_match_set", {"column_set": [HOSTILE, "x"]}),
     )
-    (page,) = exhibits(judge(subject_of(current=pd.DataFrame({HOSTILE: ["a"] * 200}), suite=suite)), Page)
+    (page,) = exhibits(judge(subject_of(current=pd.DataFrame({HOSTILE: ["a"] * 200}), suite=suite)), EmbeddedPage)
     assert "alert(1)" in page.html
     for markup in ("<script", "alert(1)<", "</td></", "{{", "$min_value", "&lt;b", "<b>"):
         assert markup not in page.html.replace("</td></tr>", "")
@@ -469,7 +469,7 @@ def test_the_report_holds_no_row(subject_of):
     )
     for sample_rows in (1000, 100_000):
         verdict = judge(subject_of(current=pd.concat([rows] * 6), suite=suite), sample_rows=sample_rows)
-        (page,) = exhibits(verdict, Page)
+        (page,) = exhibits(verdict, EmbeddedPage)
         said = f"{page.html} {verdict.message} {verdict.figures}"
         assert "hush" not in said
         assert "918" not in said
@@ -481,7 +481,7 @@ def test_without_that_report_the_verdict_is_the_same(subject_of, july, spring_su
     monkeypatch.setattr("great_expectations.render.view.DefaultJinjaPageView.render", None)
     without = judge(subject_of(current=july, suite=spring_suite))
     assert without == whole
-    assert exhibits(without, Page) == []
+    assert exhibits(without, EmbeddedPage) == []
 
 
 @pytest.mark.slow
@@ -489,7 +489,7 @@ def test_shares_are_shown_worst_first_beside_what_may_be(subject_of, july, sprin
     broken = july.assign(
         hour=july.hour.mask(july.index % 4 == 0), carrier=july.carrier.mask(july.index % 5 == 0, "?")
     )
-    nulls, unexpected = exhibits(judge(subject_of(current=broken, suite=spring_suite)), Comparison)
+    nulls, unexpected = exhibits(judge(subject_of(current=broken, suite=spring_suite)), BarChart)
     assert [(bar.label, round(bar.value, 2), bar.note) for bar in nulls.bars if bar.bad] == [
         ("hour", 25.0, "2.0 % may be")
     ]

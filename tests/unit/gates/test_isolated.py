@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 GATES = """
     import ctypes, os, subprocess, sys, tempfile, time
     from pathlib import Path
-    from lifecycle.domain.exhibit import Bar, Comparison
+    from lifecycle.domain.charts import Bar, BarChart
     from lifecycle.domain.verdict import Outcome, Verdict
     from lifecycle.gates.contract import GateOptions
     from lifecycle.gates.verdicts import failed, passed
@@ -36,7 +36,7 @@ GATES = """
     class Rows(Base):
         name = "rows"
         def evaluate(self, subject):
-            chart = Comparison("rows", (Bar("current", float(subject.current().count)),), limit=1.5)
+            chart = BarChart("rows", (Bar("current", float(subject.current().count)),), limit=1.5)
             print("this is no message")
             return Verdict("rows", Outcome.PASSED, "rows.passed", str(os.getpid()), {"rows": 3}, exhibits=(chart,))
 

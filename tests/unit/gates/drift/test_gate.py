@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.data.read import read_dataset
-from lifecycle.domain.exhibit import Distribution, Page
+from lifecycle.domain.charts import EmbeddedPage, Histogram
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.drift import DriftGate
 
@@ -140,7 +140,7 @@ def test_there_are_few_figures_however_many_columns(judge_rows):
 def test_it_shows_what_moved_first_and_evidentlys_report(judge_rows, spring, july):
     verdict = judge_rows(spring, july.assign(distance=july.distance * 1.2, plane_age=None))
     *pictures, page = verdict.exhibits
-    assert all(isinstance(picture, Distribution) for picture in pictures)
+    assert all(isinstance(picture, Histogram) for picture in pictures)
     assert {picture.column for picture in pictures if picture.moved} >= {"distance", "plane_age"}
     assert [picture.moved for picture in pictures] == sorted((p.moved for p in pictures), reverse=True)
     assert len(pictures) <= 12
@@ -148,7 +148,7 @@ def test_it_shows_what_moved_first_and_evidentlys_report(judge_rows, spring, jul
         assert len(picture.labels) == len(picture.reference) == len(picture.current)
         assert sum(picture.reference) == pytest.approx(1)
         assert sum(picture.current) == pytest.approx(1)
-    assert isinstance(page, Page)
+    assert isinstance(page, EmbeddedPage)
     assert page.file_name == "evidently.html"
     assert "5,000 rows" in page.title
 
@@ -160,7 +160,7 @@ def test_without_evidently_the_verdict_is_the_same(judge_rows, spring, july, mon
     after = judge_rows(spring, july)
     assert (after.outcome, after.message) == (before.outcome, before.message)
     assert after.figures == {**before.figures, "evidently_report": False}
-    assert [type(exhibit) for exhibit in after.exhibits if isinstance(exhibit, Page)] == []
+    assert [type(exhibit) for exhibit in after.exhibits if isinstance(exhibit, EmbeddedPage)] == []
 
 
 def test_it_leaves_no_files_says_nothing_and_calls_nobody(judge_rows, flights, empty_home, capfd, calls_home):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lifecycle.domain.charts import Bar, BarChart, EmbeddedPage, Histogram
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.exhibit import Bar, Comparison, Distribution, Page
 from lifecycle.domain.verdict import Outcome, Verdict
 
 NOW = datetime(2026, 11, 21, 10, 3, tzinfo=UTC)
@@ -28,7 +28,7 @@ HOSTILE = (
 def moved():
     """A column whose values have gone up."""
     labels = tuple(f"{n} to {n + 5}" for n in range(0, 50, 5))
-    return Distribution("dep_delay", "distance 0.61", labels, (0.1,) * 10, (0.05,) * 5 + (0.15,) * 5, True, True)
+    return Histogram("dep_delay", "distance 0.61", labels, (0.1,) * 10, (0.05,) * 5 + (0.15,) * 5, True, True)
 
 
 @pytest.fixture(scope="session")
@@ -39,15 +39,15 @@ def slices():
         Bar("champion", 0.80, 0.78, 0.82, "27,111 rows"),
         Bar("carrier = OO", 0.61, 0.5, 0.72, "40 rows", bad=True),
     )
-    return Comparison("roc_auc by carrier", bars, 0.7)
+    return BarChart("roc_auc by carrier", bars, 0.7)
 
 
 @pytest.fixture(scope="session")
 def evidence(moved, slices):
     """One verdict of each kind."""
-    calm = Distribution("origin", "distance 0.02", ("EWR", "JFK"), (0.5, 0.5), (0.48, 0.52))
-    evidently = Page("evidently.html", "Evidently: drift", "<script>draw()</script>", needs_scripts=True)
-    expectations = Page("great_expectations.html", "Great Expectations", "<h1>Validation</h1>")
+    calm = Histogram("origin", "distance 0.02", ("EWR", "JFK"), (0.5, 0.5), (0.48, 0.52))
+    evidently = EmbeddedPage("evidently.html", "Evidently: drift", "<script>draw()</script>", needs_scripts=True)
+    expectations = EmbeddedPage("great_expectations.html", "Great Expectations", "<h1>Validation</h1>")
     verdicts = (
         Verdict(
             "signature", Outcome.PASSED, "signature.passed", "All good.", {"inputs": 7, "old": True}, 0.123456
@@ -92,10 +92,10 @@ def harm(request):
 def hostile(evidence, harm):
     """The same words wherever somebody else's words can stand."""
     exhibits = (
-        Distribution(harm, harm, (harm, "b"), (0.5, 0.5), (0.1, 0.9), True),
-        Distribution(harm, harm, (harm, "b", harm), (0.5, 0.2, 0.3), (0.1, 0.9, 0.0), False, True),
-        Comparison(harm, (Bar(harm, 0.5, 0.4, 0.6, harm), Bar(f"champion {harm}", 0.4)), 0.3),
-        Page(harm, harm, f"<p>{harm}</p>", needs_scripts=True),
+        Histogram(harm, harm, (harm, "b"), (0.5, 0.5), (0.1, 0.9), True),
+        Histogram(harm, harm, (harm, "b", harm), (0.5, 0.2, 0.3), (0.1, 0.9, 0.0), False, True),
+        BarChart(harm, (Bar(harm, 0.5, 0.4, 0.6, harm), Bar(f"champion {harm}", 0.4)), 0.3),
+        EmbeddedPage(harm, harm, f"<p>{harm}</p>", needs_scripts=True),
     )
     verdict = Verdict(harm, Outcome.FAILED, f"gate.{harm}", harm, {harm: harm, f"{harm}2": 1.0}, 1.0, exhibits)
     return replace(evidence, model=harm, stage=harm, requested_by=harm, data={harm: harm}, verdicts=(verdict,))

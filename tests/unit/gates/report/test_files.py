@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 
-from lifecycle.domain.exhibit import Page
+from lifecycle.domain.charts import EmbeddedPage
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report import GateReport, documents, render_html
 from lifecycle.gates.report.html import render_page
@@ -17,7 +17,9 @@ OURS = {"report.html", "report.md", "junit.xml", "verdicts.json"}
 
 def pages(of, *names: str) -> list[str]:
     """The names that pages get which gates call so."""
-    verdicts = (Verdict(f"gate{n}", Outcome.PASSED, "", "", {}, 0, (Page(p, p, ""),)) for n, p in enumerate(names))
+    verdicts = (
+        Verdict(f"gate{n}", Outcome.PASSED, "", "", {}, 0, (EmbeddedPage(p, p, ""),)) for n, p in enumerate(names)
+    )
     return [name for name in documents(of(*verdicts)) if name not in OURS]
 
 
@@ -56,7 +58,7 @@ def test_no_page_takes_the_place_of_another_or_of_ours(of):
 
 def test_another_tools_page_is_whole_inside_a_frame_and_nowhere_outside(harm):
     text = f'<p title="{harm}">{harm}</p>'.replace("\0", "").encode("utf-8", "replace").decode()
-    page = render_page(Page("x.html", harm, text, needs_scripts=True))
+    page = render_page(EmbeddedPage("x.html", harm, text, needs_scripts=True))
     assert frame(page)["srcdoc"] == text
     outside = page.replace(re.findall(r'srcdoc="[^"]*"', page)[0], "")
     assert "<script" not in outside
@@ -65,7 +67,7 @@ def test_another_tools_page_is_whole_inside_a_frame_and_nowhere_outside(harm):
 
 @pytest.mark.parametrize(("needs_scripts", "sandbox"), [(True, "allow-scripts"), (False, "")])
 def test_the_frame_has_no_origin_and_no_network_and_runs_no_needless_scripts(needs_scripts, sandbox):
-    page = render_page(Page("x.html", "x", "<script></script>", needs_scripts=needs_scripts))
+    page = render_page(EmbeddedPage("x.html", "x", "<script></script>", needs_scripts=needs_scripts))
     assert frame(page)["sandbox"] == sandbox
     assert policy(page).startswith("default-src 'none'; ")
     assert ("script-src" in policy(page)) == needs_scripts

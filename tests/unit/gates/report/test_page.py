@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lifecycle.domain.exhibit import Bar, Comparison
+from lifecycle.domain.charts import Bar, BarChart
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report import GateReport, documents, render_html
@@ -123,7 +123,7 @@ def test_it_shows_a_dozen_columns_and_says_how_many_more_there_are(of, moved):
 
 
 def test_a_picture_that_cannot_be_drawn_costs_nothing_else(rendered, of):
-    beyond = Comparison("loss", (Bar("a", 1.7e308), Bar("b", -1.7e308)), None)
+    beyond = BarChart("loss", (Bar("a", 1.7e308), Bar("b", -1.7e308)), None)
     text = Parsed(
         rendered(of(Verdict("performance", Outcome.FAILED, "x.y", "Too much.", {}, 1.0, (beyond,))))
     ).text
@@ -176,7 +176,7 @@ def test_a_notebook_of_many_gate_runs_stays_small_enough_for_git(evidence):
 
 
 def test_the_page_stays_small_with_all_the_pictures_there_can_be(of, moved, slices):
-    many = Comparison("by carrier", tuple(replace(slices.bars[0], label=f"carrier {n}") for n in range(50)), 0.7)
+    many = BarChart("by carrier", tuple(replace(slices.bars[0], label=f"carrier {n}") for n in range(50)), 0.7)
     verdict = Verdict("drift", Outcome.FAILED, "x.y", "", {}, 1.0, (moved,) * 20 + (many,) * 5)
     assert len(render_html(of(verdict)).encode()) < LARGEST_BYTES / 10  # gates
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import pytest
 
-from lifecycle.domain.exhibit import Bar, Comparison, Distribution
+from lifecycle.domain.charts import Bar, BarChart, Histogram
 from lifecycle.domain.sanitize import printable
 from lifecycle.gates.report.plots import MAX_BARS, MAX_CATEGORIES, draw_comparison, draw_distribution
 
@@ -24,8 +24,8 @@ def of_colour(svg: str, name: str) -> list[ET.Element]:
     return [path for path in ET.fromstring(svg).iter("path") if f"var(--lc-{name})" in path.get("style")]
 
 
-def bars(*values: float, **fields: object) -> Comparison:
-    return Comparison("roc_auc", tuple(Bar(f"b{n}", value, **fields) for n, value in enumerate(values)))
+def bars(*values: float, **fields: object) -> BarChart:
+    return BarChart("roc_auc", tuple(Bar(f"b{n}", value, **fields) for n, value in enumerate(values)))
 
 
 def test_bins_are_a_histogram_and_categories_are_pairs_of_bars(moved):
@@ -42,20 +42,20 @@ def test_a_histogram_names_its_ends_and_its_middle(moved):
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_a_column_with_hardly_any_values_is_drawn(count, ordered):
     labels = tuple("abc"[:count])
-    svg = draw_distribution(Distribution("c", "", labels, (1.0,) * count, (0.0,) * count, ordered=ordered))
+    svg = draw_distribution(Histogram("c", "", labels, (1.0,) * count, (0.0,) * count, ordered=ordered))
     assert set(labels) - {"b"} <= set(texts(svg))
 
 
 def test_many_categories_end_with_how_many_more_there_are():
     count = 40
-    svg = draw_distribution(Distribution("c", "", tuple(map(str, range(count))), (1 / 40,) * 40, (1 / 40,) * 40))
+    svg = draw_distribution(Histogram("c", "", tuple(map(str, range(count))), (1 / 40,) * 40, (1 / 40,) * 40))
     assert f"{count - MAX_CATEGORIES + 1} more" in texts(svg)
     assert len(of_colour(svg, "current")) == MAX_CATEGORIES
 
 
 @pytest.mark.parametrize("share", [math.nan, math.inf, -1.0, 7.0])
 def test_shares_that_are_none_do_no_harm(share):
-    assert draw_distribution(Distribution("c", "", ("a", "b"), (share, 0.5), (0.5, share)))
+    assert draw_distribution(Histogram("c", "", ("a", "b"), (share, 0.5), (0.5, share)))
 
 
 def test_a_comparison_shows_values_intervals_limit_and_what_is_bad(slices):
@@ -78,15 +78,15 @@ def test_any_scale_can_be_drawn(values):
 
 
 def test_names_are_shown_as_they_are(harm):
-    distribution = Distribution(harm, harm, (harm, "b"), (0.5, 0.5), (0.4, 0.6))
-    for svg in (draw_distribution(distribution), draw_comparison(Comparison(harm, (Bar(harm, 1.0, note=harm),)))):
+    distribution = Histogram(harm, harm, (harm, "b"), (0.5, 0.5), (0.4, 0.6))
+    for svg in (draw_distribution(distribution), draw_comparison(BarChart(harm, (Bar(harm, 1.0, note=harm),)))):
         start = printable(harm)[:16].rstrip("…")
         assert any(text.startswith(start) for text in texts(svg))
 
 
 def test_formulas_are_names_like_any_other():
     names = ("$x$", "a_b^c", r"$\frac{a}{b}", "100%")
-    assert set(names) <= set(texts(draw_distribution(Distribution("c", "", names, (0.25,) * 4, (0.25,) * 4))))
+    assert set(names) <= set(texts(draw_distribution(Histogram("c", "", names, (0.25,) * 4, (0.25,) * 4))))
 
 
 def test_a_picture_says_what_it_shows_to_those_who_cannot_see_it(moved, slices):
@@ -114,9 +114,9 @@ def test_the_same_exhibit_gives_the_same_picture_whatever_the_caller_has_set(mov
 def test_drawing_leaves_pyplot_alone():
     probe = (
         "import sys\n"
-        "from lifecycle.domain.exhibit import Bar, Comparison\n"
+        "from lifecycle.domain.charts import Bar, BarChart\n"
         "from lifecycle.gates.report.plots import draw_comparison\n"
-        "draw_comparison(Comparison('a', (Bar('b', 1.0),)))\n"
+        "draw_comparison(BarChart('a', (Bar('b', 1.0),)))\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
+class Histogram:
     """How the values of one column are spread, then and now.
 
     Attributes:
@@ -50,7 +50,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class BarChart:
     """Values beside each other, and the limit that they are held against.
 
     Attributes:
@@ -64,7 +64,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EmbeddedPage:
     """A report that another tool wrote, as HTML that nothing trusts.
 
     Attributes:
@@ -79,4 +79,4 @@ class Page:
     needs_scripts: bool = False
 
 
-Exhibit = Distribution | Comparison | Page
+Chart = Histogram | BarChart | EmbeddedPage
