@@ -101,13 +101,15 @@ def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, 
     ref = ModelRef.parse(model_uri)
     with gate_progress() as progress:
         gate_runner = assemble(config).gate_runner(progress)
-        report = gate_runner.run(ref, stage, options.current, options.reference, options.only)
+        report = gate_runner.judge(ref, stage, options.current, options.reference, options.only)
     _write_reports(report, options)
     if as_json:
         print_json(_evidence_as_dict(report.evidence))
     else:
         print_evidence(report.evidence)
         click.echo(_what_next(report.evidence, options.only))
+    if not options.only:
+        gate_runner.explain(report)
     return EXIT_CODES[report.outcome]
 
 

@@ -26,6 +26,7 @@ from lifecycle.registry.contract import ModelRegistry
 
 if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
+    from lifecycle.gates.report import GateReport
 
 
 _LOG = logging.getLogger(__name__)
@@ -143,8 +144,11 @@ class GateWorker:
                 continue
             claim = Claim(f"{self.name}:{uuid4().hex[:8]}")
             if self._taken(gates, claim):
-                done = self._run(gates, claim)
+                done, report = self._run(gates, claim)
                 self.report(done)
+                if report is not None:
+                    with self._interruptible():  # the evidence counts without its charts
+                        self.gate_runner.explain(report)
                 return done
         return None
 
@@ -168,12 +172,12 @@ class GateWorker:
             return False
         return True
 
-    def _run(self, gates: QueuedGates, claim: Claim) -> Done:
+    def _run(self, gates: QueuedGates, claim: Claim) -> tuple[Done, GateReport | None]:
         """Whatever happens, the registry hears of it, or the lease ends."""
         started = self.clock()
-        done = Done(gates.model, gates.version, gates.stage)
+        done, report = Done(gates.model, gates.version, gates.stage), None
         try:
-            evidence = self._judged(gates, claim)
+            report = self._judged(gates, claim)
         except ClaimLost as exc:
             done = replace(done, detail=str(exc))
         except Stopped:
@@ -186,10 +190,10 @@ class GateWorker:
             self._give_back(gates, replace(claim, action=ClaimAction.FAILED, reason=reason))
             done = replace(done, broke=True, detail=reason)
         else:
-            done = self._with_result(done, evidence)
-        return replace(done, seconds=self.clock() - started)
+            done = self._with_result(done, report.evidence)
+        return replace(done, seconds=self.clock() - started), report
 
-    def _judged(self, gates: QueuedGates, claim: Claim) -> Evidence:
+    def _judged(self, gates: QueuedGates, claim: Claim) -> GateReport:
         with self._interruptible(), LeaseHeartbeat(self.registry, gates, claim, self.renew_every_s) as renewal:
 
             def run(job: GateJob, progress: Progress) -> GateResults:
@@ -200,7 +204,7 @@ class GateWorker:
 
             progress = Progress(lambda _: renewal.check(), lambda _: renewal.check())
             gate_runner = replace(self.gate_runner, execute=run, progress=progress)
-            return gate_runner.run(ModelRef(gates.model, version=gates.version), gates.stage).evidence
+            return gate_runner.judge(ModelRef(gates.model, version=gates.version), gates.stage)
 
     def _with_result(self, done: Done, evidence: Evidence) -> Done:
         done = replace(

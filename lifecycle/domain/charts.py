@@ -1,6 +1,6 @@
-"""What a verdict rests on, as data: pictures for people to look at, and other tools' own reports.
+"""Charts and embedded pages that explain a verdict, as data; :mod:`lifecycle.gates.report` draws them.
 
-A report draws these. They are no part of the evidence: verdicts decide, exhibits explain.
+They are made after the verdict is recorded and are not part of the evidence.
 """
 
 from __future__ import annotations
@@ -80,3 +80,15 @@ class EmbeddedPage:
 
 
 Chart = Histogram | BarChart | EmbeddedPage
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a report shows beside one verdict.
+
+    Attributes:
+        note: Why charts are missing, in a sentence for people; empty where nothing went wrong.
+    """
+
+    charts: tuple[Chart, ...] = ()
+    note: str = ""

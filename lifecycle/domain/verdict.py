@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from lifecycle.domain.charts import Chart
-
 Figure = float | int | str | bool
 
 
@@ -39,7 +37,6 @@ class Verdict:
         message: One or two sentences for people. Names columns and figures, never row values.
         figures: What was measured and what was demanded.
         seconds: How long the gate took.
-        exhibits: What to draw in the report. No part of the evidence, nor of what makes two verdicts equal.
     """
 
     gate: str
@@ -48,10 +45,9 @@ class Verdict:
     message: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     seconds: float = 0.0
-    exhibits: tuple[Chart, ...] = field(default=(), compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only, without the exhibits; seconds to the millisecond."""
+        """JSON types only; seconds to the millisecond."""
         return {
             "gate": self.gate,
             "outcome": str(self.outcome),

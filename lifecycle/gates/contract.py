@@ -1,13 +1,18 @@
-"""What a gate is. Every implementation passes :class:`lifecycle.testing.GateContract`."""
+"""The contract of a gate. Every implementation passes :class:`lifecycle.testing.GateContract`."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lifecycle.domain.charts import Chart
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.subject import Subject
+
+EXPLAIN_SECONDS = 60.0
+"""Time that one gate's :meth:`ExplainingGate.explain` may take. It does not count against ``max_seconds``."""
 
 
 class GateOptions(BaseModel):
@@ -21,20 +26,49 @@ class GateOptions(BaseModel):
 
 
 class Gate(Protocol):
-    """One check. Constructed with its options: ``Gate(Gate.Options(...))``."""
+    """One check. Constructed with its options: ``Gate(Gate.Options(...))``.
+
+    Attributes:
+        name: The name of its entry point in ``lifecycle.gates``.
+        before_loading: Whether it judges the files before anything loads the model. Such gates run first, and
+            unless they pass, the model is not loaded for the others.
+    """
 
     name: ClassVar[str]
     Options: ClassVar[type[GateOptions]]
+    before_loading: ClassVar[bool]
 
     @property
     def options(self) -> GateOptions:
-        """What it was constructed with."""
+        """The options that it was constructed with."""
         ...
 
     def evaluate(self, subject: Subject) -> Verdict:
-        """Judge the subject.
+        """Judge the subject. Draws nothing: somebody waits for the verdict.
 
-        Too little to judge on is INCONCLUSIVE, said in the verdict; an exception means that the gate
-        itself broke, and the runner turns it into an ERROR verdict.
+        Too little data is INCONCLUSIVE, said in the verdict. An exception means that the gate itself broke; the
+        runner turns it into an ERROR verdict. What :meth:`ExplainingGate.explain` needs may be left in
+        ``subject.findings``; see :func:`findings_of`.
         """
         ...
+
+
+@runtime_checkable
+class ExplainingGate(Protocol):
+    """A gate that also has charts and pages to show."""
+
+    def explain(self, subject: Subject, verdict: Verdict) -> Iterable[Chart]:
+        """Charts and pages for the report on ``verdict``, which this gate gave about ``subject``.
+
+        Called after the verdict is recorded, and only for people who look at a report. It has
+        :data:`EXPLAIN_SECONDS`. Charts that come late or raise are left out, which the report says; the verdict
+        stays.
+        """
+        ...
+
+
+def findings_of(gate: Gate, subject: Subject) -> Any:
+    """What ``gate.evaluate`` left in ``subject.findings``, or None; evaluates again where that is not known."""
+    if gate.name not in subject.findings:
+        gate.evaluate(subject)
+    return subject.findings.get(gate.name)

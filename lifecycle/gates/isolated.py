@@ -15,19 +15,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
+from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.contract import Gate
+from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate
 from lifecycle.gates.discovery import load_gate
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
 from lifecycle.gates.run import forbids_loading, running_order
 from lifecycle.gates.verdicts import broke, inconclusive
-from lifecycle.gates.worker import VERDICT
+from lifecycle.gates.worker import EXPLANATION, VERDICT
 from lifecycle.processes.process import owned_by_me
 from lifecycle.signing.local_key import KEY_VARIABLE
 
@@ -58,7 +60,25 @@ def run_isolated(job: GateJob, progress: Progress) -> GateResults:
     run = _Run(job, gates, progress)
     while run.waiting:
         run.attempt()
-    return GateResults(tuple(run.verdicts[i] for i in range(len(gates))), run.data)
+    verdicts = tuple(run.verdicts[i] for i in range(len(gates)))
+    return GateResults(verdicts, run.data, partial(_explanations, job, gates, verdicts))
+
+
+def _explanations(job: GateJob, gates: Sequence[Gate], verdicts: Sequence[Verdict]) -> tuple[Explanation, ...]:
+    """One for each verdict, made in another process. Where that crashes, the rest get a note."""
+    if not any(isinstance(gate, ExplainingGate) for gate in gates):
+        return tuple(Explanation() for _ in gates)
+    explained: list[Explanation] = []
+    with _worker(("explain", (job, verdicts), _log.isEnabledFor(logging.DEBUG))) as worker:
+        try:
+            while len(explained) < len(gates):
+                message = worker.message(EXPLAIN_SECONDS + _START_SECONDS)
+                explained.append(EXPLANATION.validate_python(message["explanation"], strict=False))
+        except (queue.Empty, EOFError, ValidationError, LookupError, TypeError) as exc:
+            _log.debug("no more explanations", exc_info=True)
+            note = f"The charts were not made: their process ended or hung ({type(exc).__name__})."
+            explained += [Explanation(note=note)] * (len(gates) - len(explained))
+    return tuple(explained)
 
 
 class _NotStartedError(Exception):
@@ -77,7 +97,8 @@ class _Run:
 
     def attempt(self) -> None:
         """One worker: until all gates have answered, or one of them ends it."""
-        with _worker((self._job, self.waiting, self._may_load, _log.isEnabledFor(logging.DEBUG))) as worker:
+        arguments = self._job, self.waiting, self._may_load
+        with _worker(("work", arguments, _log.isEnabledFor(logging.DEBUG))) as worker:
             while self.waiting:
                 index = self.waiting[0]
                 started = time.monotonic()

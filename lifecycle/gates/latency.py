@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -72,6 +72,7 @@ class LatencyGate:
 
     Options: ClassVar[type[GateOptions]] = LatencyOptions
     name: ClassVar[str] = "latency"
+    before_loading: ClassVar[bool] = False
 
     options: LatencyOptions
 
@@ -136,18 +137,19 @@ class LatencyGate:
         )
         message = f"Measured with the {scorer} scorer: {told}."
         if set(exceeded) & set(_TIMES):
-            verdict = failed(self.name, "too_slow", message, figures)
-        elif exceeded:
-            verdict = failed(self.name, "too_large", message, figures)
-        else:
-            verdict = passed(self.name, message, figures)
-        return replace(verdict, exhibits=tuple(self._exhibits(measured)))
+            return failed(self.name, "too_slow", message, figures)
+        if exceeded:
+            return failed(self.name, "too_large", message, figures)
+        return passed(self.name, message, figures)
 
-    def _exhibits(self, measured: Mapping[str, float]) -> Iterator[BarChart]:
-        limits = self.options.limits
+    def explain(self, subject: Subject, verdict: Verdict) -> Iterator[BarChart]:  # noqa: ARG002  # of the contract
+        """The measured times as bars, for one row and for a batch."""
+        limits, measured = self.options.limits, verdict.figures
+        if not measured:
+            return
         for prefix, what in (("", "one row"), ("batch_", f"{self.options.batch_rows:,} rows")):
             bars = [
-                Bar(label, value := measured[name], bad=value > limits.get(name, value))
+                Bar(label, value := float(measured[name]), bad=value > limits.get(name, value))
                 for label, name in (
                     ("half of the calls", f"{prefix}p50_ms"),
                     ("99 % of the calls", f"{prefix}p99_ms"),

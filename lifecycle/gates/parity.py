@@ -53,6 +53,7 @@ class ParityGate:
 
     Options: ClassVar[type[GateOptions]] = ParityOptions
     name: ClassVar[str] = "parity"
+    before_loading: ClassVar[bool] = False
 
     options: ParityOptions
 

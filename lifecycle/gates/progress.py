@@ -1,16 +1,17 @@
-"""Whom to tell while gates run, and what they leave."""
+"""Callbacks while gates run, and their results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Whom to tell."""
+    """Called when a gate starts, with its name, and when its verdict is there."""
 
     on_start: Callable[[str], object] = lambda _: None
     on_verdict: Callable[[Verdict], object] = lambda _: None
@@ -18,12 +19,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class GateResults:
-    """What came of a gate run.
+    """The results of a gate run.
 
     Attributes:
         verdicts: One for each gate, in the order of the policy.
         data: Fingerprints of the data that was looked at, by role.
+        explain: Makes the charts and pages, one explanation for each verdict. Slow; never raises.
     """
 
     verdicts: tuple[Verdict, ...]
     data: Mapping[str, str]
+    explain: Callable[[], Sequence[Explanation]] = field(default=tuple, compare=False)

@@ -1,18 +1,21 @@
-"""All gates of a stage, one after the other, in this process."""
+"""Run and explain all gates of a stage in this process, one after the other."""
 
 from __future__ import annotations
 
 import logging
+import queue
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from traceback import extract_tb
 
+from lifecycle.domain.charts import BarChart, EmbeddedPage, Explanation, Histogram
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import LifecycleError, NotFound
-from lifecycle.gates.contract import Gate
+from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate
 from lifecycle.gates.discovery import load_gate
 from lifecycle.gates.job import GateJob, subject_of
 from lifecycle.gates.progress import GateResults, Progress
@@ -21,6 +24,9 @@ from lifecycle.gates.verdicts import broke, failed, inconclusive
 from lifecycle.scoring.contract import Scorer
 
 _log = logging.getLogger(__name__)
+
+_RUNNERS = ("not_found", "not_loaded", "model_raises", "error", "timed_out", "crashed")
+"""Reasons of verdicts that the runner gives in place of the gate: there is nothing to explain."""
 
 
 def run_here(job: GateJob, progress: Progress, load_scorer: Callable[[Path], Scorer]) -> GateResults:
@@ -31,7 +37,9 @@ def run_here(job: GateJob, progress: Progress, load_scorer: Callable[[Path], Sco
         UsageError: a gate cannot be imported; nothing ran.
     """
     subject = subject_of(job, load_scorer)
-    return GateResults(run_gates(job.gates, subject, progress), subject.fingerprints())
+    verdicts = run_gates(job.gates, subject, progress)
+    gates = [load_gate(spec) for spec in job.gates]
+    return GateResults(verdicts, subject.fingerprints(), lambda: tuple(explain_gates(gates, verdicts, subject)))
 
 
 def run_gates(
@@ -68,17 +76,12 @@ def run_in_order(
 
 def running_order(gates: Sequence[Gate]) -> Iterable[int]:
     """Indices of the gates: those that judge before loading come first."""
-    return sorted(range(len(gates)), key=lambda index: not judges_before_loading(gates[index]))
-
-
-def judges_before_loading(gate: Gate) -> bool:
-    """Whether it is there to say what loading would do."""
-    return bool(getattr(gate, "before_loading", False))
+    return sorted(range(len(gates)), key=lambda index: not gates[index].before_loading)
 
 
 def forbids_loading(gate: Gate, verdict: Verdict) -> bool:
     """Whether the model may not be loaded after this."""
-    return judges_before_loading(gate) and verdict.outcome is not Outcome.PASSED
+    return gate.before_loading and verdict.outcome is not Outcome.PASSED
 
 
 def run_gate(gate: Gate, subject: Subject, progress: Progress) -> Verdict:
@@ -88,6 +91,45 @@ def run_gate(gate: Gate, subject: Subject, progress: Progress) -> Verdict:
     verdict = replace(_evaluate(gate, subject), seconds=time.monotonic() - started)
     progress.on_verdict(verdict)
     return verdict
+
+
+def explain_gates(
+    gates: Sequence[Gate], verdicts: Sequence[Verdict], subject: Subject, seconds: float = EXPLAIN_SECONDS
+) -> Iterator[Explanation]:
+    """One explanation for each verdict, in order. Call it when the verdicts are recorded; it may take minutes.
+
+    Args:
+        gates: Those that gave the verdicts.
+        subject: What they judged; with their findings, or loaded anew in another process.
+        seconds: Budget of each gate. Past it the gate is given up, and the next one begins.
+    """
+    if any(map(forbids_loading, gates, verdicts)):
+        subject.forbid_loading()
+    for gate, verdict in zip(gates, verdicts, strict=True):
+        yield explain_gate(gate, verdict, subject, seconds)
+
+
+def explain_gate(gate: Gate, verdict: Verdict, subject: Subject, seconds: float) -> Explanation:
+    """One gate's charts and pages within ``seconds``, whatever it raises."""
+    if not isinstance(gate, ExplainingGate) or verdict.reason in {f"{gate.name}.{what}" for what in _RUNNERS}:
+        return Explanation()
+    drawn: queue.SimpleQueue[Explanation] = queue.SimpleQueue()
+    Thread(target=lambda: drawn.put(_explain(gate, verdict, subject)), daemon=True).start()
+    try:
+        return drawn.get(timeout=seconds)
+    except queue.Empty:
+        return Explanation(note=f"The charts took longer than {seconds:g} s and were left out.")
+
+
+def _explain(gate: ExplainingGate, verdict: Verdict, subject: Subject) -> Explanation:
+    try:
+        charts = tuple(gate.explain(subject, verdict))
+    except Exception as exc:
+        _log.debug("gate %s cannot explain its verdict", verdict.gate, exc_info=True)
+        return Explanation(note=f"The charts could not be made: {_where(exc)}.")
+    if not all(isinstance(chart, Histogram | BarChart | EmbeddedPage) for chart in charts):
+        return Explanation(note="The gate gave something else than charts.")
+    return Explanation(charts)
 
 
 def _evaluate(gate: Gate, subject: Subject) -> Verdict:

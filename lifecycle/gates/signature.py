@@ -33,6 +33,7 @@ class SignatureGate:
 
     Options: ClassVar[type[GateOptions]] = SignatureOptions
     name: ClassVar[str] = "signature"
+    before_loading: ClassVar[bool] = False
 
     options: SignatureOptions
 

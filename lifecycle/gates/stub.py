@@ -24,6 +24,7 @@ class StubGate:
 
     Options: ClassVar[type[GateOptions]] = StubOptions
     name: ClassVar[str] = "stub"
+    before_loading: ClassVar[bool] = False
 
     options: StubOptions
 

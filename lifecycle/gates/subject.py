@@ -59,6 +59,8 @@ class Subject:
     load_current: Callable[[str | None], Dataset | None]
     load_suite: Callable[[], dict[str, Any] | None]
     load_champion: Callable[[], Candidate | None]
+    findings: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What a gate measured in ``evaluate``, by gate name, so that ``explain`` need not measure again."""
     _current: dict[str | None, Dataset | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property

@@ -14,17 +14,19 @@ from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
 
+from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.discovery import load_gate
 from lifecycle.gates.job import GateJob, subject_of
 from lifecycle.gates.progress import Progress
-from lifecycle.gates.run import run_in_order
+from lifecycle.gates.run import explain_gates, run_in_order
 from lifecycle.processes.process import watch_owner
 
 VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
+EXPLANATION: TypeAdapter[Explanation] = TypeAdapter(Explanation)
 
 
-def work(job: GateJob, indices: Sequence[int], may_load: bool, messages: BinaryIO) -> None:
+def work(messages: BinaryIO, job: GateJob, indices: Sequence[int], may_load: bool) -> None:
     """Run some of a job's gates, in this order."""
     from lifecycle.scoring.loader import load_scorer
 
@@ -44,20 +46,32 @@ def work(job: GateJob, indices: Sequence[int], may_load: bool, messages: BinaryI
         )
 
 
+def explain(messages: BinaryIO, job: GateJob, verdicts: Sequence[Verdict]) -> None:
+    """Say what there is to show of a job's verdicts, in order."""
+    from lifecycle.scoring.loader import load_scorer
+
+    gates = [load_gate(spec) for spec in job.gates]
+    for explanation in explain_gates(gates, verdicts, subject_of(job, load_scorer)):
+        _say(messages, {"explanation": EXPLANATION.dump_python(explanation, mode="json")})
+
+
 def main() -> None:
     """One job, then the end."""
     # What libraries print is no message.
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     watch_owner(lambda: os._exit(1))
-    job, indices, may_load, debug = pickle.load(sys.stdin.buffer)  # noqa: S301  # from our own parent
+    task, arguments, debug = pickle.load(sys.stdin.buffer)  # noqa: S301  # from our own parent
     if debug:
         import logging
 
         faulthandler.enable()
         logging.basicConfig(level=logging.WARNING)
         logging.getLogger("lifecycle").setLevel(logging.DEBUG)
-    work(job, indices, may_load, messages)
+    if task == "explain":
+        explain(messages, *arguments)
+    else:
+        work(messages, *arguments)
 
 
 def _say(messages: BinaryIO, message: Mapping[str, Any]) -> None:

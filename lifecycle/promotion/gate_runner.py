@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,7 +12,7 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.decide import out_of_attempts
-from lifecycle.errors import NotFound, PromotionRefused, unknown
+from lifecycle.errors import LifecycleError, NotFound, PromotionRefused, unknown
 from lifecycle.gates.job import GateJob
 from lifecycle.gates.progress import GateResults, Progress
 from lifecycle.registry.contract import ModelRegistry
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle.gates.report import GateReport
+
+_LOG = logging.getLogger(__name__)
 
 Rows: TypeAlias = "str | pd.DataFrame"
 
@@ -49,12 +52,26 @@ class GateRunner:
         reference: Rows | None = None,
         only: Sequence[str] = (),
     ) -> GateReport:
-        """Judge a version for a stage, and record the evidence in the registry.
+        """Judge a version for a stage, record the evidence, and then explain it in the evidence's MLflow run."""
+        report = self.judge(ref, stage, current, reference, only)
+        if not only:
+            self.explain(report)
+        return report
+
+    def judge(
+        self,
+        ref: ModelRef,
+        stage: str,
+        current: Rows | None = None,
+        reference: Rows | None = None,
+        only: Sequence[str] = (),
+    ) -> GateReport:
+        """Judge a version for a stage, and record the evidence in the registry. No chart is made.
 
         Args:
             current: The rows of today, a source or a frame; beats the ``current`` options of the policy.
             reference: What to compare them with, instead of the rows that the training run tracked.
-            only: Run these gates alone: a look, which is no evidence and is not recorded.
+            only: Run these gates alone. Such a partial run is not recorded as evidence.
 
         Raises:
             NotFound: unknown model, version, stage, gate or file.
@@ -62,7 +79,7 @@ class GateRunner:
             ConfigError: the policy names an unknown gate or option; nothing ran.
             PromotionRefused: the version has no attempt left; nothing ran.
         """
-        from lifecycle.gates.report import GateReport, documents
+        from lifecycle.gates.report import GateReport, verdict_documents
 
         policy = self.policies.of(ref.name).stage(stage)
         version = self.registry.get(ref)
@@ -73,8 +90,18 @@ class GateRunner:
         results = self.execute(job, self.progress)
         evidence = self._evidence(job, policy, results, attempt)
         if not only:
-            evidence = self.registry.publish(evidence, documents(evidence))
-        return GateReport(replace(evidence, verdicts=results.verdicts))
+            evidence = self.registry.publish(evidence, verdict_documents(evidence))
+        return GateReport(evidence, results.explain)
+
+    def explain(self, report: GateReport) -> None:
+        """Make the charts, and add the pages that show them to the MLflow run of the evidence.
+
+        The evidence counts without them, so a registry that does not take them is only logged.
+        """
+        try:
+            self.registry.attach(report.evidence, report.pages())
+        except LifecycleError as exc:
+            _LOG.warning("The verdicts are recorded, but their report is not in MLflow: %s", exc)
 
     def _job(
         self,

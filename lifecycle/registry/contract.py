@@ -62,6 +62,10 @@ class ModelRegistry(Protocol):
         """
         ...
 
+    def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
+        """Add reports by file name to the MLflow run that published evidence names."""
+        ...
+
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
         """The newest evidence on record for each stage, for people to look at."""
         ...

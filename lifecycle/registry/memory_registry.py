@@ -44,7 +44,7 @@ class MemoryRegistry:
         """Who is signed in: nobody, until somebody says so here."""
         self.may_override = False
         """Whether whoever asks has a key that may override."""
-        self.documents: dict[str, Mapping[str, str]] = {}
+        self.documents: dict[str, dict[str, str]] = {}
         """Published reports, by evidence id."""
 
     def add(self, model: str, folder: Path, tracked: TrackedData | None = None) -> ModelVersion:
@@ -91,6 +91,11 @@ class MemoryRegistry:
             self.documents[evidence.evidence_id] = dict(documents)
             self._complete(evidence)
         return evidence
+
+    def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
+        """See the contract."""
+        with self._lock:
+            self.documents[evidence.evidence_id] |= documents
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
         """See the contract."""

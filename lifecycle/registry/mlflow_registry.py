@@ -116,6 +116,12 @@ class MlflowRegistry:
             client.update_model_version(name, number, described(description, recorded))
         return recorded
 
+    def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
+        """See the contract."""
+        with self._mlflow() as client:
+            for file_name, text in documents.items():
+                client.log_text(evidence.run_id, text, file_name)
+
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
         """See the contract."""
         with self._mlflow() as client:

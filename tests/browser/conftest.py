@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from lifecycle.domain.charts import Bar, BarChart, Histogram
+from lifecycle.domain.charts import Bar, BarChart, Explanation, Histogram
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.gates.report import GateReport
 from tests.browser.registries import PASSWORD, Registry, guarded
 from tests.browser.seen import Seen, visits
 from tests.browser.version_page import ASSISTANT_IS_CLOSED, VersionPage
@@ -101,23 +102,22 @@ def hostile_words() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def hostile() -> Evidence:
+def hostile() -> GateReport:
     """A gate run in which every word that somebody else can choose was chosen to do harm."""
-    verdicts = []
+    verdicts, explanations = [], []
     for number, words in enumerate(HOSTILE):
         labels = (words, *HOSTILE[:3])
         shares = (0.4, 0.3, 0.2, 0.1)
-        exhibits = (
+        charts = (
             Histogram(words, words, labels, shares, shares[::-1], moved=True),
             Histogram(words, words, labels, shares, shares[::-1], ordered=True),
             BarChart(words, (Bar(words, 0.5, 0.4, 0.6, words, bad=True), Bar(f"champion {words}", 0.4)), 0.3),
         )
         outcome = list(Outcome)[number % 4]
-        verdicts.append(
-            Verdict(words, outcome, words, f"Column {words} has drifted.", {words: words}, 1.0, exhibits)
-        )
+        verdicts.append(Verdict(words, outcome, words, f"Column {words} has drifted.", {words: words}, 1.0))
+        explanations.append(Explanation(charts, note=words))
     name = HOSTILE[1]
-    return Evidence(
+    evidence = Evidence(
         model=name,
         version=1,
         stage=HOSTILE[0],
@@ -130,6 +130,7 @@ def hostile() -> Evidence:
         requested_by=HOSTILE[2],
         attempt=3,
     )
+    return GateReport(evidence, lambda: explanations)
 
 
 @pytest.fixture(scope="session")

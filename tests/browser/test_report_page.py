@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from lifecycle.domain.charts import EmbeddedPage
-from lifecycle.gates.report import GateReport
 from lifecycle.gates.report.html import render_page
 
 pytestmark = pytest.mark.slow
@@ -30,7 +29,7 @@ setTimeout(() => { location = 'https://evil.example/itself' }, 100);
 
 @pytest.fixture(scope="module")
 def saved(hostile, tmp_path_factory):
-    return GateReport(hostile).save(tmp_path_factory.mktemp("hostile")).as_uri()
+    return hostile.save(tmp_path_factory.mktemp("hostile")).as_uri()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,10 +12,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from lifecycle.data.dataset import Dataset
+from lifecycle.domain.charts import Chart
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.errors import UsageError
-from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.contract import GateOptions, findings_of
 from lifecycle.gates.data_quality.result import Finding, Result
 from lifecycle.gates.data_quality.suite import TABLE, Suite, columns_of, expectations_of, read_suite
 from lifecycle.gates.data_quality.words import unmet_words
@@ -58,6 +59,7 @@ class DataQualityGate:
 
     Options: ClassVar[type[GateOptions]] = DataQualityOptions
     name: ClassVar[str] = "data_quality"
+    before_loading: ClassVar[bool] = False
 
     options: DataQualityOptions
 
@@ -76,7 +78,7 @@ class DataQualityGate:
         return (
             too_few_rows(self.name, current, self.options.min_rows)
             or self._missing_columns(expectations, current)
-            or self._judge(suite, expectations, current)
+            or self._judge(subject, suite, expectations, current)
         )
 
     def _suite(self, subject: Subject) -> Suite:
@@ -98,14 +100,20 @@ class DataQualityGate:
         message = f"{current.source} lacks {len(missing)} of the expected columns: {listing(missing)}."
         return failed(self.name, "missing_columns", message, {"missing_columns": len(missing)})
 
-    def _judge(self, suite: Suite, expectations: Sequence[object], current: Dataset) -> Verdict:
-        from lifecycle.gates.data_quality.exhibits import exhibits_of
+    def _judge(self, subject: Subject, suite: Suite, expectations: Sequence[object], current: Dataset) -> Verdict:
         from lifecycle.gates.data_quality.judge import judge
 
         results = judge(expectations, current, self.options.sample_rows, self.options.seed)
-        verdict = self._verdict(results, current)
-        figures = self._figures(results, suite, current)
-        return replace(verdict, figures=figures, exhibits=exhibits_of(results))
+        subject.findings[self.name] = results
+        return replace(self._verdict(results, current), figures=self._figures(results, suite, current))
+
+    def explain(self, subject: Subject, verdict: Verdict) -> Iterator[Chart]:  # noqa: ARG002  # of the contract
+        """Shares of nulls and of unexpected values as bars, and Great Expectations' report."""
+        from lifecycle.gates.data_quality.exhibits import exhibits_of
+
+        results = findings_of(self, subject)
+        if results is not None:
+            yield from exhibits_of(results)
 
     def _verdict(self, results: Sequence[Result], current: Dataset) -> Verdict:
         """The worst that was found decides."""

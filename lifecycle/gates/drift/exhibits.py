@@ -17,7 +17,7 @@ _MOST_PICTURES = 12
 _MOST_COLUMNS = 20  # in Evidently's report: 2 s, and 0.1 s for each more
 
 
-def pictures(findings: Findings) -> tuple[Histogram, ...]:
+def histograms(findings: Findings) -> tuple[Histogram, ...]:
     """Of what moved first, then of labels and answers, then of the columns that moved most."""
     found = [*findings.labels, *findings.answers, *sorted(findings.counted, key=Judged.rank)]
     drawn = (_distribution(one) for one in sorted(found, key=lambda one: not one.moved))
@@ -27,7 +27,7 @@ def pictures(findings: Findings) -> tuple[Histogram, ...]:
 def evidently_page(
     findings: Findings, samples: tuple[pd.DataFrame, pd.DataFrame], options: DriftOptions
 ) -> tuple[EmbeddedPage, ...]:
-    """Evidently's report on the columns that moved most; nothing where it breaks, which changes no verdict."""
+    """Evidently's report on the columns that moved most; nothing where it breaks."""
     shown = [one.column.name for one in sorted(findings.counted, key=Judged.rank) if one.column.values]
     if not shown:
         return ()

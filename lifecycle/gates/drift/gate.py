@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from lifecycle.data.dataset import Dataset
+from lifecycle.domain.charts import Chart
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
-from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.contract import GateOptions, findings_of
 from lifecycle.gates.drift.options import DriftOptions
 from lifecycle.gates.subject import NotLoaded, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, listing, no_current_data, too_few_rows
 from lifecycle.scoring.signature import NoSignature
 
 if TYPE_CHECKING:
-    from lifecycle.gates.drift.compare import Compared
     from lifecycle.gates.drift.judge import Findings
 
 
@@ -35,6 +35,7 @@ class DriftGate:
 
     Options: ClassVar[type[GateOptions]] = DriftOptions
     name: ClassVar[str] = "drift"
+    before_loading: ClassVar[bool] = False
 
     options: DriftOptions
 
@@ -92,21 +93,29 @@ class DriftGate:
                 raise  # else the rows are out, whatever the model would say to them
         else:
             findings = find(compared.columns, labels, answers, options)
-        return self._told(findings, compared, reference, current)
+        subject.findings[self.name] = findings, compared.samples
+        return self._verdict(findings, reference, current)
 
-    def _told(self, findings: Findings, compared: Compared, reference: Dataset, current: Dataset) -> Verdict:
+    def _verdict(self, findings: Findings, reference: Dataset, current: Dataset) -> Verdict:
         from lifecycle.gates.drift.decide import decide
-        from lifecycle.gates.drift.exhibits import evidently_page, pictures
 
-        page = evidently_page(findings, compared.samples, self.options)
         verdict = decide(findings, current.source, self.options)
         facts: dict[str, Figure] = {
             "reference_rows": reference.count,
             "current_rows": current.count,
             "extra_columns": len(set(current.inputs) - set(reference.columns)),
-            "evidently_report": bool(page),
         }
-        return replace(verdict, figures={**verdict.figures, **facts}, exhibits=(*pictures(findings), *page))
+        return replace(verdict, figures={**verdict.figures, **facts})
+
+    def explain(self, subject: Subject, verdict: Verdict) -> Iterator[Chart]:  # noqa: ARG002  # of the contract
+        """Histograms of the columns that moved most, and Evidently's report on a sample of the rows."""
+        from lifecycle.gates.drift.exhibits import evidently_page, histograms
+
+        found = findings_of(self, subject)
+        if found is not None:
+            findings, samples = found
+            yield from histograms(findings)
+            yield from evidently_page(findings, samples, self.options)
 
 
 def _inputs(subject: Subject, reference: Dataset) -> tuple[str, ...]:

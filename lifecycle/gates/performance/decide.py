@@ -37,7 +37,7 @@ class PerformanceCase:
         found = [*self._failures(), *self._slice_failures(), *self._gaps()]
         first = min(found, key=lambda v: v.outcome is not Outcome.FAILED, default=None)
         verdict = first or passed(_GATE, self._praise())
-        return replace(verdict, figures=self._figures(), exhibits=tuple(self._exhibits()))
+        return replace(verdict, figures=self._figures())
 
     def _failures(self) -> Iterator[Verdict]:
         options, champion, measured = self.options, self.champion, self._measured()
@@ -111,12 +111,13 @@ class PerformanceCase:
             figures["max_drop"] = options.max_drop_vs_champion
         return figures | dict(self.sliced.figures()) if options.by else figures
 
-    def _exhibits(self) -> Iterator[Chart]:
+    def charts(self) -> Iterator[Chart]:
+        """The metric on all rows, then by each sliced column."""
         options, champion = self.options, self.champion
         bars = [self._bar("candidate", self.ours, bad=next(self._failures(), None) is not None)]
         bars += [self._bar(f"champion, version {champion.version}", champion)] if champion else []
         yield BarChart(f"{options.metric} on all rows", tuple(bars), options.limit)
-        yield from self.sliced.exhibits()
+        yield from self.sliced.charts()
 
     def _bar(self, label: str, measured: Measured, *, bad: bool = False) -> Bar:
         low, high = measured.interval(self.options.confidence) or (None, None)

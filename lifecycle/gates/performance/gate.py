@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lifecycle.data.frame import dataset_from_frame
+from lifecycle.domain.charts import Chart
 from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.contract import GateOptions, findings_of
 from lifecycle.gates.performance.answers import Unmeasurable
 from lifecycle.gates.performance.decide import PerformanceCase
 from lifecycle.gates.performance.measured import Measured, measure_version
@@ -31,6 +33,7 @@ class PerformanceGate:
 
     Options: ClassVar[type[GateOptions]] = PerformanceOptions
     name: ClassVar[str] = "performance"
+    before_loading: ClassVar[bool] = False
 
     options: PerformanceOptions
 
@@ -62,7 +65,15 @@ class PerformanceGate:
             )
         champion, obstacle = self._champion(subject, rows)
         sliced = slice_rows(self.options, rows, ours, champion)
-        return PerformanceCase(self.options, rows, ours, champion, sliced, obstacle).verdict()
+        case = PerformanceCase(self.options, rows, ours, champion, sliced, obstacle)
+        subject.findings[self.name] = case
+        return case.verdict()
+
+    def explain(self, subject: Subject, verdict: Verdict) -> Iterator[Chart]:  # noqa: ARG002  # of the contract
+        """The metric of candidate and champion as bars, on all rows and on each slice."""
+        case = findings_of(self, subject)
+        if case is not None:
+            yield from case.charts()
 
     def _champion(self, subject: Subject, rows: LabelledRows) -> tuple[Measured | None, Verdict | None]:
         """The champion on the same rows where the policy compares with it, and what is in the way of that."""

@@ -71,7 +71,7 @@ class SlicedRows:
             counts |= {"worst_slice": self.results[0].slice.name, "worst_slice_value": self.results[0].ours.value}
         return counts
 
-    def exhibits(self) -> Iterator[BarChart]:
+    def charts(self) -> Iterator[BarChart]:
         """One for each column, worst slices first."""
         for column in self.options.by:
             bars = [self._bar(result) for result in self.results if result.slice.column == column]

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
 from typing import TypeVar
 
 from markupsafe import Markup
 
-from lifecycle.domain.charts import BarChart, Histogram
+from lifecycle.domain.charts import BarChart, Explanation, Histogram
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
@@ -50,6 +51,7 @@ class Card:
     comparisons: tuple[Picture, ...]
     marks: tuple[tuple[str, str], ...]
     left_out: int
+    problem: str
     pages: tuple[PlacedPage, ...]
 
     @property
@@ -58,13 +60,16 @@ class Card:
         return self.verdict.outcome is not Outcome.PASSED and bool(self.distributions or self.comparisons)
 
 
-def cards_of(evidence: Evidence, room: Callable[[Verdict], Room]) -> Iterator[Card]:
-    """A card for each verdict, in order."""
-    pages = tuple(placed_pages(evidence))
+def cards_of(
+    evidence: Evidence, explanations: Sequence[Explanation], room: Callable[[Verdict], Room]
+) -> Iterator[Card]:
+    """A card for each verdict, in order, with its charts where there are any."""
+    pages = tuple(placed_pages(evidence, explanations))
     by_object = {id(placed.page): placed for placed in pages}
-    for verdict in evidence.verdicts:
-        distributions = sorted(_of_kind(verdict, Histogram), key=lambda d: not d.moved)
-        comparisons = _of_kind(verdict, BarChart)
+    explained = chain(explanations, repeat(Explanation()))
+    for verdict, explanation in zip(evidence.verdicts, explained, strict=False):
+        distributions = sorted(_of_kind(explanation, Histogram), key=lambda d: not d.moved)
+        comparisons = _of_kind(explanation, BarChart)
         fits = room(verdict)
         yield Card(
             verdict=verdict,
@@ -73,7 +78,8 @@ def cards_of(evidence: Evidence, room: Callable[[Verdict], Room]) -> Iterator[Ca
             comparisons=tuple(_comparison(c, fits.bars) for c in comparisons[: fits.comparisons]),
             marks=tuple(_marks(comparisons[: fits.comparisons], fits.bars)),
             left_out=max(0, len(distributions) - fits.distributions) + max(0, len(comparisons) - fits.comparisons),
-            pages=tuple(by_object[id(page)] for page in verdict.exhibits if id(page) in by_object),
+            problem=printable(explanation.note, _NOTE_CHARS),
+            pages=tuple(by_object[id(page)] for page in explanation.charts if id(page) in by_object),
         )
 
 
@@ -91,8 +97,8 @@ def _figure(value: Figure) -> str:
     return f"{value:,.6g}" if isinstance(value, float) else value
 
 
-def _of_kind(verdict: Verdict, kind: type[Drawn]) -> list[Drawn]:
-    return [exhibit for exhibit in verdict.exhibits if isinstance(exhibit, kind)]
+def _of_kind(explanation: Explanation, kind: type[Drawn]) -> list[Drawn]:
+    return [chart for chart in explanation.charts if isinstance(chart, kind)]
 
 
 def _distribution(shown: Histogram) -> Picture:
@@ -121,5 +127,5 @@ def _drawn(draw: Callable[[Drawn], str], shown: Drawn) -> Markup:
     try:
         return Markup(draw(shown))  # noqa: S704  # made by an XML writer
     except Exception:
-        _log.debug("an exhibit could not be drawn", exc_info=True)
+        _log.debug("a chart could not be drawn", exc_info=True)
         return Markup()

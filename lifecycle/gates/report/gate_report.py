@@ -1,22 +1,35 @@
-"""What ``lifecycle.check`` gives back."""
+"""The result of ``lifecycle.check``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from lifecycle.domain.charts import Explanation
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.gates.report.documents import documents
+from lifecycle.gates.report.documents import report_pages, verdict_documents
 from lifecycle.gates.report.headline import circumstances_of, title_of
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class GateReport:
-    """The verdicts of one gate run; cards with pictures in notebooks, lines elsewhere."""
+    """The verdicts of one gate run: cards with charts in notebooks, lines elsewhere.
+
+    Attributes:
+        explain: Makes one explanation for each verdict; called once, when a report is first looked at or saved.
+    """
 
     evidence: Evidence
+    explain: Callable[[], Sequence[Explanation]] = field(default=tuple, compare=False)
+
+    @cached_property
+    def explanations(self) -> Sequence[Explanation]:
+        """Charts and pages of each verdict, in order."""
+        return self.explain()
 
     @property
     def title(self) -> str:
@@ -38,6 +51,14 @@ class GateReport:
         """Whether every gate passed."""
         return self.outcome is Outcome.PASSED
 
+    def pages(self) -> Mapping[str, str]:
+        """File name -> HTML: the report with its charts, and other tools' pages beside it."""
+        return report_pages(self.evidence, self.explanations)
+
+    def documents(self) -> Mapping[str, str]:
+        """File name -> text: all that MLflow keeps of the gate run."""
+        return {**verdict_documents(self.evidence), **self.pages()}
+
     def save(self, folder: str | Path) -> Path:
         """Write what MLflow also keeps: the page and those beside it, Markdown, JUnit and JSON.
 
@@ -46,7 +67,7 @@ class GateReport:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in documents(self.evidence).items():
+        for name, text in self.documents().items():
             (folder / name).write_text(text, encoding="utf-8")
         return folder / "report.html"
 
@@ -58,4 +79,4 @@ class GateReport:
     def _repr_html_(self) -> str:
         from lifecycle.gates.report.html import render_notebook
 
-        return render_notebook(self.evidence)
+        return render_notebook(self.evidence, self.explanations)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.domain.charts import EmbeddedPage
+from lifecycle.domain.charts import EmbeddedPage, Explanation
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Verdict
@@ -24,18 +24,20 @@ _NOTEBOOK = Room(distributions=6, comparisons=2, bars=8)
 _NOTEBOOK_PASSED = Room(distributions=0, comparisons=1, bars=8)  # a notebook is kept in git with its outputs
 
 
-def render_html(evidence: Evidence) -> str:
+def render_html(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
     """A page of its own that runs nothing and loads nothing, light or dark as its reader likes it."""
-    return _rendered("report.html", evidence=evidence, cards=list(cards_of(evidence, lambda _: _FILE)))
+    return _rendered(
+        "report.html", evidence=evidence, cards=list(cards_of(evidence, explanations, lambda _: _FILE))
+    )
 
 
-def render_notebook(evidence: Evidence) -> str:
+def render_notebook(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
     """The output of a notebook's cell; its styles touch nothing else in the notebook."""
 
     def room(verdict: Verdict) -> Room:
         return _NOTEBOOK_PASSED if verdict.outcome == "PASSED" else _NOTEBOOK
 
-    return _rendered("notebook.html", evidence=evidence, cards=list(cards_of(evidence, room)))
+    return _rendered("notebook.html", evidence=evidence, cards=list(cards_of(evidence, explanations, room)))
 
 
 def render_progress(done: Sequence[Verdict], now: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lifecycle.domain.charts import EmbeddedPage
+from lifecycle.domain.charts import EmbeddedPage, Explanation
 from lifecycle.domain.evidence import Evidence
 
 _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
@@ -22,11 +22,11 @@ class PlacedPage:
     file_name: str
 
 
-def placed_pages(evidence: Evidence) -> Iterator[PlacedPage]:
-    """The pages of all verdicts, in order. What is no plain file name is made one."""
+def placed_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Iterator[PlacedPage]:
+    """The pages of all explanations, in order. What is no plain file name is made one."""
     taken = set(_OURS)
-    for verdict in evidence.verdicts:
-        for page in verdict.exhibits:
+    for verdict, explanation in zip(evidence.verdicts, explanations, strict=False):
+        for page in explanation.charts:
             if isinstance(page, EmbeddedPage):
                 stem = _free(_plain(page.file_name.removesuffix(".html")), _plain(verdict.gate), taken)
                 taken.add(stem.lower())

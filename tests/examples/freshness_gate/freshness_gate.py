@@ -27,6 +27,7 @@ class FreshnessGate:
 
     Options: ClassVar[type[GateOptions]] = FreshnessOptions
     name: ClassVar[str] = "freshness"
+    before_loading: ClassVar[bool] = False
 
     options: FreshnessOptions
 

@@ -30,15 +30,18 @@ GATES = """
 
     class Base:
         Options = GateOptions
+        before_loading = False
         def __init__(self, options):
             self.options = options
 
     class Rows(Base):
         name = "rows"
         def evaluate(self, subject):
-            chart = BarChart("rows", (Bar("current", float(subject.current().count)),), limit=1.5)
             print("this is no message")
-            return Verdict("rows", Outcome.PASSED, "rows.passed", str(os.getpid()), {"rows": 3}, exhibits=(chart,))
+            return Verdict("rows", Outcome.PASSED, "rows.passed", str(os.getpid()), {"rows": 3})
+        def explain(self, subject, verdict):
+            print("nor is this")
+            return [BarChart("rows", (Bar("current", float(subject.current().count)),), limit=1.5)]
 
     class Hangs(Base):
         name = "hangs"
@@ -62,6 +65,13 @@ GATES = """
         def evaluate(self, subject):
             return Verdict("babbles", "PERFECT", "babbles.passed", "Trust me.")
 
+    class Ruins(Base):
+        name = "ruins"
+        def evaluate(self, subject):
+            return passed("ruins", "Fine.")
+        def explain(self, subject, verdict):
+            os._exit(1)
+
     class Loads(Base):
         name = "loads"
         def evaluate(self, subject):
@@ -80,7 +90,7 @@ GATES = """
         def evaluate(self, subject):
             return failed("scans", "evil", "Not to be loaded.")
 """
-NAMES = ("Rows", "Hangs", "Crashes", "Leaves", "Babbles", "Loads", "Spies", "Scans")
+NAMES = ("Rows", "Hangs", "Crashes", "Leaves", "Babbles", "Ruins", "Loads", "Spies", "Scans")
 
 
 @pytest.fixture(autouse=True)
@@ -113,11 +123,23 @@ def test_verdicts_pictures_and_fingerprints_come_back_from_another_process(capfd
     results = run_isolated(job("rows"), Progress(told.append, lambda v: told.append(v.outcome)))
     (verdict,) = results.verdicts
     assert verdict.message != str(os.getpid())
-    assert (dict(verdict.figures), verdict.exhibits[0].bars[0].value) == ({"rows": 3}, 3.0)
+    assert dict(verdict.figures) == {"rows": 3}
     assert verdict.seconds > 0
     assert set(results.data) == {"current"}
     assert told == ["rows", Outcome.PASSED]
-    assert "this is no message" not in capfd.readouterr().out
+    (explanation,) = results.explain()
+    assert explanation.charts[0].bars[0].value == 3.0
+    out = capfd.readouterr().out
+    assert "this is no message" not in out
+    assert "nor is this" not in out
+
+
+def test_a_chart_that_takes_its_process_down_costs_no_verdict():
+    results = run_isolated(job("ruins", "rows"), Progress())
+    assert [outcome for _, outcome, _ in outcomes(results)] == ["PASSED", "PASSED"]
+    explained = results.explain()
+    assert [explanation.charts for explanation in explained] == [(), ()]
+    assert all("not made" in explanation.note for explanation in explained)
 
 
 def test_a_gate_that_overruns_its_time_is_stopped_with_all_it_started_and_the_rest_still_runs(tmp_path):

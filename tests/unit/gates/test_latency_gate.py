@@ -134,8 +134,9 @@ def test_what_cannot_be_compiled_is_measured_as_it_would_be_served(saved, subjec
 
 @slow
 def test_the_pictures_hold_each_time_against_its_limit(saved, subject_of, departures):
-    verdict = judge(subject_of(saved(compilable()), departures), p99_ms=1e-9, batch_p99_ms=GENEROUS, batch_rows=7)
-    one, batch = verdict.exhibits
+    subject = subject_of(saved(compilable()), departures)
+    gate = LatencyGate(LatencyGate.Options(p99_ms=1e-9, batch_p99_ms=GENEROUS, batch_rows=7))
+    one, batch = gate.explain(subject, gate.evaluate(subject))
     assert [one.title, batch.title] == ["Milliseconds to score one row", "Milliseconds to score 7 rows"]
     assert (one.limit, batch.limit) == (1e-9, GENEROUS)
     assert [[bar.bad for bar in picture.bars] for picture in (one, batch)] == [[False, True], [False, False]]

@@ -24,9 +24,11 @@ def reversed_(batch):
 
 
 def judge(subject, **options):
-    return PerformanceGate(PerformanceGate.Options(**{"metric": "roc_auc", "min": 0.7} | options)).evaluate(
-        subject
-    )
+    return gate(**options).evaluate(subject)
+
+
+def gate(**options):
+    return PerformanceGate(PerformanceGate.Options(**{"metric": "roc_auc", "min": 0.7} | options))
 
 
 def test_a_good_model_passes_with_its_figures(candidate_of, subject_of, rows):
@@ -146,7 +148,8 @@ def test_the_value_has_an_interval_and_the_point_decides(candidate_of, subject_o
 
 def test_the_picture_shows_both_versions_with_their_intervals_and_the_limit(candidate_of, subject_of, rows):
     subject = subject_of(candidate_of(reversed_, version=2), rows, champion=candidate_of(good, version=1))
-    (picture,) = judge(subject, max_drop_vs_champion=0.01).exhibits
+    performance = gate(max_drop_vs_champion=0.01)
+    (picture,) = performance.explain(subject, performance.evaluate(subject))
     assert (picture.title, picture.limit) == ("roc_auc on all rows", 0.7)
     assert [(bar.label, bar.bad) for bar in picture.bars] == [
         ("candidate", True),

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
+from lifecycle.domain.charts import Explanation
 from lifecycle.domain.model import ModelRef, TrackedData
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome
-from lifecycle.errors import ConfigError, IntegrityError, NotFound, PromotionRefused, UsageError
+from lifecycle.errors import ConfigError, IntegrityError, NotFound, PromotionRefused, Unavailable, UsageError
 from lifecycle.gates.progress import Progress
 from lifecycle.gates.run import run_here
 from lifecycle.promotion.gate_runner import GateRunner
@@ -81,6 +82,43 @@ def test_the_reports_go_along_in_forms_for_people_and_machines(gate_runner, regi
     documents = registry.documents[evidence.evidence_id]
     assert set(documents) == {"report.html", "report.md", "junit.xml", "verdicts.json"}
     assert "performance" in documents["report.md"]
+
+
+def explaining(gate_runner, explain):
+    """The runner, with something else in place of the charts of its gates."""
+    return replace(gate_runner, execute=lambda job, progress: replace(_run(job, progress), explain=explain))
+
+
+def test_evidence_is_on_record_before_any_chart_is_made(gate_runner, registry):
+    recorded = []
+
+    def explain():
+        recorded.extend(evidence.outcome for evidence in registry.evidence(registry.get(FIRST)))
+        return [Explanation(note="Too late."), Explanation()]
+
+    evidence = explaining(gate_runner, explain).run(FIRST, "staging").evidence
+    assert recorded == [Outcome.PASSED]
+    assert evidence.outcome is Outcome.PASSED
+    assert "Too late." in registry.documents[evidence.evidence_id]["report.html"]
+
+
+def test_whoever_asks_for_verdicts_alone_gets_evidence_and_no_chart(gate_runner, registry):
+    def explain():
+        raise AssertionError("nobody looks at charts")
+
+    evidence = explaining(gate_runner, explain).judge(FIRST, "staging").evidence
+    assert registry.evidence(registry.get(FIRST)) == [evidence]
+    assert set(registry.documents[evidence.evidence_id]) == {"report.md", "junit.xml", "verdicts.json"}
+
+
+def test_a_report_that_mlflow_does_not_take_costs_no_evidence(gate_runner, registry, monkeypatch, caplog):
+    def attach(*_):
+        raise Unavailable("the tracking server does not answer")
+
+    monkeypatch.setattr(registry, "attach", attach)
+    evidence = gate_runner.run(FIRST, "staging").evidence
+    assert registry.evidence(registry.get(FIRST)) == [evidence]
+    assert "the tracking server does not answer" in caplog.text
 
 
 def test_current_data_is_named_by_its_fingerprint_and_a_file_and_a_frame_will_do(gate_runner, rows, tmp_path):

@@ -23,6 +23,18 @@ def judge_rows(no_signature, subject_of):
 
 
 @pytest.fixture
+def explain_rows(no_signature, subject_of):
+    """The charts that go with the verdict on rows alone."""
+
+    def explain(reference, current, **options):
+        gate = DriftGate(DriftGate.Options(max_prediction_distance=None, **options))
+        subject = subject_of(no_signature, reference, current)
+        return list(gate.explain(subject, gate.evaluate(subject)))
+
+    return explain
+
+
+@pytest.fixture
 def judge_answers(candidate_of, subject_of):
     """The verdict where the model answers by a formula."""
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle.domain.charts import Bar, BarChart, EmbeddedPage, Histogram
+from lifecycle.domain.charts import Bar, BarChart, EmbeddedPage, Explanation, Histogram
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.gates.report import GateReport
 
 NOW = datetime(2026, 11, 21, 10, 3, tzinfo=UTC)
 HOSTILE = (
@@ -43,11 +44,8 @@ def slices():
 
 
 @pytest.fixture(scope="session")
-def evidence(moved, slices):
+def evidence():
     """One verdict of each kind."""
-    calm = Histogram("origin", "distance 0.02", ("EWR", "JFK"), (0.5, 0.5), (0.48, 0.52))
-    evidently = EmbeddedPage("evidently.html", "Evidently: drift", "<script>draw()</script>", needs_scripts=True)
-    expectations = EmbeddedPage("great_expectations.html", "Great Expectations", "<h1>Validation</h1>")
     verdicts = (
         Verdict(
             "signature", Outcome.PASSED, "signature.passed", "All good.", {"inputs": 7, "old": True}, 0.123456
@@ -59,12 +57,9 @@ def evidence(moved, slices):
             "1 of 2 columns has drifted: dep_delay.",
             {"share": 0.5, "rows": 123456},
             3.2,
-            (calm, moved, evidently),
         ),
-        Verdict(
-            "data_quality", Outcome.INCONCLUSIVE, "data_quality.no_suite", "No suite.", {}, 0, (expectations,)
-        ),
-        Verdict("performance", Outcome.PASSED, "performance.passed", "0.81", {"roc_auc": 0.81}, 1.4, (slices,)),
+        Verdict("data_quality", Outcome.INCONCLUSIVE, "data_quality.no_suite", "No suite."),
+        Verdict("performance", Outcome.PASSED, "performance.passed", "0.81", {"roc_auc": 0.81}, 1.4),
         Verdict("latency", Outcome.ERROR, "latency.crashed", "Its process ended with SIGSEGV."),
     )
     return Evidence(
@@ -82,6 +77,16 @@ def evidence(moved, slices):
     )
 
 
+@pytest.fixture(scope="session")
+def report(evidence, moved, slices):
+    """The same gate run with something to show of each verdict but the first and the last."""
+    calm = Histogram("origin", "distance 0.02", ("EWR", "JFK"), (0.5, 0.5), (0.48, 0.52))
+    evidently = EmbeddedPage("evidently.html", "Evidently: drift", "<script>draw()</script>", needs_scripts=True)
+    expectations = EmbeddedPage("great_expectations.html", "Great Expectations", "<h1>Validation</h1>")
+    shown = [(), (calm, moved, evidently), (expectations,), (slices,), ()]
+    return GateReport(evidence, lambda: tuple(map(Explanation, shown)))
+
+
 @pytest.fixture(scope="session", params=range(len(HOSTILE)), ids=lambda index: f"hostile-{index}")
 def harm(request):
     """A text that was written to do harm."""
@@ -91,17 +96,30 @@ def harm(request):
 @pytest.fixture(scope="session")
 def hostile(evidence, harm):
     """The same words wherever somebody else's words can stand."""
-    exhibits = (
+    charts = (
         Histogram(harm, harm, (harm, "b"), (0.5, 0.5), (0.1, 0.9), True),
         Histogram(harm, harm, (harm, "b", harm), (0.5, 0.2, 0.3), (0.1, 0.9, 0.0), False, True),
         BarChart(harm, (Bar(harm, 0.5, 0.4, 0.6, harm), Bar(f"champion {harm}", 0.4)), 0.3),
         EmbeddedPage(harm, harm, f"<p>{harm}</p>", needs_scripts=True),
     )
-    verdict = Verdict(harm, Outcome.FAILED, f"gate.{harm}", harm, {harm: harm, f"{harm}2": 1.0}, 1.0, exhibits)
-    return replace(evidence, model=harm, stage=harm, requested_by=harm, data={harm: harm}, verdicts=(verdict,))
+    verdict = Verdict(harm, Outcome.FAILED, f"gate.{harm}", harm, {harm: harm, f"{harm}2": 1.0}, 1.0)
+    words = {"model": harm, "stage": harm, "requested_by": harm, "data": {harm: harm}}
+    explanation = Explanation(charts, note=harm)
+    return GateReport(replace(evidence, **words, verdicts=(verdict,)), lambda: (explanation,))
 
 
 @pytest.fixture(scope="session")
 def of(evidence):
     """The same gate run with other verdicts."""
     return lambda *verdicts: replace(evidence, verdicts=verdicts)
+
+
+@pytest.fixture(scope="session")
+def showing(of):
+    """A report on one verdict with these charts."""
+
+    def build(*charts, note="", outcome=Outcome.FAILED, message="Too much."):
+        verdict = Verdict("drift", outcome, "drift.x", message)
+        return GateReport(of(verdict), lambda: (Explanation(charts, note),))
+
+    return build

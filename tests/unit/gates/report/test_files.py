@@ -7,9 +7,9 @@ from html import unescape
 
 import pytest
 
-from lifecycle.domain.charts import EmbeddedPage
+from lifecycle.domain.charts import EmbeddedPage, Explanation
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.gates.report import GateReport, documents, render_html
+from lifecycle.gates.report import GateReport, render_html, verdict_documents
 from lifecycle.gates.report.html import render_page
 
 OURS = {"report.html", "report.md", "junit.xml", "verdicts.json"}
@@ -17,10 +17,9 @@ OURS = {"report.html", "report.md", "junit.xml", "verdicts.json"}
 
 def pages(of, *names: str) -> list[str]:
     """The names that pages get which gates call so."""
-    verdicts = (
-        Verdict(f"gate{n}", Outcome.PASSED, "", "", {}, 0, (EmbeddedPage(p, p, ""),)) for n, p in enumerate(names)
-    )
-    return [name for name in documents(of(*verdicts)) if name not in OURS]
+    verdicts = (Verdict(f"gate{n}", Outcome.PASSED, "", "") for n in range(len(names)))
+    report = GateReport(of(*verdicts), lambda: [Explanation((EmbeddedPage(name, name, ""),)) for name in names])
+    return [name for name in report.documents() if name not in OURS]
 
 
 def frame(page: str) -> dict[str, str]:
@@ -34,12 +33,19 @@ def policy(page: str) -> str:
     return found
 
 
-def test_a_gate_run_leaves_these(evidence):
-    assert set(documents(evidence)) == OURS | {"evidently.html", "great_expectations.html"}
+def test_a_gate_run_leaves_these(report):
+    assert set(report.documents()) == OURS | {"evidently.html", "great_expectations.html"}
 
 
-def test_the_same_gate_run_leaves_the_same(evidence):
-    assert documents(evidence) == documents(evidence)
+def test_what_is_there_with_the_verdicts_needs_no_chart(evidence):
+    def explain():
+        raise AssertionError("nobody looks at a chart yet")
+
+    assert set(verdict_documents(GateReport(evidence, explain).evidence)) == OURS - {"report.html"}
+
+
+def test_the_same_gate_run_leaves_the_same(report):
+    assert report.documents() == report.documents()
 
 
 @pytest.mark.parametrize(
@@ -74,14 +80,14 @@ def test_the_frame_has_no_origin_and_no_network_and_runs_no_needless_scripts(nee
     assert not re.search(r"https?:|\*|connect-src|frame-src|'self'|eval", policy(page))
 
 
-def test_a_report_is_saved_as_files_of_which_the_page_is_named(evidence, tmp_path):
-    saved = GateReport(evidence).save(tmp_path / "new" / "folder")
-    assert saved.read_text(encoding="utf-8") == render_html(evidence)
-    assert {path.name for path in saved.parent.iterdir()} == set(documents(evidence))
+def test_a_report_is_saved_as_files_of_which_the_page_is_named(report, tmp_path):
+    saved = report.save(tmp_path / "new" / "folder")
+    assert saved.read_text(encoding="utf-8") == render_html(report.evidence, report.explanations)
+    assert {path.name for path in saved.parent.iterdir()} == set(report.documents())
 
 
 def test_a_report_can_be_saved_whatever_the_words_hold(hostile, tmp_path):
-    assert GateReport(hostile).save(tmp_path).exists()
+    assert hostile.save(tmp_path).exists()
 
 
 def test_a_report_is_lines_in_a_terminal(evidence):
@@ -91,7 +97,7 @@ def test_a_report_is_lines_in_a_terminal(evidence):
 
 
 def test_a_report_steers_no_terminal(hostile):
-    assert all(character.isprintable() or character == "\n" for character in repr(GateReport(hostile)))
+    assert all(character.isprintable() or character == "\n" for character in repr(hostile))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.gates.report import documents, render_junit, render_markdown
+from lifecycle.gates.report import render_junit, render_markdown, verdict_documents
 
 # Jenkins' junit-10.xsd, which the other readers share: what an element may hold, and which attributes it may have.
 CHILDREN = {
@@ -81,7 +81,7 @@ def test_junit_has_a_suite_a_stage_and_a_case_a_gate(evidence):
 
 def test_junit_conforms_to_what_the_readers_take(evidence, hostile):
     conforms(junit(evidence))
-    conforms(junit(hostile))
+    conforms(junit(hostile.evidence))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_junit_says_what_was_judged_and_which_attempt_it_was(evidence):
 
 
 def test_words_of_others_are_words_in_junit(hostile, harm):
-    (case,) = junit(hostile).iter("testcase")
+    (case,) = junit(hostile.evidence).iter("testcase")
     assert case.get("name") == printable(harm)
     assert case.find("failure").get("message") == printable(harm)
 
@@ -132,19 +132,19 @@ def test_markdown_has_a_row_a_gate_and_says_what_to_do(evidence):
 
 
 def test_words_of_others_are_words_in_markdown(hostile, harm):
-    text, kinds = shown(render_markdown(hostile))
+    text, kinds = shown(render_markdown(hostile.evidence))
     assert not kinds & {"html_inline", "html_block", "link_open", "image", "code_inline", "em_open", "s_open"}
     assert kinds >= {"table_open", "fence"}
     assert "".join(printable(harm).split()) in "".join(text.split())
 
 
 def test_a_row_of_markdown_stays_one_row(hostile):
-    rows = [line for line in render_markdown(hostile).splitlines() if line.startswith("|")]
+    rows = [line for line in render_markdown(hostile.evidence).splitlines() if line.startswith("|")]
     assert len(rows) == 3
 
 
 def test_json_holds_every_verdict_in_plain_types(evidence):
-    assert json.loads(documents(evidence)["verdicts.json"])[0] == {
+    assert json.loads(verdict_documents(evidence)["verdicts.json"])[0] == {
         "gate": "signature",
         "outcome": "PASSED",
         "reason": "signature.passed",

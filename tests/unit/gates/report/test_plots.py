@@ -103,7 +103,7 @@ def test_pictures_can_stand_beside_each_other_in_one_page(moved, slices):
         assert " id=" not in svg
 
 
-def test_the_same_exhibit_gives_the_same_picture_whatever_the_caller_has_set(moved, slices):
+def test_the_same_chart_gives_the_same_picture_whatever_the_caller_has_set(moved, slices):
     before = draw_distribution(moved), draw_comparison(slices)
     theirs = {"font.size": 30, "axes.grid": True, "svg.fonttype": "path", "text.usetex": True, "savefig.dpi": 300}
     with mpl.rc_context(theirs):
