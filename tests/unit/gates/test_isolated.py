@@ -38,7 +38,8 @@ GATES = """
         name = "rows"
         def evaluate(self, subject):
             print("this is no message")
-            return Verdict("rows", Outcome.PASSED, "rows.passed", str(os.getpid()), {"rows": 3})
+            rows = subject.current().count
+            return Verdict("rows", Outcome.PASSED, "rows.passed", str(os.getpid()), {"rows": rows})
         def explain(self, subject, verdict):
             print("nor is this")
             return [BarChart("rows", (Bar("current", float(subject.current().count)),), limit=1.5)]
