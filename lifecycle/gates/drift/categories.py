@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from lifecycle.data.dataset import drawn
 from lifecycle.gates.drift.arrow import as_arrow, pieces, taken
-from lifecycle.gates.drift.chance import Counts, chance_of_categories
-from lifecycle.gates.drift.distances import jensen_shannon
 from lifecycle.gates.drift.values import Picture, Values
+from lifecycle.statistics.chance import Counts, jensen_shannon_null
+from lifecycle.statistics.distances import jensen_shannon
 
 _MIXED_ROWS = 100_000  # that random splits are made of, on either side
 _SHOWN = 12
@@ -32,7 +32,7 @@ def compare_categories(reference: pd.Series[Any], current: pd.Series[Any], seed:
     distance = float(jensen_shannon(*counts))
     parts = [taken(side, drawn(len(side), _MIXED_ROWS, seed)) for side in (before, now)]
     mixed = pc.value_counts(pa.chunked_array([*parts[0].chunks, *parts[1].chunks])).field("counts").to_numpy()
-    chance, unseen = chance_of_categories(mixed, len(parts[0]), distance, seed)
+    chance, unseen = jensen_shannon_null(mixed, len(parts[0]), distance, seed)
     new = float(counts[1, -1] / len(now))
     missing = float(counts[0, counts[1] == 0].sum() / len(before))
     return Values(

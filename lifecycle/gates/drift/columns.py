@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from lifecycle.gates.drift.categories import compare_categories
-from lifecycle.gates.drift.chance import chance_of_shares
 from lifecycle.gates.drift.numbers import compare_numbers, sort
 from lifecycle.gates.drift.values import Values
 from lifecycle.gates.kinds import Kind, kind_of
+from lifecycle.statistics.chance import share_change_p
 
 _log = logging.getLogger(__name__)
 
@@ -111,5 +111,5 @@ def _too_few(name: str, nulls: Share | None, infinite: Share | None, count: int)
 def _share(before: int, rows_before: int, now: int, rows_now: int) -> Share | None:
     if not before and not now:
         return None
-    p = chance_of_shares((before, rows_before), (now, rows_now))
+    p = share_change_p((before, rows_before), (now, rows_now))
     return Share(before / rows_before, now / rows_now, p)

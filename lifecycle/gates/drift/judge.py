@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lifecycle.gates.drift.chance import significant
 from lifecycle.gates.drift.columns import Column, Finding, Share
 from lifecycle.gates.drift.options import DriftOptions
 from lifecycle.gates.drift.values import Values
 from lifecycle.gates.verdicts import percent
+from lifecycle.statistics.chance import benjamini_hochberg
 
 MOST_CHANCE = 0.3
 """Where chance alone makes a distance larger than this, nothing but a significant difference says anything."""
@@ -98,7 +98,7 @@ def find(
     """
     together = (*columns, *labels, *answers)
     asked = [p for column in together for p in _tests(column).values()]
-    answered = iter(significant(asked, options.false_discovery_rate))
+    answered = iter(benjamini_hochberg(asked, options.false_discovery_rate))
     limits = Limits(
         options.drift_distance,
         options.max_column_distance,

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.gates.drift.chance import chance_of_categories, chance_of_numbers
-from lifecycle.gates.drift.distances import Floats, jensen_shannon, wasserstein
 from lifecycle.gates.drift.values import Picture, Values
 from lifecycle.gates.kinds import Kind
+from lifecycle.statistics.chance import jensen_shannon_null, wasserstein_null
+from lifecycle.statistics.distances import Floats, jensen_shannon, wasserstein
 
 _BINS = 20
 _TAIL = 0.01  # of the reference, on either side, is not in the bins but below or above them
@@ -54,7 +54,7 @@ def compare_numbers(reference: Floats, current: Floats, kind: Kind, seed: int) -
     if not np.isfinite((reference[0], reference[-1], current[0], current[-1])).all():
         raise OverflowError("the values are too far apart to subtract")
     distance = wasserstein(reference, current)
-    chance = chance_of_numbers(reference, current, distance, seed)
+    chance = wasserstein_null(reference, current, distance, seed)
     picture = _picture(reference, current, lambda value: show(value * scale + middle))
     return Values(distance, chance, "Wasserstein distance", picture)
 
@@ -65,7 +65,7 @@ def _compare_constant(reference: Floats, current: Floats, show: Callable[[float]
     before, now = np.array([len(reference), 0]), np.array([same, len(current) - same])
     distance = float(jensen_shannon(before, now))
     mixed = before + now
-    chance, unseen = chance_of_categories(mixed[mixed > 0], len(reference), distance, seed)
+    chance, unseen = jensen_shannon_null(mixed[mixed > 0], len(reference), distance, seed)
     different, same_share = now[1] / len(current), same / len(current)
     picture = Picture((show(value), "other"), (1.0, 0.0), (same_share, different))
     missing = 0.0 if same else 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lifecycle.gates.drift.chance import Chance
+from lifecycle.statistics.chance import PermutationNull
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Values:
     """
 
     distance: float
-    chance: Chance
+    chance: PermutationNull
     unit: str
     picture: Picture
     new: float = 0.0

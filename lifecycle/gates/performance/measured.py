@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lifecycle.gates.performance.answers import Answers
-from lifecycle.gates.performance.intervals import interval
 from lifecycle.gates.performance.metrics import Metric
 from lifecycle.gates.performance.scored_rows import LabelledRows, predictions_of
 from lifecycle.gates.subject import Candidate
+from lifecycle.statistics.intervals import confidence_interval
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Measured:
         """Its confidence interval; None where a single row decides."""
         if self.metric.influence is None:
             return None
-        return interval(self.value, self.influence, confidence, self.metric.bounds)
+        return confidence_interval(self.value, self.influence, confidence, self.metric.bounds)
 
     def loss_to(self, other: float) -> float:
         """How much worse than ``other`` it is; negative where it is better."""

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.gates.performance import influence
 from lifecycle.gates.performance.answers import Answers, Unmeasurable, check, decisions, numbers, scores
+from lifecycle.statistics import influence
 
 Array = NDArray[Any]
 _PROPORTION, _LOSS = (0.0, 1.0), (0.0, float("inf"))

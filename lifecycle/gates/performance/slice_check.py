@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lifecycle.gates.performance.answers import Unmeasurable
-from lifecycle.gates.performance.intervals import chance_of, not_by_chance
 from lifecycle.gates.performance.measured import Measured
 from lifecycle.gates.performance.slices import Slice
+from lifecycle.statistics.chance import holm
+from lifecycle.statistics.intervals import one_sided_p
 
 MIN_SUPPORT = 10
 """Rows of each class that a slice needs, where the metric compares classes: with fewer nothing is ever certain."""
@@ -70,7 +71,7 @@ def check_slices(
     """
     results = [r for s in slices if len(s.rows) >= limits.min_rows and (r := _measure(s, ours, champion))]
     tests = [test for index, result in enumerate(results) for test in _tests(index, result, limits)]
-    believed = not_by_chance([test.chance for test in tests], 1 - limits.confidence)
+    believed = holm([test.chance for test in tests], 1 - limits.confidence)
     for test, sure in zip(tests, believed, strict=True):
         if test.beyond:
             results[test.index] = _told(results[test.index], test, sure=sure)
@@ -91,11 +92,11 @@ def _tests(index: int, result: SliceResult, limits: SliceLimits) -> Iterator[_Te
     ours, champion = result.ours, result.champion
     if limits.limit is not None:
         shortfall = ours.loss_to(limits.limit)
-        yield _Test(index, False, shortfall > 0, chance_of(shortfall, ours.influence, ours.support))
+        yield _Test(index, False, shortfall > 0, one_sided_p(shortfall, ours.influence, ours.support))
     if limits.max_drop is not None and champion is not None:
         drop, support = ours.loss_to(champion.value), min(ours.support, champion.support)
         paired = ours.influence - champion.influence
-        yield _Test(index, True, drop > limits.max_drop, chance_of(drop, paired, support))
+        yield _Test(index, True, drop > limits.max_drop, one_sided_p(drop, paired, support))
 
 
 def _told(result: SliceResult, test: _Test, *, sure: bool) -> SliceResult:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lifecycle.gates.drift.columns import measure
 from lifecycle.gates.drift.evidently_report import evidently_report
 
 pytestmark = pytest.mark.slow
@@ -57,3 +58,26 @@ def test_its_distances_are_those_that_the_gate_tells(spring, july):
 
     before, now = spring.dep_delay.head(5000), july.dep_delay.head(5000)
     assert f"{wasserstein_distance(before, now) / before.std(ddof=0):.3f}" in html
+
+
+def evidently_says(reference, current, numbers, method):
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    definition = DataDefinition(**{"numerical_columns" if numbers else "categorical_columns": ["c"]})
+    sides = [
+        Dataset.from_pandas(pd.DataFrame({"c": side}), data_definition=definition) for side in (current, reference)
+    ]
+    return float(Report([ValueDrift(column="c", method=method)]).run(*sides).dict()["metrics"][0]["value"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "now"), [(500, 500), (999, 40_000), (20_000, 1001), (150_000, 28_000)])
+@pytest.mark.parametrize("column", ["dep_delay", "distance", "hour", "plane_age", "carrier", "dest", "late"])
+def test_a_columns_distance_is_evidentlys_own_to_a_millionth(flights, column, before, now):
+    reference = flights[flights.month <= 6][column].head(before).reset_index(drop=True)
+    current = flights[flights.month == 7][column].sample(now, replace=True, random_state=0).reset_index(drop=True)
+    numbers = column in ("dep_delay", "distance", "hour", "plane_age")
+    method = "wasserstein" if numbers else "jensenshannon"
+    expected = evidently_says(reference.to_numpy(), current.to_numpy(), numbers, method)
+    assert measure(column, reference, current, seed=0).values.distance == pytest.approx(expected, abs=1e-6)

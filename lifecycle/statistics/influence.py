@@ -1,9 +1,9 @@
-"""By how much each row moves a metric: what the confidence intervals are made of.
+"""Influence of each row on a metric, which confidence intervals are computed from.
 
-For a metric M of rows with weights w, these give dM/dw of each row at weights of 1. They add up to 0, and their
-squares to the variance of M over samples of as many rows (the infinitesimal jackknife; DeLong's for ROC AUC).
-Those of two models on the same rows are subtracted before squaring, which makes the comparison paired. One pass
-over the rows gives what a thousand bootstrap resamples approach, with no seed, and chances of any size.
+For a metric M of rows with weights w, each function returns ``(rows,)``: dM/dw of each row at weights of 1. They
+sum to 0, and their squares sum to the variance of M over samples of as many rows: the infinitesimal jackknife,
+which for ROC AUC is DeLong's method. Those of two models on the same rows are subtracted before squaring, which
+makes the comparison paired. One pass over the rows gives the limit of many bootstrap resamples, without a seed.
 
 Sources: B. Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982), ch. 6; E. DeLong et al.,
 Comparing the Areas under Two or More Correlated ROC Curves, Biometrics 44 (1988).
@@ -21,19 +21,19 @@ Array = NDArray[Any]
 
 
 def of_mean(losses: Array) -> Array:
-    """Of the mean of one number a row."""
+    """Of the mean of ``losses``, one number a row."""
     influence: Array = (losses - losses.mean()) / len(losses)
     return influence
 
 
 def of_root_mean(squares: Array) -> Array:
-    """Of the square root of that mean."""
+    """Of the root mean of ``squares``, one number a row."""
     root = float(np.sqrt(squares.mean()))
     return of_mean(squares) / (2 * root) if root else np.zeros(len(squares))
 
 
 def of_ratio(part: Array, whole: Array) -> Array:
-    """Of the sum of ``part`` divided by the sum of ``whole``; nothing where that is 0/0."""
+    """Of the sum of ``part`` divided by the sum of ``whole``; 0 where that is 0/0."""
     total = float(whole.sum())
     if not total:
         return np.zeros(len(part))
@@ -42,7 +42,7 @@ def of_ratio(part: Array, whole: Array) -> Array:
 
 
 def of_r2(truth: Array, given: Array) -> Array:
-    """Of the coefficient of determination."""
+    """Of the coefficient of determination of predictions ``given``."""
     errors, spread = (truth - given) ** 2, (truth - truth.mean()) ** 2
     total = spread.sum()
     influence: Array = errors.sum() * spread / total**2 - errors / total
@@ -50,7 +50,12 @@ def of_r2(truth: Array, given: Array) -> Array:
 
 
 def of_auc(positive: Array, scores: Array) -> Array:
-    """Of the area under the ROC curve; ties count half."""
+    """Of the area under the ROC curve (DeLong); ties count half.
+
+    Args:
+        positive: Whether each row is of the positive class.
+        scores: One a row, higher for the positive class.
+    """
     group, positives, negatives = _by_score(positive, scores)
     won = (np.cumsum(negatives) - negatives / 2) / negatives.sum()  # by a positive of this score
     lost = 1 - (np.cumsum(positives) - positives / 2) / positives.sum()  # by a negative of it
@@ -62,7 +67,7 @@ def of_auc(positive: Array, scores: Array) -> Array:
 
 
 def of_average_precision(positive: Array, scores: Array) -> Array:
-    """Of the mean of the precisions at each positive row's score."""
+    """Of average precision: the mean of the precisions at each positive row's score."""
     group, positives, negatives = _by_score(positive, scores)
     above = np.cumsum(positives[::-1])[::-1]  # positives of this score or a higher one
     rows = np.cumsum((positives + negatives)[::-1])[::-1]
@@ -78,7 +83,7 @@ def of_weighted_mean(truth: Array, of_class: Callable[[int], tuple[float, Array]
 
     Args:
         truth: Class indices.
-        of_class: The value for one class, and each row's influence on that.
+        of_class: The value for one class, and each row's influence on it.
     """
     weighted, values = np.zeros(len(truth)), np.zeros(int(truth.max()) + 1)
     for index, share in shares(truth):
@@ -94,7 +99,7 @@ def shares(truth: Array) -> Iterator[tuple[int, float]]:
 
 
 def _by_score(positive: Array, scores: Array) -> tuple[Array, Array, Array]:
-    """For each row the number of its score, ascending; and for each score how many rows of either kind have it."""
+    """Rank of each row's distinct score, ascending; and the counts of positive and negative rows by score."""
     values, group = np.unique(scores, return_inverse=True)
     positives = np.bincount(group, weights=positive, minlength=len(values))
     return group, positives, np.bincount(group, minlength=len(values)) - positives

@@ -3,27 +3,27 @@
 import numpy as np
 import pytest
 
-from lifecycle.gates.drift.chance import (
-    Chance,
-    chance_of_categories,
-    chance_of_numbers,
-    chance_of_shares,
-    significant,
+from lifecycle.statistics.chance import (
+    PermutationNull,
+    benjamini_hochberg,
+    jensen_shannon_null,
+    share_change_p,
+    wasserstein_null,
 )
-from lifecycle.gates.drift.distances import jensen_shannon, wasserstein
+from lifecycle.statistics.distances import jensen_shannon, wasserstein
 
 
 def numbers(draw, before, now):
     reference, current = np.sort(draw(before)), np.sort(draw(now))
     distance = wasserstein(reference, current)
-    return distance, chance_of_numbers(reference, current, distance, seed=0)
+    return distance, wasserstein_null(reference, current, distance, seed=0)
 
 
 def categories(rng, shares, before, now):
     left, right = rng.multinomial(before, shares), rng.multinomial(now, shares)
     distance = float(jensen_shannon(left, right))
     mixed = (left + right)[left + right > 0]
-    return distance, chance_of_categories(mixed, before, distance, seed=0)[0]
+    return distance, jensen_shannon_null(mixed, before, distance, seed=0)[0]
 
 
 def typical(found):
@@ -66,35 +66,35 @@ def test_two_samples_of_the_same_categories_are_as_far_apart_as_said(rng, count,
 def test_a_real_difference_is_hardly_chance_and_its_distance_hardly_less_for_it(rng):
     reference, current = np.sort(rng.normal(size=2000)), np.sort(rng.normal(size=2000) + 0.5)
     distance = wasserstein(reference, current)
-    chance = chance_of_numbers(reference, current, distance, seed=0)
+    chance = wasserstein_null(reference, current, distance, seed=0)
     assert chance.p < 1e-6
     assert chance.beyond(distance) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_distance_within_chance_leaves_nothing():
-    assert Chance(0.2, 0.7).beyond(0.15) == 0
+    assert PermutationNull(0.2, 0.7).beyond(0.15) == 0
 
 
 def test_two_equal_constants_are_no_surprise_and_two_different_ones_are():
-    same = chance_of_categories(np.array([400]), 200, 0.0, seed=0)[0]
+    same = jensen_shannon_null(np.array([400]), 200, 0.0, seed=0)[0]
     assert (same.distance, same.p) == (0, 1)
-    apart = chance_of_categories(np.array([200, 200]), 200, 0.83, seed=0)[0]
+    apart = jensen_shannon_null(np.array([200, 200]), 200, 0.83, seed=0)[0]
     assert apart.p < 1e-6
 
 
 def test_categories_that_are_all_different_are_new_by_chance_alone():
-    _, unseen = chance_of_categories(np.ones(400, dtype=int), 200, 0.83, seed=0)
+    _, unseen = jensen_shannon_null(np.ones(400, dtype=int), 200, 0.83, seed=0)
     assert unseen == 1
 
 
 def test_the_same_change_of_a_share_is_chance_in_few_rows_and_not_in_many():
-    assert chance_of_shares((2, 20), (5, 20)) > 0.2
-    assert chance_of_shares((200, 2000), (500, 2000)) < 1e-6
-    assert chance_of_shares((0, 10_000_000), (0, 20)) == 1
+    assert share_change_p((2, 20), (5, 20)) > 0.2
+    assert share_change_p((200, 2000), (500, 2000)) < 1e-6
+    assert share_change_p((0, 10_000_000), (0, 20)) == 1
 
 
 def test_among_many_columns_the_evidence_has_to_be_stronger():
-    assert significant([0.03], 0.05) == [True]
-    assert significant([0.03] + [0.5] * 19, 0.05) == [False] * 20
-    assert significant([0.03] * 20, 0.05) == [True] * 20
-    assert significant([], 0.05) == []
+    assert benjamini_hochberg([0.03], 0.05) == [True]
+    assert benjamini_hochberg([0.03] + [0.5] * 19, 0.05) == [False] * 20
+    assert benjamini_hochberg([0.03] * 20, 0.05) == [True] * 20
+    assert benjamini_hochberg([], 0.05) == []
