@@ -1,4 +1,4 @@
-"""Who may ask for what."""
+"""Permissions of routes, and the check of a caller."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from lifecycle.serving.message import Request
 
 
 class Permission(StrEnum):
-    """What a route demands of whoever calls it. Every route names one."""
+    """What a caller needs to use a route. Every route names one."""
 
     NONE = "none"
-    """For probes: answered to anybody, and says nothing about the model."""
+    """For probes: open to all callers, and says nothing about the model."""
     PREDICT = "predict"
     ADMIN = "admin"
 
 
 class Access(Protocol):
-    """The door."""
+    """Checks callers."""
 
     def demand(self, request: Request, permission: Permission, model: str | None = None) -> None:
-        """Set ``request.caller``, or turn the request away. Called before the body is read; never blocks.
+        """Set ``request.caller``, or refuse the request. Called before the body is read; never blocks.
 
         Args:
-            model: The deployment that the path names; None for the server's own.
+            model: Deployment that the path names; None for the server's own.
 
         Raises:
-            Refusal: 401 nobody known, 403 not allowed, 429 too many failures from there, 503 nobody can tell yet.
+            Refusal: 401 unknown caller, 403 not allowed, 429 too many failures, 503 not known yet.
         """
         ...
 
 
 class OpenAccess:
-    """Everybody may do everything: for a loopback address, or where somebody else guards the door."""
+    """All callers may do everything: on a loopback address, or behind another access control."""
 
     def demand(self, request: Request, permission: Permission, model: str | None = None) -> None:
-        """Let it in."""
+        """Accept the request."""

@@ -1,7 +1,7 @@
-"""From a request to its answer. Plain ASGI: a framework's request object costs more than a compiled prediction.
+"""From a request to its answer. Plain ASGI: a framework's request object costs more than a prediction.
 
-The order is the defence: the door, the bounds and the length before the body is read, the body before the
-model, and nothing at all once nobody waits for it.
+The order protects the server: access, limits and length are checked before the body is read, the body before the
+model runs, and nothing is done for a client that no longer waits.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CLOSE = (b"connection", b"close")
 
 
 class Application:
-    """The ASGI application of one server process."""
+    """The ASGI application of one worker."""
 
     def __init__(self, state: State, routes: Routes, access: Access, observers: Sequence[Observer]) -> None:
         self._state = state
@@ -54,10 +54,10 @@ class Application:
             self._tell(exchange)
             return
         if self._state.draining:
-            response.headers.append(_CLOSE)  # the next request belongs elsewhere
+            response.headers.append(_CLOSE)  # the next request belongs to another iteration
         exchange.status, exchange.sent, exchange.done = response.status, len(response.body), perf_counter()
         echo_id(self._state.settings, request, response)
-        self._tell(exchange)  # first: what a client has seen has been counted, also when this process dies now
+        self._tell(exchange)  # first: an answer that a client has seen is counted, even if we die now
         await _send(response, send)
 
     def _tell(self, exchange: Exchange) -> None:
@@ -92,11 +92,11 @@ class Application:
         return await route.page(request)
 
     async def _score(self, codec: Codec, match: Match, receive: Receive, exchange: Exchange) -> Response:
-        self._release(match)  # nobody should send a body for nothing
+        self._release(match)  # refuse before the client sends a body for nothing
         await read_body(receive, exchange.request, self._state)
         exchange.read = perf_counter()
         self._state.begin(exchange.request)
-        # Once more: reading may have taken long, and the answer should come from the newest version.
+        # again: reading may have taken long, and the newest version should answer
         release = exchange.release = self._release(match)
         with release:
             try:
@@ -114,7 +114,7 @@ class Application:
                 raise Refusal(415, str(exc)) from None
             except (Refusal, ClientGone):
                 raise
-            except Exception as exc:  # the model's libraries raise whatever they like, row values included
+            except Exception as exc:  # a model's libraries may raise anything, row values included
                 _LOG.error("a request failed: %s", where(exc))
                 raise Refusal(500, "the model could not score this; the server's log says where") from None
 
@@ -159,10 +159,10 @@ def _request(scope: Scope) -> Request:
 
 
 async def _queued(release: Release, call: Call, deadline: float, receive: Receive) -> Predictions:
-    """Score when it is this request's turn, unless its client hangs up before.
+    """Score when it is this request's turn, unless its client disconnects before.
 
     Raises:
-        ClientGone: it did.
+        ClientGone: the client has disconnected.
     """
     task = asyncio.current_task()
     watching = asyncio.create_task(_cancel_when_gone(receive, task))

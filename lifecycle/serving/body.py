@@ -1,4 +1,4 @@
-"""Reading a request's body without ever holding more of it than is allowed."""
+"""Reading of a request's body, with a bound on the memory that it holds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lifecycle.serving.state import State
 
 _DEADLINE_S = 10.0
 _SLOWEST = 64 * 2**10
-"""Bytes a second that a body must come at on average, beyond the first seconds."""
+"""Bytes per second that a body has to arrive at on average, after the first seconds."""
 
 Message = MutableMapping[str, Any]
 
 
 def content_type_of(request: Request) -> str:
-    """The one Content-Type.
+    """The request's one Content-Type.
 
     Raises:
         Refusal: 415 when there is none, more than one, or the body is compressed.
@@ -43,10 +43,10 @@ async def read_body(receive: Receive, request: Request, state: State) -> None:
 
     Raises:
         Refusal: 413 too large, 408 not sent in time, 429 too much is held already.
-        ClientGone: nobody is there to answer to.
+        ClientGone: the client has disconnected.
     """
-    # Nearly always the body is there by now. A timeout costs more than reading it then, so the first step is
-    # taken by hand, and only if that has to wait does the clock start.
+    # The body has nearly always arrived already, and a timeout costs more than reading it then. So the first
+    # step is taken by hand, and the clock starts only if that step has to wait.
     steps = receive().__await__()
     try:
         waits_for = next(steps)
@@ -62,7 +62,7 @@ async def read_body(receive: Receive, request: Request, state: State) -> None:
 
 
 class _Begun:
-    """What is left of an awaitable whose first step has been taken."""
+    """The rest of an awaitable whose first step has been taken."""
 
     def __init__(self, waits_for: object, steps: Generator[Any, Any, Message]) -> None:
         self._waits_for = waits_for

@@ -1,4 +1,4 @@
-"""When a worker that ended may be replaced: at once, unless replacing does not help."""
+"""Decides when a dead worker is replaced: at once, unless replacing does not help."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PAUSE_S = 60.0
 
 
 class Breaker:
-    """Counts ends. Times are seconds of one monotonic clock.
+    """Counts unexpected ends. Times are seconds of one monotonic clock.
 
-    It opens after 5 workers in a row that never got to answer, or 30 ends within 30 s; a minute later one more
+    It opens after 5 workers in a row that never answered, or 30 ends within 30 s. A minute later one more
     try is allowed.
     """
 
@@ -24,10 +24,10 @@ class Breaker:
         self.open = False
 
     def ended(self, now: float, *, answered: bool) -> None:
-        """A worker ended that should not have.
+        """Record that a worker ended unexpectedly.
 
         Args:
-            answered: Whether it ever got to answer.
+            answered: Whether it had answered requests.
         """
         self._ends.append(now)
         self._in_a_row = 0 if answered else self._in_a_row + 1
@@ -39,14 +39,14 @@ class Breaker:
             self.open, self._not_before = True, now + PAUSE_S
 
     def may_start(self, now: float) -> bool:
-        """Whether to start another now."""
+        """Whether a worker may be started now."""
         return now >= self._not_before
 
     def answers(self) -> None:
-        """A worker got to answer."""
+        """Record that a worker has begun to answer."""
         self._in_a_row = 0
         self.open = False
 
     def reset(self) -> None:
-        """Something else is served now, so what was learnt does not count."""
+        """Forget the counts, as another version is served now."""
         self.__init__()  # type: ignore[misc]

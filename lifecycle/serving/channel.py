@@ -1,6 +1,6 @@
-"""What supervisor and worker say to each other: one JSON object a line, over a socket pair.
+"""Messages between supervisor and worker: one JSON object per line over a socket pair.
 
-A channel that ends means that the process at its other end is gone, however it went.
+When a channel ends, the process at its other end has ended, for whatever reason.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
-_LONGEST = 2**24  # bytes of one line: a plan names every model that is served
+_LONGEST = 2**24  # bytes of one line: a plan names every served model
 
 Message = dict[str, Any]
-"""``do`` (to a worker) or ``say`` (from one), and what belongs to it."""
+"""``do`` (to a worker) or ``say`` (from one), and its fields."""
 
 
 class Channel:
-    """One end. Touched by the event loop's thread only."""
+    """One end of a channel. Used by the event loop's thread only."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -26,17 +26,17 @@ class Channel:
 
     @classmethod
     async def over(cls, end: socket.socket) -> Self:
-        """Take over one end of a socket pair."""
+        """Open a channel over one end of a socket pair."""
         end.setblocking(False)
         return cls(*await asyncio.open_unix_connection(sock=end, limit=_LONGEST))
 
     def send(self, **message: Any) -> None:
-        """Say something; nobody hears it when the other end is gone."""
+        """Send a message; it is lost when the other end has closed."""
         if not self._writer.is_closing():
             self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def messages(self) -> AsyncIterator[Message]:
-        """What the other end says, until it is gone."""
+        """The other end's messages, until it closes."""
         try:
             while line := await self._reader.readline():
                 yield json.loads(line)
@@ -44,12 +44,12 @@ class Channel:
             return
 
     async def flush(self) -> None:
-        """Wait until everything is on its way."""
+        """Wait until all messages are sent."""
         try:
             await self._writer.drain()
         except OSError:
             return
 
     def close(self) -> None:
-        """The other end will see that we are gone."""
+        """Close this end; the other end sees that."""
         self._writer.close()

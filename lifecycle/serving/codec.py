@@ -1,4 +1,4 @@
-"""What a scoring protocol is: bytes to rows, predictions to bytes, refusals in its own shape."""
+"""A scoring protocol: request bytes to rows, predictions to bytes, refusals in the protocol's own form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Call:
 
     Attributes:
         params: MLflow's inference parameters, checked against the signature; None for none.
-        reply: Whatever the codec needs to know again when it encodes the answer.
+        reply: What the codec needs to encode the answer.
     """
 
     __slots__ = ("batch", "params", "reply", "rows")
@@ -31,10 +31,10 @@ class Call:
 
 
 class Codec(Protocol):
-    """One protocol. Stateless and shared by all requests."""
+    """One protocol. Stateless; one instance serves all requests."""
 
     name: str
-    """For metrics and logs: ``mlflow``, ``v2``, ``tfserving``."""
+    """Protocol name in metrics and logs: ``mlflow``, ``v2``, ``tfserving``."""
 
     def decode(self, request: Request, release: Release) -> Call:
         """Read the request's body.
@@ -47,9 +47,9 @@ class Codec(Protocol):
         ...
 
     def encode(self, call: Call, predictions: Predictions, release: Release) -> Response:
-        """The answer, without the release's own headers, which the application adds."""
+        """Encode predictions. The application adds the release's own headers."""
         ...
 
     def refuse(self, refusal: Refusal) -> Response:
-        """An answer that is no prediction."""
+        """Encode a refusal, an answer without predictions."""
         ...

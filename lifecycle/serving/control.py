@@ -1,6 +1,6 @@
-"""The two files between the target and its server: what is wanted, and what is so.
+"""The two files between target and server: the desired and the observed state.
 
-Both say a whole state and none an event, so a reader that missed one, or died, only has to look again.
+Each holds a whole state, not an event, so a reader that missed one, or restarted, just reads it again.
 
 ::
 
@@ -30,12 +30,12 @@ _GUESTS = "guests"
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What should answer. Written by the target only.
+    """The desired state. Written by the target only.
 
     Attributes:
         generation: Grows with every change.
         snapshot, compiled: Absolute paths; ``compiled`` is empty when pyfunc serves.
-        timeout_s: How long it may take to come up.
+        timeout_s: Seconds that it may take to start.
     """
 
     generation: int
@@ -59,15 +59,15 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is so. Written by the server only.
+    """The observed state. Written by the server only.
 
     Attributes:
-        generation: The one that was last acted on.
-        phase: How that ended; after FAILED the version before it still answers.
-        version, digest, scorer: What answers now; 0 and empty when nothing does yet.
-        code, error: Of the failure: the error's stable code and its line.
+        generation: The generation that was last acted on.
+        phase: Its result; after FAILED the version before still answers.
+        version, digest, scorer: What answers now; 0 and empty when nothing does.
+        code, error: Stable code and message of a failure.
         pid, started: The server's :class:`ProcessId`.
-        address: URL.
+        address: URL of the server.
     """
 
     generation: int
@@ -83,12 +83,12 @@ class Observed:
 
     @property
     def process(self) -> ProcessId:
-        """The server."""
+        """Identity of the server's process."""
         return ProcessId(self.pid, self.started)
 
 
 def desired_stamp(folder: Path) -> tuple[int, int] | None:
-    """Differs after every change of the desired state; None when there is none any more."""
+    """Differs after every change of the desired state; None when there is none."""
     try:
         status = (folder / _DESIRED).stat()
     except FileNotFoundError:
@@ -97,27 +97,27 @@ def desired_stamp(folder: Path) -> tuple[int, int] | None:
 
 
 def write_desired(folder: Path, desired: Desired) -> None:
-    """Say what should answer."""
+    """Write the desired state."""
     write_json(folder / _DESIRED, asdict(desired))
 
 
 def read_desired(folder: Path) -> Desired:
-    """Raises FileNotFoundError when there is none."""
+    """The desired state. Raises FileNotFoundError when there is none."""
     return desired_from(json.loads((folder / _DESIRED).read_text(encoding="utf-8")))
 
 
 def desired_from(fields: Mapping[str, Any]) -> Desired:
-    """What ``dataclasses.asdict`` made of it."""
+    """A desired state from the fields that ``dataclasses.asdict`` gave."""
     return Desired(**{**fields, "settings": Settings(**fields["settings"])})
 
 
 def write_observed(folder: Path, observed: Observed) -> None:
-    """Say what is so."""
+    """Write the observed state."""
     write_json(folder / _OBSERVED, asdict(observed))
 
 
 def read_observed(folder: Path) -> Observed | None:
-    """None when no server has said anything yet."""
+    """The observed state; None when no server has written one."""
     try:
         fields = json.loads((folder / _OBSERVED).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -126,17 +126,17 @@ def read_observed(folder: Path) -> Observed | None:
 
 
 def forget_desired(folder: Path) -> None:
-    """Nothing should answer any more."""
+    """Remove the desired state, so that the server ends."""
     (folder / _DESIRED).unlink(missing_ok=True)
 
 
 def forget_observed(folder: Path) -> None:
-    """Before a new server starts: what the last one said no longer counts."""
+    """Remove the observed state of the last server before a new one starts."""
     (folder / _OBSERVED).unlink(missing_ok=True)
 
 
 def guests_of(folder: Path) -> list[str]:
-    """The deployments that are answered by the server of this one, by name."""
+    """Names of the deployments that this one's server also serves."""
     try:
         return sorted(path.name for path in (folder / _GUESTS).iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
@@ -144,11 +144,11 @@ def guests_of(folder: Path) -> list[str]:
 
 
 def add_guest(folder: Path, name: str) -> None:
-    """From now on this server follows that deployment too."""
+    """Make this server serve another deployment too."""
     (folder / _GUESTS).mkdir(exist_ok=True)
     (folder / _GUESTS / name).touch()
 
 
 def remove_guest(folder: Path, name: str) -> None:
-    """Idempotent."""
+    """Stop serving that deployment here. Idempotent."""
     (folder / _GUESTS / name).unlink(missing_ok=True)

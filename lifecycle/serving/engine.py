@@ -1,4 +1,4 @@
-"""Where a loaded model scores: here and now, in a thread, or in processes of its own."""
+"""Engines: a loaded model that scores on the event loop, in a thread, or in its own processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lifecycle.serving.measures import Measures
 
 
 class Engine(Protocol):
-    """One loaded version, and how it is asked."""
+    """One loaded version."""
 
     signature: Signature
     kind: str
@@ -28,39 +28,39 @@ class Engine(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether anything is there to score with; False while every process of the model is being replaced."""
+        """Whether it can score; False while every process of the model is being replaced."""
         ...
 
     def inline(self, batch: Batch, rows: int, params: Params | None) -> Predictions | None:
-        """Score at once, or None where that would keep other requests waiting: then :meth:`score` it."""
+        """Score at once; None if that would delay other requests: then call :meth:`score`."""
         ...
 
     async def score(self, batch: Batch, rows: int, params: Params | None, deadline: float) -> Predictions:
-        """Score when it is this batch's turn. A call that is cancelled before that costs nothing.
+        """Score when this batch's turn comes. Cancelling the call before that costs nothing.
 
         Args:
-            deadline: Seconds of ``time.perf_counter``; nothing is scored after it.
+            deadline: In seconds of ``time.perf_counter``; after it the batch is not scored.
 
         Raises:
             InvalidInput: the batch does not fit the signature.
-            Refusal: 429 when too much waits already, 503 when the model's process is gone, 504 after the deadline.
+            Refusal: 429 when too much waits already, 503 without a process of the model, 504 after the deadline.
         """
         ...
 
     def close(self) -> None:
-        """Release the model, when the last request has left it. Idempotent."""
+        """Release the model after its last request. Idempotent."""
         ...
 
 
 async def open_engine(desired: Desired, measures: Measures | None = None) -> Engine:
-    """Load a version, see that it works, and warm it up.
+    """Load a version, check that it works, and warm it up.
 
     Args:
-        measures: Where to count batches and what waits.
+        measures: Counters for batches and the queue.
 
     Raises:
-        IntegrityError: the files are not those of the digest.
-        DeploymentFailed: it does not load, or cannot score its own example.
+        IntegrityError: the files do not match the digest.
+        DeploymentFailed: the model does not load, or cannot score its example.
     """
     measures = measures or Measures()
     snapshot = Snapshot(desired.digest, Path(desired.snapshot))
@@ -77,5 +77,5 @@ def _load(snapshot: Snapshot, compiled: Path) -> tuple[Scorer, list[tuple[int, f
     scorer = load_verified(snapshot, compiled)
     try:
         return scorer, warm_up(scorer, golden_batch(snapshot.path))
-    except Exception as exc:  # ONNX Runtime's exceptions share no base class
+    except Exception as exc:  # ONNX Runtime's exceptions have no common base class
         raise DeploymentFailed(f"the model cannot score its example repeatedly ({type(exc).__name__})") from exc

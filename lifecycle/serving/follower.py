@@ -1,4 +1,4 @@
-"""Makes what a server answers with equal to what the control files ask for, and says how that went."""
+"""Makes a server serve what the control files ask for, and reports the result."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _Stamp = tuple[int, int]
 
 
 class Follower:
-    """The supervisor's side of the control files: the host's own, and those of its guests beside it.
+    """The supervisor's side of the control files: the host's own, and its guests'.
 
     Args:
-        start: What to say until a version is up.
+        start: What to report until a version answers.
     """
 
     def __init__(self, folder: Path, pool: Pool, start: Observed) -> None:
@@ -97,13 +97,13 @@ class Follower:
         _LOG.info("version %d of %s answers as %s", desired.version, desired.model, desired.deployment)
 
     async def _drop(self, name: str) -> None:
-        """A guest is gone: that is said once nobody answers for it any more."""
+        """Drop a guest, and report it once no worker serves it any more."""
         plan = self._pool.plan
         if plan is not None and name in plan.wanted:
             self._round += 1
             try:
                 await Swap(self._pool, plan.without(self._round, name), lambda: True, float("inf")).run()
-            except LifecycleError as exc:  # the next look tries again
+            except LifecycleError as exc:  # the next round tries again
                 _LOG.error("%s is still served: %s", name, exc)
                 return
             _LOG.info("%s is not served any more", name)
@@ -118,7 +118,7 @@ class Follower:
         return self._pool.plan.changed(self._round, desired)
 
     def _tell_of_trouble(self) -> None:
-        """When nobody replaces what ended, and when somebody does again."""
+        """Log when dead workers are no longer replaced, and when they are again."""
         if self._pool.trouble != self._trouble:
             self._trouble = self._pool.trouble
             for name in self._outcomes:
@@ -133,7 +133,7 @@ class Follower:
             now = plan.wanted[name]
             kind = next((m.kinds[name] for m in answering if name in m.kinds), "")
             observed = replace(observed, version=now.version, digest=now.digest, scorer=kind)
-        with suppress(FileNotFoundError):  # somebody has just taken it down
+        with suppress(FileNotFoundError):  # it has just been taken down
             write_observed(self._folder_of(name), observed)
 
     def _folder_of(self, name: str) -> Path:
@@ -141,7 +141,7 @@ class Follower:
 
 
 def _is_new(desired: Desired, plan: Plan) -> bool:
-    """Whether these are other files than those that answer."""
+    """Whether the desired files differ from those that are served."""
     now = plan.wanted.get(desired.deployment)
     return now is None or (now.digest, now.compiled, now.snapshot) != (
         desired.digest,

@@ -1,8 +1,8 @@
-"""HTTP/1.1 for clients that may be slow, many or hostile: uvicorn's protocol, with limits.
+"""HTTP/1.1 for slow, many or hostile clients: uvicorn's protocol with limits.
 
-Uvicorn bounds how long an idle connection is kept, and nothing else: whoever sends a header a byte a second, or
-never reads the answer, is served for ever. All limits but one are kept by looking at every connection once a
-second, so a request pays nothing for them.
+Uvicorn limits how long an idle connection is kept, and nothing else: a client that sends a header byte by byte, or
+never reads the answer, is served for ever. All limits but one are checked for every connection once a
+second, so they cost a request nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ _HEAD_S = 5.0
 _READ_S = 15.0
 _HEAD_BYTES = 64 * 2**10
 _UNREAD_BYTES = 128 * 2**20
-"""Of a body that nobody reads any more, since its request has been refused: closing at once would often lose the
-answer."""
+"""Most bytes to read of a body whose request has been refused: closing at once would often lose the answer."""
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -46,18 +45,18 @@ class BoundedHttp(HttpToolsProtocol):
         self._stray = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let it in, or send it away at once."""
+        """Accept the connection, or refuse it at once."""
         super().connection_made(transport)
         if not self.door.let_in(self):
             self.cut(_TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone."""
+        """Forget the connection."""
         super().connection_lost(exc)
         self.door.gone(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come; those that belong to no request yet are bounded."""
+        """Receive bytes; those that belong to no request yet are limited."""
         super().data_received(data)
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None and not cycle.response_complete:
@@ -69,18 +68,18 @@ class BoundedHttp(HttpToolsProtocol):
             self.cut(b"" if unread else _TOO_LONG)
 
     def on_headers_complete(self) -> None:
-        """A request begins."""
+        """Start the clock of a request."""
         super().on_headers_complete()
         self.cycle.__class__ = OneWrite
 
     def on_message_complete(self) -> None:
-        """A request is over; it may have been answered long before."""
+        """End a request, which may have been answered long before."""
         super().on_message_complete()
         if self.cycle.response_complete and not self.cycle.keep_alive:
             self.transport.close()
 
     def look(self, now: float) -> None:
-        """Cut it, if it has been at the same thing for too long."""
+        """Close the connection if it has been in one state for too long."""
         stage, patience_s, answer = self._doing()
         if stage != self.stage:
             self.stage, self.since = stage, now
@@ -88,7 +87,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.cut(answer)
 
     def cut(self, answer: bytes = b"") -> None:
-        """End the connection, with a last word where the client still listens."""
+        """Close the connection, with an error answer if the client still reads."""
         if answer and not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.close()
@@ -96,7 +95,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.abort()
 
     def _doing(self) -> tuple[object, float, bytes]:
-        """What it is doing, how long it may, and what it is told then."""
+        """The connection's state, how many seconds it may last, and the error after that."""
         unsent = self.transport.get_write_buffer_size()
         if unsent:
             return ("reads", self.cycle, unsent), _READ_S, b""

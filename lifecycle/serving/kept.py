@@ -1,4 +1,4 @@
-"""What a server keeps in its deployment's folder besides the control files.
+"""Files in a deployment's folder besides the control files.
 
 ::
 
@@ -18,10 +18,10 @@ CAPTURED = "captured"
 
 
 def clean_up(folder: Path) -> None:
-    """Forget the last server's counts, and halves of files. Called once, before the first worker starts.
+    """Delete the last server's counts and unfinished files. Called once, before the first worker starts.
 
     Args:
-        folder: The deployment's own.
+        folder: The deployment's folder.
     """
     shutil.rmtree(folder / COUNTS, ignore_errors=True)
     for place in (folder / CAPTURED).glob("*/*"):

@@ -1,4 +1,4 @@
-"""The socket that a server answers at."""
+"""The socket on which a server listens."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 BACKLOG = 2048
 _TRIES_S = 1.0
-"""How long a port may still be held by a server that is just ending."""
+"""Seconds that a port may still be held by a server that is ending."""
 _POLL_S = 0.05
 
 
 def listen(host: str, ports: Sequence[int]) -> socket.socket:
-    """Listening on the first port that can be had.
+    """Listen on the first port that is available.
 
     Raises:
-        OSError: none can.
+        OSError: no port is available.
     """
     for port in ports[:-1]:
         try:
@@ -28,7 +28,7 @@ def listen(host: str, ports: Sequence[int]) -> socket.socket:
 
 
 def address_of(host: str, listener: socket.socket, *, tls: bool) -> str:
-    """A URL that works on this machine, also where the server listens on every interface."""
+    """A URL that works on this machine, also when the server listens on every interface."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
     scheme, port = "https" if tls else "http", listener.getsockname()[1]
     return f"{scheme}://[{reachable}]:{port}" if ":" in reachable else f"{scheme}://{reachable}:{port}"
@@ -46,10 +46,10 @@ def _patiently(host: str, port: int) -> socket.socket:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Listening, not only bound: two sockets may be bound to one port as long as neither listens."""
+    """A listening socket. Binding alone would not do: two sockets may be bound to a port until one listens."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        # A successor may have the port at once, while connections of its predecessor still linger.
+        # a successor may take the port at once, while old connections linger
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)

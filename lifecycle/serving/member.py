@@ -1,4 +1,4 @@
-"""One worker process as its supervisor sees it."""
+"""One worker process, from the supervisor's side."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from lifecycle.serving.plan import Plan
 
 _STUCK_S = 10.0
 _START_S = 60.0
-"""How long the interpreter and its libraries may take until the first beat, on a machine that is busy."""
+"""Most seconds for interpreter and libraries to start, on a busy machine, until the first heartbeat."""
 
 
 class Member:
-    """A worker.
+    """A worker process and what it has reported.
 
     Attributes:
-        asked, prepared, told, committed: The round that it was last asked to prepare, has prepared, was told to
+        asked, prepared, told, committed: The round that it was last asked to prepare, has prepared, was ordered to
             commit, has committed; 0 for none.
         failed: The round that it could not prepare, with the error's code and text.
         kinds: Kind of scorer by deployment.
-        leaving: When it was told to end and should have, on the monotonic clock; 0 for not told.
+        leaving: When it has to have ended, on the monotonic clock; 0 when it was not asked to.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], channel: Channel) -> None:
@@ -41,7 +41,7 @@ class Member:
         self._started = monotonic()
 
     def hear(self, message: Message) -> None:
-        """Take note of what it says."""
+        """Record a message from the worker."""
         self._heard = monotonic()
         match message["say"]:
             case "prepared":
@@ -52,48 +52,48 @@ class Member:
                 self.failed = message["round"], message["code"], message["error"]
 
     def prepare(self, plan: Plan) -> None:
-        """Have it load what it lacks."""
+        """Ask it to load what the plan needs and it lacks."""
         self.asked = plan.round
         self.channel.send(do="prepare", plan=plan.as_message())
 
     def commit(self, number: int) -> None:
-        """Have it answer by what it has prepared."""
+        """Ask it to serve what it has prepared."""
         self.told = number
         self.channel.send(do="commit", round=number)
 
     def abandon(self) -> None:
-        """Have it forget what it has prepared, or is about to."""
+        """Ask it to drop what it has prepared or is preparing."""
         self.asked = self.prepared = self.told
         self.channel.send(do="abandon")
 
     def drain(self, lame_duck_s: float, by: float) -> None:
-        """Have it end, and be gone ``by`` then."""
+        """Ask it to end, and to be gone by the time ``by``."""
         self.leaving = self.leaving or by
         self.channel.send(do="drain", lame_duck_s=lame_duck_s)
 
     def retire(self, by: float) -> None:
-        """Have it leave its place to others."""
+        """Ask it to hand over to other workers."""
         self.leaving = by
         self.channel.send(do="retire")
 
     def stuck(self, now: float) -> bool:
-        """Whether its event loop does not turn any more, or it should be gone by now."""
+        """Whether its event loop no longer runs, or it should have ended by now."""
         if self.leaving and now > self.leaving:
             return True
         return now - self._heard > _STUCK_S if self._heard else now - self._started > _START_S
 
     def kill(self) -> None:
-        """At once."""
+        """Kill the process at once."""
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
 
     def how_it_ended(self) -> str:
-        """For people, once it has ended."""
+        """How the process ended, as readable text. Valid once it has ended."""
         return how_it_ended(self.process.wait())
 
 
 def how_it_ended(status: int) -> str:
-    """An exit status for people, as ``was killed by SIGSEGV``."""
+    """An exit status as readable text, such as ``was killed by SIGSEGV``."""
     if status >= 0:
         return f"ended with status {status}"
     try:
@@ -108,11 +108,11 @@ async def start_member(listener: socket.socket, folder: Path) -> Member:
     try:
         inherited = (theirs.fileno(), listener.fileno())
         process = subprocess.Popen(
-            # -P: nothing in whatever folder we were called from shadows a module of ours.
+            # -P keeps modules of the working directory from shadowing ours
             [sys.executable, "-P", "-m", "lifecycle.serving.worker", *map(str, inherited), str(folder)],
             stdin=subprocess.DEVNULL,
             pass_fds=inherited,
-            process_group=0,  # a terminal's Ctrl-C is for the supervisor
+            process_group=0,  # a terminal's Ctrl-C goes to the supervisor alone
         )
     except OSError:
         ours.close()

@@ -1,28 +1,28 @@
-"""A request and its answer, whatever web server carries them."""
+"""A request and its answer, independent of the web server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 Headers = Sequence[tuple[bytes, bytes]]
-"""Names in lower case."""
+"""Headers, names in lower case."""
 
 NO_DEADLINE = float("inf")
 
 
 class Request:
-    """What a client asks. Made once a request, on the hot path: slots and no more.
+    """A client's request. Made once per request on the hot path, hence slots.
 
     Attributes:
         path: Decoded, without the query.
         body: Empty until it has been read.
-        arrived: When the headers were there, in seconds of ``time.perf_counter``.
-        deadline: When nobody waits for the answer any more, on the same clock.
-        peer: The client's address; empty where the server does not know it.
-        held: Bytes of the body that have been read.
-        begun: Whether it has been read and has one of the places for requests in flight.
-        caller: Who asks, once that is known; empty for anybody.
-        id: The client's ``x-request-id``, or one of ours; empty until somebody needs it.
+        arrived: Time at which the headers were complete, in seconds of ``time.perf_counter``.
+        deadline: Time from which the client no longer waits, on the same clock.
+        peer: The client's address; empty if unknown.
+        held: Bytes of the body read so far.
+        begun: Whether the body has been read and the request counts as in flight.
+        caller: Name of the caller, once known; empty without access control.
+        id: The client's ``x-request-id``, or a new one; empty until it is needed.
     """
 
     __slots__ = (
@@ -57,11 +57,11 @@ class Request:
         self.id = ""
 
     def wait_at_most(self, seconds: float) -> None:
-        """The client waits no longer than that, counted from the request's arrival."""
+        """Shorten the deadline: the client waits at most this long from the request's arrival."""
         self.deadline = min(self.deadline, self.arrived + seconds)
 
     def header(self, name: bytes) -> bytes | None:
-        """The first header of that name, which is given in lower case."""
+        """The first header of a name, given in lower case."""
         for key, value in self.headers:
             if key == name:
                 return value
@@ -69,7 +69,7 @@ class Request:
 
 
 class Response:
-    """What the client gets. ``headers`` lacks only ``content-length``."""
+    """The answer to a client. ``headers`` lacks only ``content-length``."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -83,5 +83,5 @@ _JSON = (b"content-type", b"application/json")
 
 
 def json_response(body: bytes, headers: Headers = (), status: int = 200) -> Response:
-    """``body`` as ``application/json``."""
+    """A response with ``body`` as ``application/json``."""
     return Response(status, body, [_JSON, *headers])

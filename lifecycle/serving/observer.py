@@ -1,4 +1,4 @@
-"""What is told about a request once it has been answered: to metrics, logs, traces and the capture of payloads."""
+"""Observers of answered requests: metrics, logs, traces and captured payloads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lifecycle.serving.refusal import Refusal
 from lifecycle.serving.release import Release
 
 CLIENT_GONE = 499
-"""The status of an exchange whose client hung up before it was answered. nginx's number for it; never sent."""
+"""Status of an exchange whose client disconnected before the answer; nginx's number for it, never sent."""
 
 
 class Exchange:
@@ -20,11 +20,11 @@ class Exchange:
     Attributes:
         codec: Name of the protocol; empty for pages.
         route: The path's pattern, such as ``/v2/models/{model}/infer``; empty when no route takes the path.
-        release: Which version answered; None when it did not get that far.
-        call, predictions: What was asked and answered; None when it did not get that far. Observers may keep
+        release: The version that answered; None when the request did not get that far.
+        call, predictions: Decoded request and predictions; None when not reached. Observers may keep
             them for a while, so neither the arrays nor what they are views of may be changed or used again.
-        refusal: Why it was refused; None when it was not.
-        read, decoded, scored, done: When the body was there, the rows, the predictions and the answer.
+        refusal: The refusal; None when the request was answered.
+        read, decoded, scored, done: Times at which body, rows, predictions and answer were complete.
     """
 
     __slots__ = (
@@ -57,20 +57,20 @@ class Exchange:
 
 
 class Observer(Protocol):
-    """Whoever wants to know."""
+    """Receives every finished exchange."""
 
     def observe(self, exchange: Exchange) -> None:
-        """Take note of a request whose answer is ready. On the hot path: microseconds, no waiting, no raising."""
+        """Record an exchange before its answer is sent. On the hot path: microseconds, never waits or raises."""
         ...
 
     def close(self) -> None:
-        """Write down what is still held back, before the worker ends. May take a second; idempotent."""
+        """Write what is still buffered, before the worker ends. May take a second; idempotent."""
         ...
 
 
 class Exposition(Protocol):
-    """The counts of all workers of a deployment, as a scraper reads them."""
+    """The counts of all workers of a deployment, for Prometheus."""
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Prometheus text or OpenMetrics, as the Accept header asks, and its Content-Type."""
+        """Prometheus text or OpenMetrics, by the Accept header, and its Content-Type."""
         ...

@@ -1,4 +1,4 @@
-"""An answer in one system call: uvicorn writes head and body apart, which costs as much as a small prediction."""
+"""Sends an answer with one system call. uvicorn writes head and body apart, which costs a small prediction."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _CLOSE_LINE = b"connection: close\r\n"
 
 
 class OneWrite(RequestResponseCycle):
-    """Uvicorn's own, but that an answer with its length known and its body in one piece goes out at once."""
+    """uvicorn's response cycle, except that an answer in one piece of known length is written at once."""
 
     _start: ASGISendEvent | None = None
 
     async def send(self, message: ASGISendEvent) -> None:
-        """See ASGI."""
+        """Send an ASGI message."""
         if self._start is None and message["type"] == "http.response.start" and not self.response_started:
             self._start = message
             self.response_started = True  # an exception from here on closes the connection
@@ -53,6 +53,6 @@ class OneWrite(RequestResponseCycle):
         self.transport.write(b"".join(parts))
         self.response_complete = True
         self.message_event.set()
-        if not self.keep_alive and not self.more_body:  # else the client would lose the answer
+        if not self.keep_alive and not self.more_body:  # otherwise the client would lose the answer
             self.transport.close()
         self.on_response()

@@ -1,4 +1,4 @@
-"""What a whole server is to answer with: one state, however many models it serves."""
+"""What a whole server has to serve: one state for all of its models."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any, Self
 from lifecycle.serving.control import Desired, desired_from
 from lifecycle.serving.settings import Settings
 
-# What every request looks up anew. Everything else was built into a worker when it started.
+# settings that each request reads anew; all others are fixed when a worker starts
 _IN_PLACE = frozenset(
     {"ports", "drain_s", "max_body", "max_rows", "max_in_flight", "max_pending_mb"}
     | {"access_log", "capture", "capture_mask", "capture_mb"}
     | {"auth", "api_keys", "jwt_issuer", "jwt_audience", "jwt_keys"}
 )
-# The same, but for the processes that a pyfunc model has below its worker.
+# likewise, except by the processes that a pyfunc model has below its worker
 _IN_PLACE_COMPILED = frozenset({"workers", "request_timeout_s"})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every worker is to answer with.
+    """What every worker has to serve.
 
     Attributes:
         round: Grows with every plan of one supervisor.
-        host: The deployment whose server it is; it answers where a path names no model.
-        wanted: By deployment, the host's among them.
+        host: The deployment that owns the server; it answers when a path names no model.
+        wanted: Desired states by deployment, the host's included.
     """
 
     round: int
@@ -35,42 +35,42 @@ class Plan:
 
     @property
     def settings(self) -> Settings:
-        """The server's: its guests have none of their own."""
+        """The server's settings; guests have none of their own."""
         return self.wanted[self.host].settings
 
     @property
     def size(self) -> int:
-        """Worker processes. Where pyfunc alone serves, the scoring is spread below a single one."""
+        """Number of worker processes. With pyfunc alone it is one, which spreads the scoring over processes."""
         compiled = any(desired.compiled for desired in self.wanted.values())
         return self.settings.workers if compiled else 1
 
     def needs_new_processes(self, before: Plan) -> bool:
-        """Whether workers that follow ``before`` cannot just change over."""
+        """Whether a change from ``before`` needs new worker processes."""
         changed = {f.name for f in fields(Settings) if _of(self, f.name) != _of(before, f.name)}
         compiled = all(desired.compiled for desired in self.wanted.values())
         return bool(changed - _IN_PLACE - (_IN_PLACE_COMPILED if compiled else frozenset()))
 
     def changed(self, number: int, desired: Desired) -> Self:
-        """The same but for one deployment."""
+        """The same plan with one deployment changed."""
         return replace(self, round=number, wanted={**self.wanted, desired.deployment: desired})
 
     def without(self, number: int, name: str) -> Self:
-        """The same but for a guest that is gone."""
+        """The same plan without a guest."""
         rest = {guest: desired for guest, desired in self.wanted.items() if guest != name}
         return replace(self, round=number, wanted=rest)
 
     def same(self, other: Plan) -> bool:
-        """Whether both mean the same answers."""
+        """Whether both plans serve the same."""
         return _stripped(self) == _stripped(other)
 
     def as_message(self) -> dict[str, Any]:
-        """For a worker: each deployment with the server's settings."""
+        """As a message to a worker: each deployment with the server's settings."""
         wanted = [asdict(replace(desired, settings=self.settings)) for desired in self.wanted.values()]
         return {"round": self.round, "host": self.host, "wanted": wanted}
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Self:
-        """What :meth:`as_message` said."""
+        """The inverse of :meth:`as_message`."""
         wanted = [desired_from(one) for one in message["wanted"]]
         return cls(message["round"], message["host"], {desired.deployment: desired for desired in wanted})
 

@@ -1,4 +1,4 @@
-"""The workers of one server: as many as wanted, each following the plan, the dead and the stuck replaced."""
+"""The workers of one server: starts them, makes them follow the plan, and replaces dead and stuck ones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lifecycle.serving.plan import Plan
 _LOG = logging.getLogger(__name__)
 _TICK_S = 0.1
 _LAME_DUCK_S = 0.3
-_IDLE_S = 6.0  # longer than an idle connection is kept
-_KILL_AFTER_S = 3.0  # uvicorn itself cuts what is in flight when the time is over
+_IDLE_S = 6.0  # longer than an idle connection is kept open
+_KILL_AFTER_S = 3.0  # uvicorn cuts requests that are in flight when this time is over
 
 
 class Pool:
-    """Touched by the event loop's thread only.
+    """The worker processes of one server. Used by the event loop's thread only.
 
     Attributes:
-        plan: What everybody answers by; None until a first one has been prepared.
-        members: All that live, also those that are on their way out.
-        deaths: How many ended that should not have.
+        plan: The plan that all workers follow; None until the first one has been prepared.
+        members: All living workers, those that are ending included.
+        deaths: Number of workers that ended unexpectedly.
     """
 
     def __init__(self, listener: socket.socket, folder: Path) -> None:
@@ -43,17 +43,17 @@ class Pool:
 
     @property
     def standing(self) -> list[Member]:
-        """Those that are to stay."""
+        """The workers that are meant to stay."""
         return [member for member in self.members if not member.leaving]
 
     @property
     def answering(self) -> list[Member]:
-        """Those of them that have been told to answer."""
+        """The staying workers that have been asked to answer requests."""
         return [member for member in self.standing if member.told]
 
     @property
     def trouble(self) -> str:
-        """Why nobody replaces what ended, or empty."""
+        """Why dead workers are not replaced now; empty when they are."""
         if not self._breaker.open:
             return ""
         return (
@@ -62,7 +62,7 @@ class Pool:
         )
 
     async def start(self) -> Member:
-        """One more worker, which has not been asked for anything yet."""
+        """Start one more worker, which serves nothing until it is asked to."""
         member = await start_member(self._listener, self._folder)
         self.members.append(member)
         ear = asyncio.create_task(self._listen_to(member))
@@ -71,35 +71,35 @@ class Pool:
         return member
 
     def follow(self, plan: Plan) -> None:
-        """From now on this is the plan."""
+        """Make ``plan`` the plan of all workers from now on."""
         self.plan = plan
         self._breaker.reset()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait; the condition is looked at after everything that happens here, and now and then."""
+        """Wait until the condition is true; it is checked after every event here and at intervals."""
         while not condition():
             self._changed.clear()
             await self._changed.wait()
 
     async def tend(self) -> None:
-        """Replace and kill what has to be, for ever."""
+        """Replace dead workers and kill stuck ones, until cancelled."""
         while True:
             now = monotonic()
             for member in self.members:
                 if member.stuck(now):
-                    _LOG.error("worker %d does not answer us; it is killed", member.process.pid)
+                    _LOG.error("worker %d does not respond; it is killed", member.process.pid)
                     member.kill()
             await self._fill_up(now)
             self._changed.set()
             await asyncio.sleep(_TICK_S)
 
     def retire(self, members: list[Member]) -> None:
-        """Have them leave their place to others."""
+        """Ask these workers to hand over to others."""
         for member in members:
             member.retire(self._gone_by() + _IDLE_S)
 
     async def drain(self) -> None:
-        """End all of them, and lose nothing that is in flight."""
+        """End all workers without losing a request in flight."""
         self._closing = True
         self._listener.close()
         for member in self.members:
@@ -108,12 +108,12 @@ class Pool:
 
     @property
     def drain_limit_s(self) -> float:
-        """Seconds after which a worker that was told to end is killed."""
+        """Seconds after which a worker that was asked to end is killed."""
         drain_s = self.plan.settings.drain_s if self.plan is not None else 0.0
         return _LAME_DUCK_S + max(1.0, drain_s) + _KILL_AFTER_S
 
     def kill(self) -> None:
-        """End all of them at once."""
+        """Kill all workers at once."""
         self._closing = True
         for member in self.members:
             member.kill()
@@ -140,7 +140,7 @@ class Pool:
         self._changed.set()
 
     def _advance(self, member: Member) -> None:
-        """A newcomer gets to answer once it follows the plan of now, which may have changed while it loaded."""
+        """Let a new worker answer once it has loaded the current plan, which may have changed meanwhile."""
         plan = self.plan
         if plan is None or member.leaving:
             return
@@ -153,7 +153,7 @@ class Pool:
         elif member.prepared and member.prepared == member.asked < plan.round:
             member.prepare(plan)
         elif member.failed[0] == plan.round:
-            _LOG.error("worker %d cannot follow: %s", member.process.pid, member.failed[2])
+            _LOG.error("worker %d cannot serve the plan: %s", member.process.pid, member.failed[2])
             member.kill()
 
     def _ended(self, member: Member) -> None:

@@ -1,8 +1,8 @@
-"""How the server says no."""
+"""Error answers of the server."""
 
 from __future__ import annotations
 
-# MLflow's own names where it has one: its clients know them.
+# MLflow's own error names where it has one, as its clients know them
 CODES = {
     400: "BAD_REQUEST",
     401: "UNAUTHENTICATED",
@@ -21,18 +21,18 @@ CODES = {
 
 
 class ClientGone(Exception):
-    """The client hung up; there is nobody to answer to."""
+    """The client has disconnected, so there is no one to answer."""
 
 
 class Refusal(Exception):
-    """An answer that is no prediction. Each codec has its own shape for it.
+    """An answer without predictions. Each codec has its own form for it.
 
     Args:
-        message: One line for the client; never a row's values, never a traceback.
-        code: Stable; the usual one of the status when empty.
-        retry_after: Seconds, where trying again may help.
-        close: Whether the connection is of no more use.
-        headers: Others, such as ``www-authenticate``.
+        message: One line for the client, without row values and tracebacks.
+        code: Stable error code; the status's usual one when empty.
+        retry_after: Seconds after which trying again may help.
+        close: Whether to close the connection.
+        headers: More headers, such as ``www-authenticate``.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class Refusal(Exception):
 
 
 def not_ready() -> Refusal:
-    """Nothing is loaded yet, or no more requests should come here."""
+    """Nothing is loaded yet, or the server is ending."""
     return Refusal(503, "not ready", retry_after=1)
 
 
 def too_late() -> Refusal:
-    """Nobody waits for the answer any more."""
+    """The deadline has passed."""
     return Refusal(504, "not answered within the time that the request was given")
 
 
 def too_large(limit: int) -> Refusal:
-    """For a body of more than ``limit`` bytes."""
+    """A body of more than ``limit`` bytes."""
     return Refusal(413, f"the body is larger than {limit / 2**20:g} MiB; send fewer rows at a time")

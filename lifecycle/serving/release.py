@@ -1,4 +1,4 @@
-"""The versions that answer. Touched by the event loop's thread only, so nothing here needs a lock."""
+"""The versions that answer. Used by the event loop's thread only, so nothing here needs a lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lifecycle.serving.engine import Engine
 
 
 class Release:
-    """One version that answers. Entered by each request that uses it; closed after the last one left."""
+    """One loaded version. Each request that uses it enters it; it is closed after the last one has left."""
 
     def __init__(self, desired: Desired, engine: Engine) -> None:
         self.desired = desired
@@ -26,12 +26,12 @@ class Release:
 
     @property
     def name(self) -> str:
-        """What clients call it: the deployment's name."""
+        """Name in URLs: the deployment's name."""
         return self.desired.deployment
 
     @property
     def signature(self) -> Signature:
-        """The inputs that it takes."""
+        """The model's inputs and outputs."""
         return self.engine.signature
 
     def __enter__(self) -> Release:
@@ -43,12 +43,12 @@ class Release:
         self._close_when_unused()
 
     def retire(self) -> None:
-        """No new request will use it."""
+        """Give it to no new request, and close it after the last one."""
         self._retired = True
         self._close_when_unused()
 
     def serves(self, desired: Desired) -> bool:
-        """Whether these are the very files that are desired, under the same name and version."""
+        """Whether it serves exactly the desired files, name and version."""
         mine = self.desired
         return (mine.model, mine.version, mine.digest, mine.compiled) == (
             desired.model,
@@ -63,10 +63,10 @@ class Release:
 
 
 class Releases:
-    """The one mapping that a swap changes.
+    """The versions that answer, by name.
 
     Attributes:
-        default: The deployment that answers where the path names no model.
+        default: Deployment that answers when the path names no model.
     """
 
     def __init__(self, default: str) -> None:
@@ -74,22 +74,22 @@ class Releases:
         self._by_name: Mapping[str, Release] = {}
 
     def get(self, name: str | None) -> Release | None:
-        """What answers under a name; the default's for None. None when it is unknown or not up yet."""
+        """The version under a name (None for the default); None when it is unknown or not loaded yet."""
         return self._by_name.get(self.default if name is None else name)
 
     def all(self) -> list[Release]:
-        """By name."""
+        """All versions, ordered by name."""
         return [self._by_name[name] for name in sorted(self._by_name)]
 
     def switch(self, release: Release) -> None:
-        """From the next request on, this one answers under its name."""
+        """Let this version answer under its name from the next request on."""
         old = self._by_name.get(release.name)
         self._by_name = {**self._by_name, release.name: release}
         if old is not None:
             old.retire()
 
     def drop(self, name: str) -> None:
-        """From the next request on, nobody answers under a name."""
+        """Let no version answer under this name from the next request on."""
         old = self._by_name.get(name)
         self._by_name = {key: release for key, release in self._by_name.items() if key != name}
         if old is not None:

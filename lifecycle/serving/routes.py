@@ -1,4 +1,4 @@
-"""Which path leads where, and what each demands."""
+"""The paths of a server, and the permission that each needs."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Route:
     """One path.
 
     Attributes:
-        path: As a client writes it; ``{model}`` and ``{version}`` stand for one segment each.
-        codec: For a path that scores; None for a page.
-        page: For a path that does not.
+        path: The path; ``{model}`` and ``{version}`` stand for one segment each.
+        codec: Codec of a scoring path; None for a page.
+        page: Page of any other path.
     """
 
     method: str
@@ -49,7 +49,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A route, and which model and version the path names, if any."""
+    """A route, with the model and version that the path names, if any."""
 
     route: Route
     model: str | None
@@ -62,21 +62,21 @@ class Routes:
     def __init__(self, routes: list[Route]) -> None:
         self.all = routes
         self._patterns = [(_pattern(route.path), route) for route in routes]
-        self._found: dict[tuple[str, str], Match] = {}  # clients repeat themselves
+        self._found: dict[tuple[str, str], Match] = {}  # clients repeat their paths
 
     def find(self, method: str, path: str) -> Match:
-        """Raises Refusal 404 or 405."""
+        """The route of a path and method. Raises Refusal 404 or 405."""
         found = self._found.get((method, path))
         if found is None:
             found = self._search(method, path)
             if len(path) <= _LONGEST_KNOWN:
-                if len(self._found) >= _KNOWN:  # somebody makes up names: begin again
+                if len(self._found) >= _KNOWN:  # made-up paths have filled the cache: start anew
                     self._found.clear()
                 self._found[method, path] = found
         return found
 
     def protocol(self, path: str) -> Codec:
-        """Whose shape a refusal has under a path, whether or not there is anything."""
+        """The protocol whose error format applies to a path, known or not."""
         if path.startswith("/v2"):
             return _V2
         return _TF if path.startswith("/v1/") else _MLFLOW
@@ -96,7 +96,7 @@ class Routes:
 
 
 def path_of(scope: Scope) -> str:
-    """A request's path, decoded once. With an encoded slash in it, as it was sent: that is no name here."""
+    """A request's path, decoded once. One with an encoded slash is left as sent: it is not a name here."""
     raw: bytes = scope.get("raw_path") or b""
     if b"%" in raw and b"%2f" in raw.lower():
         return raw.decode("latin-1")
@@ -105,14 +105,14 @@ def path_of(scope: Scope) -> str:
 
 
 def routes_of(state: State) -> Routes:
-    """Everything that a server answers."""
+    """All routes of a server."""
     routes = [*_own(state), *_inference(state), *_tensorflow(state)]
     routes.append(Route("GET", "/openapi.json", Permission.PREDICT, page=OpenApiPage(state, routes).show))
     return Routes(routes)
 
 
 def _own(state: State) -> list[Route]:
-    """MLflow's protocol, and what no protocol has."""
+    """MLflow's protocol, and pages of no protocol."""
     probes = Probes(state)
     return [
         Route("POST", "/invocations", Permission.PREDICT, _MLFLOW),
@@ -148,7 +148,7 @@ def _inference(state: State) -> list[Route]:
 
 
 def _tensorflow(state: State) -> list[Route]:
-    """TensorFlow Serving."""
+    """TensorFlow Serving's protocol."""
     pages, model = TfModelPages(state), "/v1/models/{model}"
     versions = (model, f"{model}/versions/{{version}}")
     return [
@@ -159,5 +159,5 @@ def _tensorflow(state: State) -> list[Route]:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A name holds neither a slash nor, for the sake of ``{model}:predict``, a colon."""
+    """Regular expression of a path. A name has no slash, and no colon because of ``{model}:predict``."""
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/:]+)", re.escape(path)))

@@ -1,4 +1,4 @@
-"""The web server inside a worker: uvicorn, with two ways to end that lose nothing."""
+"""The web server inside a worker: uvicorn, with two ways to end that lose no request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POLL_S = 0.05
 
 
 class Server(uvicorn.Server):
-    """Uvicorn by itself closes the door before anybody knows, and connections that a request may be on its way on.
+    """uvicorn with graceful ends; its own shutdown drops connections on which a request may be arriving.
 
     Raises:
         OSError, ssl.SSLError: a TLS file cannot be read.
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # or any client on this machine could say that it is another
+            proxy_headers=False,  # otherwise any client on this machine could claim another address
             backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
             **ssl_options(settings),
@@ -53,16 +53,16 @@ class Server(uvicorn.Server):
             await self.serve([listener])
 
     def drain(self, lame_duck_s: float) -> None:
-        """End: not ready at once, no new connections after a moment, and what is in flight is finished."""
+        """End: not ready at once, no new connections after a moment, requests in flight are finished."""
         if not self._state.draining:
             self._state.draining = True
             asyncio.get_running_loop().call_later(lame_duck_s, self._end)
 
     async def retire(self) -> None:
-        """Leave the place to others: still ready, but whoever asks is told to connect anew.
+        """Hand over to other workers: still ready, but clients are asked to connect anew.
 
-        Idle connections are closed by their keep-alive time only, as on any other day: closing them at once
-        would meet requests on their way.
+        Idle connections are closed by their keep-alive time only, as usual: closing them at once
+        could lose requests that are arriving.
         """
         for server in self.servers:
             server.close()
@@ -73,9 +73,9 @@ class Server(uvicorn.Server):
         self._end()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signals are the worker's affair."""
+        """Ignore signals, which the worker handles."""
 
     def _end(self) -> None:
-        # What is still in flight when the time is over is cut; the supervisor kills whatever hangs even then.
+        # requests in flight are cut when the time is over; the supervisor kills a worker that hangs even then
         self.config.timeout_graceful_shutdown = max(1, round(self._state.settings.drain_s))
         self.should_exit = True

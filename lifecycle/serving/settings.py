@@ -1,4 +1,4 @@
-"""How a server is to behave. JSON types only: it travels in a file from the target to the server's processes."""
+"""Settings of a server. JSON types only, since they travel in a file from target to server."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that ``-C`` can say to a server.
+    """All options of a server that ``-C`` sets.
 
     Attributes:
-        ports: To try in turn; 0 is any free one.
-        workers: Processes that score a model.
-        drain_s: How long requests in flight may take when a worker ends.
-        max_body: Bytes of one body.
-        max_rows: Rows of one request.
+        ports: Ports to try in turn; 0 is any free one.
+        workers: Number of processes that score a model.
+        drain_s: Seconds for requests in flight when a worker ends.
+        max_body: Most bytes of one body.
+        max_rows: Most rows of one request.
         max_pending_mb: MiB of request bodies that one worker holds at once.
-        max_connections, max_connections_per_client: Of one worker; a client is an address.
-        model_memory_mb: MiB that one process of a pyfunc model may allocate; 0 for all that the machine has.
-        max_in_flight: Requests of one worker that have been read and not answered yet.
-        max_queue_rows: Rows of one worker that wait for their turn.
-        request_timeout_s: How long an answer may take, unless the client waits for less.
-        batch_latency_ms: How long scoring one batch may take, which bounds how many rows are put together;
+        max_connections, max_connections_per_client: Limits of one worker; a client is an address.
+        model_memory_mb: MiB that one process of a pyfunc model may allocate; 0 for no limit.
+        max_in_flight: Most requests of one worker that have been read and not answered.
+        max_queue_rows: Most rows of one worker in the queue.
+        request_timeout_s: Seconds until a request is answered with 504, unless the client sets less.
+        batch_latency_ms: Milliseconds that scoring one batch may take, which limits the rows of a batch;
             0 lets the model's measured cost decide.
         auth: ``auto``, ``required`` or ``none``; ``auto`` demands keys or tokens except on a loopback address.
         api_keys: Path of the file of API keys.
-        jwt_issuer, jwt_audience: Of the tokens that are taken; empty for none.
-        jwt_keys: Path or URL of the issuer's JWKS; empty to ask the issuer's discovery document.
+        jwt_issuer, jwt_audience: Issuer and audience of accepted tokens; empty for none.
+        jwt_keys: Path or URL of the issuer's JWKS; empty to use its discovery document.
         tls_cert, tls_key: Paths of PEM files; empty for plain HTTP.
-        capture: Share of the requests whose rows and predictions are kept, 0 to 1.
-        capture_mask: Columns that are kept as null.
-        capture_mb: How much is kept on disk; the oldest goes first.
-        access_log: ``none`` or ``json``: a line a request.
+        capture: Share of requests whose rows and predictions are kept, 0 to 1.
+        capture_mask: Columns that are stored as null.
+        capture_mb: Most MB on disk; the oldest files are deleted first.
+        access_log: ``none``, or ``json`` for one line per request.
     """
 
     host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What one server process is doing right now, and how it is to behave. Touched by the event loop's thread only."""
+"""The state of one server process. Used by the event loop's thread only."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from lifecycle.serving.release import Releases
 from lifecycle.serving.settings import Settings
 
 TIMEOUT = b"x-lifecycle-timeout-ms"
-"""The header in which a client says how many milliseconds it waits."""
+"""Header with the milliseconds that the client waits."""
 _DIGITS = 18
 
 
 class State:
-    """Which versions answer, whether more requests should come, and how many there are.
+    """Which versions answer, whether the server is ready, and how many requests it has.
 
     Attributes:
-        draining: Told to end: still answering, no longer ready.
-        in_flight: Requests that have been read and not answered yet.
-        held: Bytes of bodies, read or being read.
-        measures: What the engines count.
-        exposition: What a scraper is shown; None where nobody counts.
+        draining: Whether it is ending: it still answers but is not ready.
+        in_flight: Requests that have been read and not answered.
+        held: Bytes of bodies in memory, read or being read.
+        measures: The engines' counters.
+        exposition: The metrics page; None without metrics.
     """
 
     def __init__(self, releases: Releases, settings: Settings) -> None:
@@ -40,10 +40,10 @@ class State:
         return release is not None and release.engine.alive and not self.draining
 
     def admit(self, request: Request) -> None:
-        """Let a request in, before its body is read, and set its deadline; :meth:`leave` follows.
+        """Admit a request before its body is read, and set its deadline. Call :meth:`leave` afterwards.
 
         Raises:
-            Refusal: 429 full, 413 its body would be too large, 400 a header that makes no sense.
+            Refusal: 429 the server is full, 413 the body would be too large, 400 a header is not valid.
         """
         settings = self.settings
         if self.in_flight >= settings.max_in_flight:
@@ -56,10 +56,10 @@ class State:
         request.deadline = request.arrived + timeout_s
 
     def hold(self, request: Request, size: int) -> None:
-        """So many bytes of a body have been read: what counts is what is here, and not what has been announced.
+        """Count body bytes that have arrived; the announced length does not count.
 
         Raises:
-            Refusal: 413 it is too large, 429 there is no room for it beside the others.
+            Refusal: 413 the body is too large, 429 there is no room beside the others.
         """
         request.held += size
         self.held += size
@@ -69,10 +69,10 @@ class State:
             raise _full()
 
     def begin(self, request: Request) -> None:
-        """A request has been read. Only now it takes a place, or slow senders would soon have them all.
+        """Count a request in flight once its body is read, so that slow senders cannot take all places.
 
         Raises:
-            Refusal: 429 others were faster.
+            Refusal: 429 all places are taken.
         """
         if self.in_flight >= self.settings.max_in_flight:
             raise _full()
@@ -80,13 +80,13 @@ class State:
         request.begun = True
 
     def leave(self, request: Request) -> None:
-        """A request that was let in has been answered, or nobody waits for it any more."""
+        """End a request that was admitted."""
         self.held -= request.held
         self.in_flight -= request.begun
 
 
 def _announced(request: Request, settings: Settings) -> tuple[int, float]:
-    """Bytes of the body, and seconds that the client waits."""
+    """Announced bytes of the body, and seconds that the client waits."""
     length, timeout_s = 0, settings.request_timeout_s
     for name, value in request.headers:
         if name == b"content-length":

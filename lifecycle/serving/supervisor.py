@@ -1,9 +1,9 @@
-"""The server of one deployment and its guests: ``python -m lifecycle.serving.supervisor FOLDER``.
+"""The server of a deployment and its guests: ``python -m lifecycle.serving.supervisor FOLDER``.
 
-It answers nobody itself: it holds the listener, keeps the workers that do, and loads nothing that a model
-brings along. It takes no other input than the files in the folder and signals. SIGTERM, the owner's end or the
-loss of the folder: not ready at once, still answering for a moment, then no new connections, what is in flight
-is finished, exit 0. A second signal ends it at once.
+It answers no requests itself: it holds the listener, runs the workers that do, and loads nothing that a model
+brings along. Its only input is the files in the folder, and signals. After SIGTERM, the owner's end or the
+loss of the folder it is not ready at once, answers for a moment longer, refuses new connections, finishes
+what is in flight, and exits with 0. A second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Serves until it is told to stop."""
+    """Serves until a signal ends it."""
 
     def __init__(self, folder: Path, pool: Pool, follower: Follower) -> None:
         self._pool = pool
@@ -38,7 +38,7 @@ class Supervisor:
         self._at_once = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve and follow until drained."""
+        """Run until drained."""
         loop = asyncio.get_running_loop()
         ending = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
@@ -79,13 +79,13 @@ class Supervisor:
 
 
 def _tell_of(work: asyncio.Task[None]) -> None:
-    """A server that no longer follows (its disk is full, say) must not look as if it did: it ends."""
+    """End the server if its follower failed, for instance on a full disk: it must not seem to follow."""
     if work.done() and (error := work.exception()):
         _LOG.error("cannot go on", exc_info=error)
 
 
 def serve(folder: Path) -> int:
-    """Serve what the folder asks for; 1 when the address cannot be had."""
+    """Serve what the folder asks for; returns 1 when the address is not available."""
     desired, own = read_desired(folder), ProcessId.own()
     start = Observed(0, Phase.STARTING, own.pid, own.started)
     settings = desired.settings
@@ -112,7 +112,7 @@ def _no_address(start: Observed, desired: Desired, exc: OSError) -> Observed:
 
 
 def main(folder: Path) -> int:
-    """As a process of its own."""
+    """Run as a process of its own; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return serve(folder)
 

@@ -1,6 +1,6 @@
-"""From one plan to the next, in two phases: everybody loads, then everybody changes over.
+"""The change from one plan to the next, in two phases: all workers load, then all switch.
 
-Until the last worker has loaded, nothing has changed for anybody outside; once this returns, nobody answers by
+Until the last worker has loaded, clients see no change. Once this returns, no worker answers by
 the old plan.
 """
 
@@ -15,15 +15,15 @@ from lifecycle.serving.plan import Plan
 from lifecycle.serving.pool import Pool
 
 _DEATHS = 3
-"""Workers that may die of something else while the others load."""
+"""Workers that may die for other reasons while the others load."""
 
 
 class Swap:
     """One change of plan.
 
     Args:
-        still_wanted: Asked again and again until the point of no return.
-        deadline: On the monotonic clock, for loading.
+        still_wanted: Checked repeatedly until the switch.
+        deadline: End of loading, on the monotonic clock.
     """
 
     def __init__(self, pool: Pool, plan: Plan, still_wanted: Callable[[], bool], deadline: float) -> None:
@@ -35,11 +35,11 @@ class Swap:
         self._deaths = pool.deaths
 
     async def run(self) -> None:
-        """Change over.
+        """Load and switch all workers.
 
         Raises:
-            LifecycleError: somebody could not load it; everybody answers as before.
-            Conflict: something else is wanted by now; likewise.
+            LifecycleError: a worker could not load it; all answer as before.
+            Conflict: another plan is wanted by now; all answer as before.
         """
         pool, plan, before = self._pool, self._plan, self._pool.plan
         renewing = before is not None and plan.needs_new_processes(before)
@@ -67,7 +67,7 @@ class Swap:
             member.prepare(self._plan)
 
     def _taking_part(self) -> list[Member]:
-        """Everybody who answers or is about to, whoever came while we were at it included."""
+        """All workers that answer or are about to, those that have joined meanwhile included."""
         answering = self._pool.answering
         return answering + [member for member in self._fresh if member not in answering]
 
@@ -89,7 +89,7 @@ class Swap:
         if self._pool.deaths - self._deaths >= _DEATHS:
             raise DeploymentFailed(f"{_DEATHS} worker processes ended while loading it")
         if not self._still_wanted():
-            raise Conflict("something else was asked for while it was coming up")
+            raise Conflict("another version was requested while it was starting")
         if monotonic() > self._deadline:
             raise DeploymentFailed("it took too long to load; -C timeout_s= gives it more time")
 
@@ -97,7 +97,7 @@ class Swap:
         return all(member.committed == self._plan.round for member in self._pool.answering)
 
     def _abandon(self) -> None:
-        """Whoever still loads might do so for ever, and is replaced."""
+        """Tell the workers to drop the plan. A worker that still loads might never end, so it is replaced."""
         number = self._plan.round
         for member in self._fresh:
             member.leaving = monotonic()

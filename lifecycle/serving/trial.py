@@ -1,6 +1,6 @@
-"""A version is loaded and asked once in a process of its own before anything that answers touches it.
+"""Loads a version and scores its example in a separate process, before a server touches it.
 
-A model whose loading crashes, hangs, exits or eats the memory does so there::
+A model that crashes, hangs, exits or exhausts memory while loading does so there::
 
     python -m lifecycle.serving.trial PIPE < desired.json
 """
@@ -33,20 +33,20 @@ _LOG = logging.getLogger(__name__)
 _POLL_S = 0.02
 _LONGEST = 2**16
 _NICE = 10
-_SHARE = 0.9  # of the memory that is free
+_SHARE = 0.9  # of the free memory
 _PR_SET_PDEATHSIG = 1
 
 
 async def try_out(desired: Desired, still_wanted: Callable[[], bool], deadline: float) -> None:
-    """See that a version loads and scores its own example.
+    """Check in a separate process that a version loads and scores its example.
 
     Args:
-        deadline: On the monotonic clock.
+        deadline: End of the trial, on the monotonic clock.
 
     Raises:
-        IntegrityError: its files are not those of its digest.
+        IntegrityError: the files do not match the digest.
         DeploymentFailed: it does not load, took too long, or took its process down.
-        Conflict: something else is wanted by now.
+        Conflict: another version is wanted by now.
     """
     reading, writing = os.pipe()
     try:
@@ -69,7 +69,7 @@ def _start(desired: Desired, writing: int) -> subprocess.Popen[bytes]:
         trial = subprocess.Popen(
             [sys.executable, "-P", "-m", "lifecycle.serving.trial", str(writing)],
             stdin=subprocess.PIPE,
-            stdout=sys.stderr.fileno(),  # what a model prints belongs in the log
+            stdout=sys.stderr.fileno(),  # what a model prints goes to the log
             env=environment_of_models(1),
             pass_fds=(writing,),
             start_new_session=True,
@@ -85,14 +85,14 @@ def _start(desired: Desired, writing: int) -> subprocess.Popen[bytes]:
 async def _end_of(trial: subprocess.Popen[bytes], still_wanted: Callable[[], bool], deadline: float) -> None:
     while trial.poll() is None:
         if not still_wanted():
-            raise Conflict("something else was asked for while it was coming up")
+            raise Conflict("another version was requested while it was starting")
         if monotonic() > deadline:
             raise DeploymentFailed("it took too long to load; -C timeout_s= gives it more time")
         await asyncio.sleep(_POLL_S)
 
 
 def _kill_all(trial: subprocess.Popen[bytes]) -> None:
-    """The trial and whatever the model has started in it."""
+    """Kill the trial and all processes that the model has started in it."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(trial.pid, signal.SIGKILL)
     trial.wait()
@@ -109,13 +109,13 @@ def _judge(status: int, reading: int) -> None:
 
 
 def main(writing: int) -> None:
-    """Load, score the example, say how it went."""
+    """Load the version, score the example, and report the result."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     desired = desired_from(json.load(sys.stdin))
     _restrain(int(desired.settings.model_memory_mb))
     code, error = _tried(desired)
     os.write(writing, json.dumps({"code": code, "error": error}).encode()[:_LONGEST])
-    os._exit(0)  # whatever threads and handlers the model has left behind
+    os._exit(0)  # ends despite threads and handlers that the model has left
 
 
 def _tried(desired: Desired) -> tuple[str, str]:
@@ -127,24 +127,24 @@ def _tried(desired: Desired) -> tuple[str, str]:
         load_verified(snapshot, Path(desired.compiled) if desired.compiled else None)
     except LifecycleError as exc:
         return exc.code, str(exc)
-    except Exception as exc:  # a model's libraries raise whatever they like
+    except Exception as exc:  # a model's libraries may raise anything
         _LOG.exception("snapshot %s does not come up", desired.digest)
         return DeploymentFailed.code, f"the model does not load ({type(exc).__name__}); see the server's log"
     return "", ""
 
 
 def _restrain(memory: int) -> None:
-    """Behind those that answer, never longer than the supervisor, and the first to go where memory is short.
+    """Lower this process's priority, end it with the supervisor, and let it be the first to be killed for memory.
 
     Args:
-        memory: MiB that may be allocated; 0 for what is free.
+        memory: MiB that may be allocated; 0 for the free memory.
     """
     os.nice(_NICE)
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     free = min(int(psutil.virtual_memory().available * _SHARE), memory_of_this_machine())
-    # What a process writes to, not what it maps: libraries map gigabytes that they never touch.
+    # private memory is limited, not mapped: libraries map gigabytes that they never touch
     most = min(free, memory * 2**20) if memory else free
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))

@@ -1,8 +1,8 @@
-"""A process that answers: ``python -m lifecycle.serving.worker CHANNEL LISTENER FOLDER``.
+"""A worker process, which answers requests: ``python -m lifecycle.serving.worker CHANNEL LISTENER FOLDER``.
 
-It takes its orders from the supervisor over an inherited socket pair, and its connections from a listener that
-all workers share. New versions are loaded beside the ones that answer, and change places with them between two
-requests, all at the same word.
+It takes orders from the supervisor over an inherited socket pair, and connections from a listener that
+all workers share. A new version is loaded beside the one that answers, and replaces it between two
+requests, in all workers at the same command.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from lifecycle.serving.state import State
 _LOG = logging.getLogger(__name__)
 _BEAT_S = 1.0
 _DEAD_MAN_S = 60
-"""Without a beat for so long the kernel ends us, also when no supervisor is left to see that we hang."""
+"""Seconds without a heartbeat after which the kernel kills the worker, even without a supervisor."""
 _LAST_WORDS_S = 5
 
 
 class Worker:
-    """Follows orders.
+    """Follows the supervisor's orders.
 
     Args:
-        folder: The host deployment's, for what observers keep.
+        folder: The host deployment's folder, for what observers keep.
     """
 
     def __init__(self, channel: Channel, listener: socket.socket, folder: Path) -> None:
@@ -59,7 +59,7 @@ class Worker:
         self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Until drained, or until the supervisor is gone."""
+        """Run until drained, or until the supervisor has ended."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._drain, 0.0)
         for work in (self._beat(), self._take_orders()):
@@ -99,11 +99,11 @@ class Worker:
                 now = state.releases.get(name)
                 if now is None or not now.serves(desired):
                     loaded[name] = Release(desired, await open_engine(desired, state.measures))
-        except Exception as exc:  # a model's libraries raise whatever they like
+        except Exception as exc:  # a model's libraries may raise anything
             _close(loaded)
             self._fail(plan, exc)
             return
-        if self._preparing != plan.round:  # nobody wants it any more
+        if self._preparing != plan.round:  # the plan is no longer wanted
             _close(loaded)
             return
         self._discard()
@@ -111,7 +111,7 @@ class Worker:
         self._channel.send(say="prepared", round=plan.round)
 
     def _build(self, plan: Plan) -> State:
-        """Everything but the models, before the first of them."""
+        """Build everything but the models, before the first model is loaded."""
         if self._state is None or self._server is None:
             state = State(Releases(plan.host), plan.settings)
             access, self._observers = make_access(state), make_observers(state, self._folder)
@@ -138,7 +138,7 @@ class Worker:
 
     def _begin(self) -> None:
         gc.collect()
-        gc.freeze()  # what is loaded by now stays: looking at it again and again costs milliseconds
+        gc.freeze()  # loaded modules stay: garbage collections that scan them take milliseconds
         if self._server is not None:
             self._serves = True
             self._start(self._serve(self._server))
@@ -148,7 +148,7 @@ class Worker:
             code, text = error.code, str(error)
         else:
             _LOG.error("round %d cannot be prepared", plan.round, exc_info=error)
-            code, text = DeploymentFailed.code, f"the server cannot take it ({type(error).__name__}); see its log"
+            code, text = DeploymentFailed.code, f"the server cannot load it ({type(error).__name__}); see its log"
         self._channel.send(say="failed", round=plan.round, code=code, error=text)
 
     def _discard(self) -> None:
@@ -197,17 +197,17 @@ async def _run(channel: socket.socket, listener: socket.socket, folder: Path) ->
 
 
 def main(channel: int, listener: int, folder: Path) -> None:
-    """Answer until told to stop."""
+    """Answer requests until the supervisor ends it."""
     import uvloop
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     signal.alarm(_DEAD_MAN_S)
     for inherited in (channel, listener):
-        os.set_inheritable(inherited, False)  # not by what a model starts
+        os.set_inheritable(inherited, False)  # not by a process that a model starts
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(socket.socket(fileno=channel), socket.socket(fileno=listener), folder))
-        signal.alarm(_LAST_WORDS_S)  # a thread that still loads something must not hold us up
+        signal.alarm(_LAST_WORDS_S)  # a thread that is still loading must not delay the exit
 
 
 if __name__ == "__main__":

@@ -93,6 +93,6 @@ def test_a_new_key_of_the_issuer_is_taken_soon_and_its_absence_hurts_nobody(issu
 def test_an_issuer_that_is_not_there_is_told_before_a_server_starts(tmp_path, lifecycle_models):
     target = RestTarget(tmp_path / "deployments")
     options = {"jwt_issuer": "http://127.0.0.1:9", "jwt_audience": AUDIENCE}
-    with pytest.raises(Unavailable, match="the issuer's keys cannot be had"):
+    with pytest.raises(Unavailable, match="the issuer's keys cannot be fetched"):
         target.deploy(lifecycle_models[0].spec("flights", options))
     assert target.list() == []

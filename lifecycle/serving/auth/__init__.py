@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Access control: API keys, tokens and TLS."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from lifecycle.serving.state import State
 
 
 def make_access(state: State) -> Access:
-    """The door that the settings ask for. What cannot be read keeps it shut, and is said in the log."""
+    """The access check for these settings. If they cannot be read, it refuses all callers and logs why."""
     return Door(state)

@@ -1,7 +1,7 @@
-"""An API key: ``lck_`` + 12 characters that say which one + ``_`` + 43 random ones (256 bits).
+"""An API key: ``lck_``, an id of 12 characters, ``_``, and 43 random characters (256 bits).
 
-Only its SHA-256 is kept. A slow, salted hash such as bcrypt is for passwords that people choose: nobody can try
-the 2^256 values of a random one, and a tenth of a second a request would itself be a way to knock a server over.
+Only its SHA-256 is stored. A slow, salted hash such as bcrypt protects passwords that people choose. A random key
+has 2^256 values, and a tenth of a second per request would make a denial of service easy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lifecycle.serving.auth.caller import MAY
 
 PREFIX = b"lck_"
 ID = slice(4, 16)
-"""Where in a key it says which one it is."""
+"""Position of the id in a key."""
 
 _CHARS = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,39}")
@@ -29,14 +29,14 @@ _FIELDS = {"name", "id", "sha256", "may", "deployments", "created_at", "expires_
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of a key.
+    """A stored API key, without its secret.
 
     Attributes:
-        name: What people call it, and what logs say.
-        id: The part of the key that says which one it is; no secret.
-        sha256: Of the whole key, in hexadecimal.
+        name: Readable name, used in logs.
+        id: The part of the key that identifies it; not secret.
+        sha256: Hash of the whole key, in hexadecimal.
         may: ``predict`` or ``admin``.
-        deployments: Those that it opens; empty for all.
+        deployments: Deployments that it opens; empty for all.
         created_at, expires_at, revoked_at: UTC.
     """
 
@@ -50,11 +50,11 @@ class ApiKey:
     revoked_at: datetime | None = None
 
     def counts(self, now: datetime) -> bool:
-        """Whether it opens anything."""
+        """Whether the key is valid: neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def as_fields(self) -> dict[str, Any]:
-        """For JSON; times as in the ledger."""
+        """As JSON fields; times as in the ledger."""
         times = {name: getattr(self, name) for name in ("created_at", "expires_at", "revoked_at")}
         return {
             "name": self.name,
@@ -67,7 +67,7 @@ class ApiKey:
 
     @classmethod
     def from_fields(cls, fields: Any) -> ApiKey:
-        """Raises ValueError for anything that :meth:`as_fields` does not give."""
+        """The inverse of :meth:`as_fields`. Raises ValueError for anything else."""
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             raise ValueError(f"it has to have {', '.join(sorted(_FIELDS))} and nothing else")
         if not re.fullmatch(r"[0-9a-f]{12}", str(fields["id"])):
@@ -93,10 +93,10 @@ class ApiKey:
 def make_key(
     name: str, may: str, deployments: tuple[str, ...], now: datetime, until: datetime | None
 ) -> ApiKeyMade:
-    """A new key.
+    """Make a new random key.
 
     Raises:
-        UsageError: one of the names is no name.
+        UsageError: the name or a deployment's name is not valid.
     """
     try:
         _checked_name(name)
@@ -114,7 +114,7 @@ def make_key(
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyMade:
-    """A key and its secret, which is nowhere else and goes to whoever asked for it."""
+    """A new key with its secret, which is shown once and stored nowhere."""
 
     key: ApiKey
     secret: str
@@ -124,7 +124,7 @@ class ApiKeyMade:
 
 
 def looks_like_key(token: bytes) -> bool:
-    """Whether that is written as our keys are."""
+    """Whether a text has the form of our API keys."""
     return token.startswith(PREFIX) and len(token) == _CHARS
 
 

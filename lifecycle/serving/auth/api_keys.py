@@ -1,4 +1,4 @@
-"""The file of API keys: made, listed and revoked by the command line, read by every server."""
+"""The file of API keys: changed by the command line, read by every server."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from lifecycle.serving.auth.api_key import PREFIX, ApiKey, ApiKeyMade, make_key
 from lifecycle.signing.files import TooOpenError, locked, read_protected, write_protected
 from lifecycle.signing.strict_json import strict_json
 
-_WRITABLE_BY_OTHERS = (
-    0o022  # hashes of random keys tell nothing, but whoever may write here makes keys of their own
-)
-_MOST = 2000  # a file of as many is well below what is read of one
+_WRITABLE_BY_OTHERS = 0o022  # hashes of random keys may be read, but a writer could add a key of their own
+_MOST = 2000  # a file with this many keys stays well below the size limit for reading
 
 
 def api_keys_file(home: Path) -> Path:
-    """Where a home keeps them."""
+    """Path of a home's file of API keys."""
     return home / "keys" / "api.json"
 
 
 class ApiKeys:
-    """The file. One that is not there has no keys; one that is broken is an error."""
+    """The file of API keys. A missing file has no keys; a broken one is an error."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
 
     def all(self) -> Sequence[ApiKey]:
-        """Every key, the oldest first, revoked and expired ones too.
+        """All keys, oldest first, revoked and expired ones included.
 
         Raises:
             ConfigError: the file does not parse, cannot be read, or others may write to it.
@@ -43,8 +41,8 @@ class ApiKeys:
             return ()
         except TooOpenError:
             raise ConfigError(
-                f"{self.file}: others may write to this file of API keys, and so make a key of their own. "
-                f"Look through it (lifecycle keys api list), after: chmod 600 {shlex.quote(str(self.file))}"
+                f"{self.file}: others may write to this file of API keys, so they could have added a key. "
+                f"Run: chmod 600 {shlex.quote(str(self.file))}"
             ) from None
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else exc
@@ -53,15 +51,15 @@ class ApiKeys:
     def create(
         self, name: str, may: str, deployments: Sequence[str], now: datetime, lasts: timedelta | None = None
     ) -> ApiKeyMade:
-        """A new key. Its secret is in what is returned and nowhere else.
+        """Create a key. Its secret is in the returned value and stored nowhere.
 
         Args:
             may: ``predict`` or ``admin``.
-            deployments: Those that it is to open; none for all.
+            deployments: Deployments that it opens; none for all.
 
         Raises:
-            UsageError: a name is none, or there are too many keys.
-            Conflict: a key that counts has the name.
+            UsageError: a name is not valid, or there are too many keys.
+            Conflict: a valid key has the name.
             ConfigError, Unavailable: the file cannot be read or written.
         """
         until = None if lasts is None else now + lasts
@@ -69,23 +67,23 @@ class ApiKeys:
         with locked(self.file):
             keys = self.all()
             if any(key.name == name and key.counts(now) for key in keys):
-                raise Conflict(f"a key is called {name!r}: choose another name, or revoke that one first")
-            # A dead key of that name has had its day: its successor is the one that people mean.
+                raise Conflict(f"a key is called {name!r}: choose another name, or revoke that key first")
+            # a revoked or expired key gives its name to the new one
             keys = [key for key in keys if key.name != name]
             if len(keys) >= _MOST:
-                raise UsageError(f"{self.file} has {_MOST} keys, which is as many as it holds")
+                raise UsageError(f"{self.file} has {_MOST} keys, which is the maximum; revoke some")
             self._write([*keys, made.key])
         return made
 
     def revoke(self, who: str, now: datetime) -> ApiKey:
-        """Have a key open nothing any more; once revoked, it stays so from the first time on.
+        """Revoke a key. Revoking it again keeps the first time.
 
         Args:
-            who: Its name or its id.
+            who: Name or id of the key.
 
         Raises:
-            UsageError: that is a key itself, which is never repeated.
-            NotFound: no key is called so.
+            UsageError: ``who`` is the key itself, which is not repeated in the message.
+            NotFound: no key has this name or id.
             ConfigError, Unavailable: the file cannot be read or written.
         """
         if who.startswith(PREFIX.decode()):
@@ -107,11 +105,11 @@ class ApiKeys:
 def _parse(content: bytes) -> Sequence[ApiKey]:
     fields = strict_json(content)
     if not isinstance(fields, dict) or set(fields) != {"keys"} or not isinstance(fields["keys"], list):
-        raise ValueError('it holds {"keys": [...]} and nothing else')
+        raise ValueError('it has to hold {"keys": [...]} and nothing else')
     keys = [_numbered(number, entry) for number, entry in enumerate(fields["keys"], start=1)]
     for what in _UNIQUE:
         if len({what(key) for key in keys}) < len(keys):
-            raise ValueError("two of its keys are the same or have the same name")
+            raise ValueError("two of its keys are equal or have the same name")
     return keys
 
 

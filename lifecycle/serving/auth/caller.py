@@ -1,4 +1,4 @@
-"""Who asks, and what they may."""
+"""The caller of a request and its permissions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ MAY: dict[str, frozenset[Permission]] = {
     "predict": frozenset({Permission.PREDICT}),
     "admin": frozenset({Permission.PREDICT, Permission.ADMIN}),
 }
-"""What each scope allows."""
+"""Permissions by scope."""
 
 
 class NotKnown(Exception):
-    """Nobody who counts here. The message is one line for the client, and never quotes what was sent."""
+    """The caller is not known. The message is one line for the client and never quotes what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody known.
+    """A known caller.
 
     Attributes:
-        name: Of the API key, or the token's subject.
-        deployments: Those that they may ask; empty for all.
-        until: When they stop counting, in seconds since 1970.
+        name: Name of the API key, or the token's subject.
+        deployments: Deployments that the caller may use; empty for all.
+        until: End of validity, in seconds since 1970.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Whether a server with these settings could keep its door, asked before it is started."""
+"""Check of a server's TLS, key and token settings before it starts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lifecycle.serving.settings import Settings
 
 
 def check_door(settings: Settings, now: datetime, before: Settings | None = None) -> None:
-    """See that nobody is kept out, or let in, whom nobody meant.
+    """Check that the settings admit callers, and only those that they are meant to admit.
 
     Args:
-        before: What runs already. What has not changed is not looked at again: a new version may answer although
+        before: Settings in use. Unchanged ones are not checked again: a new version may be deployed although
             the last key has expired or the issuer cannot be reached.
 
     Raises:
-        OptionError: a setting cannot be used, or nobody could ever get in; says what to do.
+        OptionError: a setting cannot be used, or no caller could ever be admitted; says what to do.
         ConfigError: the file of API keys is broken.
         Unavailable: the issuer does not answer.
     """
@@ -34,8 +34,8 @@ def check_door(settings: Settings, now: datetime, before: Settings | None = None
     file = Path(settings.api_keys)
     if not any(key.counts(now) for key in ApiKeys(file).all()):
         raise OptionError(
-            f"on {settings.host} whoever asks needs a key, and there is none that counts ({file}). Make one with "
-            "lifecycle keys api create NAME, or name an issuer of tokens (-C jwt_issuer=…), or let everybody in: "
+            f"on {settings.host} clients need an API key, and there is no valid one ({file}). Create one with "
+            "lifecycle keys api create NAME, name a token issuer (-C jwt_issuer=…), or admit all clients: "
             "-C auth=none"
         )
 
@@ -46,7 +46,7 @@ def _check_issuer(settings: Settings) -> None:
             raise OptionError("jwt_audience and jwt_keys need the issuer of the tokens too: -C jwt_issuer=…")
         return
     if settings.auth == "none":
-        raise OptionError("auth=none asks nobody for a token: leave it or jwt_issuer out")
+        raise OptionError("auth=none checks no tokens: leave out auth or jwt_issuer")
     if not settings.jwt_audience:
         raise OptionError(
             "jwt_issuer needs -C jwt_audience=… too: without it, a token for another service would do"
@@ -61,4 +61,4 @@ def _check_issuer(settings: Settings) -> None:
     try:
         read_jwks(settings.jwt_issuer, settings.jwt_keys)
     except NotFetched as exc:
-        raise Unavailable(f"the issuer's keys cannot be had: {exc}") from None
+        raise Unavailable(f"the issuer's keys cannot be fetched: {exc}") from None

@@ -1,4 +1,4 @@
-"""Which door a server has, by its settings: also by those that change while it runs."""
+"""Chooses the access check by the settings, again whenever they change."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lifecycle.serving.state import State
 
 
 def is_open(settings: Settings) -> bool:
-    """Whether anybody may do everything.
+    """Whether all callers may do everything.
 
-    An issuer is named to be asked: ``auto`` asks it on a loopback address too, as behind a proxy.
+    With an issuer, ``auto`` demands tokens on a loopback address too, as a proxy may stand before it.
     """
     if settings.auth == "auto":
         return is_loopback(settings.host) and not settings.jwt_issuer
@@ -25,7 +25,7 @@ def is_open(settings: Settings) -> bool:
 
 
 def door_settings(settings: Settings) -> tuple[str, ...]:
-    """Everything that the door depends on."""
+    """All settings that the access check depends on."""
     return (
         settings.host,
         settings.auth,
@@ -37,7 +37,7 @@ def door_settings(settings: Settings) -> tuple[str, ...]:
 
 
 class Door:
-    """Demands what the state's settings say now."""
+    """Applies the current settings."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -45,7 +45,7 @@ class Door:
         self._access: Access = self._made()
 
     def demand(self, request: Request, permission: Permission, model: str | None = None) -> None:
-        """See :class:`lifecycle.serving.access.Access`."""
+        """Check the caller by the current settings. Raises Refusal."""
         if self._state.settings is not self._settings:
             self._follow()
         self._access.demand(request, permission, model)
@@ -53,7 +53,7 @@ class Door:
     def _follow(self) -> None:
         before, self._settings = self._settings, self._state.settings
         if door_settings(before) == door_settings(self._settings):
-            return  # who was known stays known
+            return  # callers known before stay known
         if isinstance(self._access, GuardedAccess):
             self._access.close()
         self._access = self._made()
@@ -64,7 +64,7 @@ class Door:
             return OpenAccess() if settings.auth == "none" else LocalAccess()
         keys, tokens = KnownKeys(Path(settings.api_keys)), None
         if settings.jwt_issuer:
-            # Only now: whoever has no issuer shall not pay for the libraries.
+            # imported here, so that a server without an issuer does not pay for the libraries
             from lifecycle.serving.auth.issuer import IssuerKeys
             from lifecycle.serving.auth.jwks import read_jwks
             from lifecycle.serving.auth.tokens import Tokens

@@ -1,4 +1,4 @@
-"""JSON from an issuer: encrypted unless it is on this machine, bounded in bytes and time, never redirected."""
+"""Fetches JSON from an issuer: over TLS unless it is on this machine, bounded in bytes and time, no redirects."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _LONGEST_S = 15.0
 
 
 class NotFetched(Exception):
-    """Why there is nothing. One line."""
+    """The document could not be fetched. The message is one line."""
 
 
 def fetch_json(url: str) -> Any:
-    """What a URL answers. A redirect is an error: the issuer's documents are where it says, or nowhere.
+    """The JSON document at a URL. A redirect is an error, so the document comes from the issuer itself.
 
     Raises:
-        NotFetched: it does not answer, or with something else.
-        UsageError: it is no URL that may be asked.
+        NotFetched: it does not answer, or not with JSON.
+        UsageError: the URL is not allowed.
     """
     check_url(url)
     try:
@@ -55,16 +55,18 @@ def _content(url: str) -> bytes:
 
 
 def check_url(url: str) -> None:
-    """Raises UsageError unless it is https, or http on this machine."""
+    """Raise UsageError unless the URL is https, or http on this machine."""
     parts = urlsplit(url)
     if not parts.hostname or parts.username or parts.password or parts.fragment:
         raise UsageError(f"{url[:200]!r} is no plain URL")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise UsageError(f"{url[:200]!r} has to begin with https://, or anybody in between could send other keys")
+        raise UsageError(
+            f"{url[:200]!r} has to begin with https://, or others on the network could send false keys"
+        )
 
 
 def _opener() -> OpenerDirector:
-    """Python's own, with neither files, FTP nor redirects."""
+    """Python's opener without files, FTP and redirects."""
     opener = OpenerDirector()
     for handler in (ProxyHandler(), HTTPHandler(), HTTPSHandler()):
         opener.add_handler(handler)

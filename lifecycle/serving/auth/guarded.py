@@ -1,4 +1,4 @@
-"""The door of a server that wants to know who asks."""
+"""Access by API key or token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lifecycle.serving.message import Headers, Request
 from lifecycle.serving.refusal import Refusal
 
 if TYPE_CHECKING:
-    from lifecycle.serving.auth.tokens import Tokens  # 0.1 s to import, and not every server has an issuer
+    from lifecycle.serving.auth.tokens import Tokens  # takes 0.1 s to import, and not every server has an issuer
 
 _CHALLENGE = (b"www-authenticate", b'Bearer realm="lifecycle"')
 _INVALID = (b"www-authenticate", b'Bearer realm="lifecycle", error="invalid_token"')
@@ -22,11 +22,11 @@ _BEARER = b"bearer "
 
 
 class GuardedAccess:
-    """Lets API keys and tokens in, as far as they may.
+    """Admits API keys and tokens, as far as their permissions go.
 
     Args:
-        tokens: None where no issuer is named.
-        default: The deployment that answers where the path names no model.
+        tokens: None when no issuer is configured.
+        default: Deployment that answers when the path names no model.
     """
 
     def __init__(self, keys: KnownKeys, tokens: Tokens | None, default: str) -> None:
@@ -36,12 +36,14 @@ class GuardedAccess:
         self._failures = Failures()
 
     def demand(self, request: Request, permission: Permission, model: str | None = None) -> None:
-        """See :class:`lifecycle.serving.access.Access`."""
+        """Check the caller's API key or token. Raises Refusal."""
         if permission is Permission.NONE:
             return
         credential = _credential(request.headers)
         if credential is None:
-            raise self._unknown(request.peer, "a key is needed: Authorization: Bearer KEY", _CHALLENGE)
+            raise self._unknown(
+                request.peer, "an API key or token is needed: Authorization: Bearer KEY", _CHALLENGE
+            )
         try:
             caller = self._caller(credential)
         except NotKnown as exc:
@@ -53,7 +55,7 @@ class GuardedAccess:
             raise Refusal(403, "this key is for another deployment", headers=(_INSUFFICIENT,))
 
     def close(self) -> None:
-        """Another door takes over."""
+        """Release what it holds, as another access check takes over."""
         if self._tokens is not None:
             self._tokens.close()
 
@@ -65,12 +67,12 @@ class GuardedAccess:
     def _unknown(self, peer: str, message: str, challenge: tuple[bytes, bytes]) -> Refusal:
         wait = self._failures.count(peer)
         if wait:
-            return Refusal(429, "too many requests from there had no key that counts", retry_after=wait)
+            return Refusal(429, "too many requests from this address had no valid key", retry_after=wait)
         return Refusal(401, message, headers=(challenge,))
 
 
 def _credential(headers: Headers) -> bytes | None:
-    """``Authorization: Bearer``, else ``X-API-Key``; the first of its name. Other schemes are none of ours."""
+    """The first ``Authorization: Bearer``, else the first ``X-API-Key``. Other schemes are ignored."""
     key = None
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == _BEARER:

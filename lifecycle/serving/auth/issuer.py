@@ -1,4 +1,4 @@
-"""Keeps an issuer's keys fresh, in a thread of its own: a request never waits for the issuer."""
+"""Refreshes an issuer's public keys in a thread of its own; requests never wait for the issuer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ AGAIN_S = 10.0
 
 
 class IssuerKeys:
-    """The keys by ``kid``, fetched at once, then every five minutes, and sooner when a token names another one.
+    """The issuer's keys by ``kid``: fetched at once, every five minutes, and sooner for an unknown ``kid``.
 
-    Keys stay as they are while the issuer cannot be reached.
+    While the issuer cannot be reached, the known keys stay.
 
     Args:
-        read: Gets them; may take its time.
-        refresh_s: Seconds from one reading to the next.
-        again_s: Seconds that have to pass before an unknown ``kid``, which anybody can write, causes another.
+        read: Fetches the keys; may be slow.
+        refresh_s: Seconds between two fetches.
+        again_s: Least seconds between two fetches for an unknown ``kid``, which any client can send.
 
     Attributes:
-        generation: Grows when the keys change.
+        generation: Number that grows when the keys change.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class IssuerKeys:
         threading.Thread(target=self._run, name="issuer-keys", daemon=True).start()
 
     def find(self, kid: str) -> PublicKey | None:
-        """A key, or None when the issuer has none of that name.
+        """The key with this id; None when the issuer has none.
 
         Raises:
-            Refusal: 503 while that is being looked up.
+            Refusal: 503 while the keys are being fetched.
         """
         key = self._keys.get(kid)
         if key is not None:
@@ -64,7 +64,7 @@ class IssuerKeys:
         return None
 
     def close(self) -> None:
-        """Fetch no more."""
+        """Stop fetching."""
         self._closed = True
         self._wanted.set()
 
@@ -81,13 +81,13 @@ class IssuerKeys:
         except (NotFetched, UsageError) as exc:
             _LOG.error("the issuer's keys stay as they were: %s", exc)
             return
-        except Exception as exc:  # whatever it is, this thread has to go on
+        except Exception as exc:  # whatever fails, this thread has to go on
             _LOG.error("the issuer's keys stay as they were (%s)", type(exc).__name__)
             return
         if _thumbprints(keys) != _thumbprints(self._keys):
             self._keys = keys
             self.generation += 1
-            _LOG.info("tokens signed by %d keys of the issuer open this server", len(keys))
+            _LOG.info("tokens signed by %d keys of the issuer are accepted", len(keys))
 
 
 def _thumbprints(keys: Mapping[str, PublicKey]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""An issuer's public keys (JWKS, RFC 7517), and where they are."""
+"""An issuer's public keys (JWKS, RFC 7517), and where to find them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lifecycle.serving.auth.fetch import NotFetched, check_url, fetch_json
 from lifecycle.signing.files import TooOpenError, read_protected
 from lifecycle.signing.strict_json import strict_json
 
-# Of a short key, which is left out below, nobody needs to hear.
+# short keys are left out below; the library's warning about them is noise
 warnings.filterwarnings("ignore", "Key size should be", SecurityWarning)
 
 ALGORITHMS = frozenset({"RS256", "ES256", "EdDSA", "Ed25519"})
-"""EdDSA is what RFC 8037 called the Ed25519 of RFC 9864; issuers still write it. Secrets that both sides know
-(HS256) and ``none`` are how tokens get forged, and are nowhere here."""
+"""EdDSA is RFC 8037's name for the Ed25519 of RFC 9864, and issuers still use it. Shared secrets (HS256) and
+``none`` allow forged tokens and are not supported."""
 
 _MOST_KEYS = 100
 _LEAST_RSA_BITS = 2048
@@ -30,7 +30,7 @@ _DISCOVERY = "/.well-known/openid-configuration"
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """One of them, and what it verifies."""
+    """A public key and the algorithms that it verifies."""
 
     key: RSAKey | ECKey | OKPKey
     algorithms: frozenset[str]
@@ -40,11 +40,11 @@ def read_jwks(issuer: str, source: str) -> dict[str, PublicKey]:
     """An issuer's keys by ``kid``.
 
     Args:
-        source: Path or URL of its JWKS; empty to ask its discovery document.
+        source: Path or URL of the JWKS; empty to use the issuer's discovery document.
 
     Raises:
-        NotFetched: there are none to be had now.
-        UsageError: there is no place that may be asked.
+        NotFetched: the keys cannot be fetched now.
+        UsageError: the source is not allowed.
     """
     if not source:
         return _usable(fetch_json(_discovered(issuer)), f"the JWKS of {issuer}")
@@ -53,13 +53,15 @@ def read_jwks(issuer: str, source: str) -> dict[str, PublicKey]:
     try:
         return _usable(strict_json(read_protected(Path(source), _WRITABLE_BY_OTHERS)), source)
     except TooOpenError:
-        raise NotFetched(f"{source}: others may write to this file, and so make tokens of their own") from None
+        raise NotFetched(
+            f"{source}: others may write to this file, so they could add keys; run: chmod go-w"
+        ) from None
     except (OSError, ValueError) as exc:
-        raise NotFetched(f"{source}: no JWKS can be read there ({type(exc).__name__})") from None
+        raise NotFetched(f"{source}: not a readable JWKS ({type(exc).__name__})") from None
 
 
 def check_place(issuer: str, source: str) -> None:
-    """Raises UsageError unless the issuer's keys may be had from there."""
+    """Raise UsageError unless this source of keys is allowed."""
     if not source:
         check_url(issuer)
     elif "://" in source:
@@ -67,7 +69,7 @@ def check_place(issuer: str, source: str) -> None:
 
 
 def _discovered(issuer: str) -> str:
-    """Where the issuer says that its keys are (OpenID Connect Discovery 1.0, section 4)."""
+    """The JWKS address in the issuer's discovery document (OpenID Connect Discovery 1.0, section 4)."""
     url = issuer.rstrip("/") + _DISCOVERY
     document = fetch_json(url)
     if not isinstance(document, dict) or document.get("issuer") != issuer:
@@ -97,7 +99,7 @@ def _usable(content: Any, where: str) -> dict[str, PublicKey]:
 
 
 def _public_key(entry: dict[str, Any]) -> PublicKey | None:
-    """None for keys that are no use here: an issuer may have others beside."""
+    """A usable key, or None: an issuer may have keys for other purposes."""
     if not isinstance(entry.get("kid"), str) or entry.get("use", "sig") != "sig" or "d" in entry:
         return None
     try:
@@ -127,5 +129,5 @@ _EDWARDS = frozenset({"EdDSA", "Ed25519"})
 
 
 def _same(algorithm: object) -> frozenset[str]:
-    """An algorithm under all of its names."""
+    """All names of an algorithm."""
     return _EDWARDS if algorithm in _EDWARDS else frozenset({str(algorithm)})

@@ -1,4 +1,4 @@
-"""A server's view of the file of API keys."""
+"""A server's cached view of the file of API keys."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lifecycle.serving.auth.caller import MAY, Caller, NotKnown
 _LOG = logging.getLogger(__name__)
 _LOOK_S = 1.0
 _NOBODYS = bytes(32)
-_WRONG = "no such key opens this server"
+_WRONG = "this key does not open this server"
 
 
 class KnownKeys:
-    """Keys by id. The file is looked at when a request comes and the last look is a second ago.
+    """API keys by id. A request reads the file again when the last look at it is a second old.
 
-    So no request that comes a second after a change goes by the old keys, and a server that nobody asks does
-    nothing. A file that cannot be read leaves the keys as they were: nothing in it is believed.
+    So a change takes effect within a second, and a server without requests does
+    nothing. A file that cannot be read leaves the keys as they were.
     """
 
     def __init__(self, file: Path) -> None:
@@ -34,22 +34,22 @@ class KnownKeys:
         self._keys: dict[bytes, tuple[bytes, ApiKey, Caller]] = {}
 
     def find(self, token: bytes) -> Caller:
-        """Whose key that is. Takes as long for a near miss as for a far one.
+        """The caller with this key. Takes the same time for similar and dissimilar keys.
 
         Raises:
-            NotKnown: nobody's that counts.
+            NotKnown: unknown, revoked or expired.
         """
         if monotonic() >= self._next_look:
             self._look()
         if not looks_like_key(token):
             raise NotKnown(_WRONG)
         found = self._keys.get(token[ID])
-        # An id that nobody has costs as much as one that somebody has.
+        # an unknown id costs as much time as a known one
         right = compare_digest(sha256(token).digest(), found[0] if found is not None else _NOBODYS)
         if found is None or not right:
             raise NotKnown(_WRONG)
         _, key, caller = found
-        # From here on, whoever asks has the key, and may know what became of it.
+        # from here on the client has the key, so it may learn that it was revoked or has expired
         if key.revoked_at is not None:
             raise NotKnown("this key was revoked")
         if time() >= caller.until:
@@ -69,7 +69,7 @@ class KnownKeys:
             return
         self._keys = {key.id.encode(): (bytes.fromhex(key.sha256), key, _caller(key)) for key in keys}
         counting = sum(key.counts(datetime.now(UTC)) for key in keys)
-        _LOG.info("%d API keys open this server", counting)
+        _LOG.info("%d API keys are valid", counting)
 
 
 def _caller(key: ApiKey) -> Caller:
@@ -78,7 +78,7 @@ def _caller(key: ApiKey) -> Caller:
 
 
 def _stamp(file: Path) -> object:
-    """Differs after every change, also of its mode."""
+    """Differs after every change of the file, of its mode too."""
     try:
         status = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The door of a server that only this machine reaches: open, but not for pages that a browser here has loaded."""
+"""Access on a loopback address: open, except to web pages that a browser on this machine has loaded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _REMEMBERED = 64
 
 
 class LocalAccess:
-    """Everybody may do everything, but not under a name of somebody else's.
+    """All callers may do everything, but not under a foreign host name.
 
-    A page of evil.example may point that name at 127.0.0.1 (DNS rebinding, as in CVE-2025-14279); to the browser
-    its requests are then the page's own. They say so in ``Host``: an address or a name of this network is none of
-    theirs.
+    A page of evil.example may point that name at 127.0.0.1 (DNS rebinding, as in CVE-2025-14279). To the browser
+    its requests are then same-origin. Their ``Host`` header shows it: it is neither an address nor a name of this
+    network.
     """
 
     def __init__(self) -> None:
         self._ours: set[bytes] = set()
 
     def demand(self, request: Request, permission: Permission, model: str | None = None) -> None:
-        """See :class:`lifecycle.serving.access.Access`."""
+        """Refuse a foreign ``Host`` or ``Origin``. Raises Refusal."""
         if permission is Permission.NONE:
             return
         for name, value in request.headers:
@@ -36,7 +36,7 @@ class LocalAccess:
         if not is_ours(value.decode("latin-1")):
             raise Refusal(
                 403,
-                "this server is for its own machine, and this request is for another host; behind a proxy, "
+                "this server is only for its own machine, and this request names another host; behind a proxy, "
                 "deploy with -C auth=none, or with auth=required and keys",
             )
         if len(self._ours) < _REMEMBERED:
@@ -44,7 +44,7 @@ class LocalAccess:
 
 
 def is_ours(host: str) -> bool:
-    """Whether a ``Host`` header can be a client's on this machine: an address, or a name without a domain."""
+    """Whether a ``Host`` header can come from a client on this machine: an address, or a name without domain."""
     bracketed = host.startswith("[")
     name = host[1:].partition("]")[0] if bracketed else host.partition(":")[0]
     name = name.lower().rstrip(".")

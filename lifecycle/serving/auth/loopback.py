@@ -1,4 +1,4 @@
-"""Which hosts are this machine and no other."""
+"""Which host names mean this machine only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can be meant. A name could mean anything but for the one that RFC 6761 keeps."""
+    """Whether a host can only be this machine: a loopback address, or ``localhost`` (RFC 6761)."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Certificates last for weeks and servers for longer: one that is renewed in its place is shown from then on."""
+"""Reloads a certificate that was renewed in its file while the server runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LOOK_S = 2.0
 
 @contextmanager
 def renewed_in_place(context: ssl.SSLContext | None, settings: Settings) -> Iterator[None]:
-    """Look after a server's certificate while it runs; connections that are there already keep theirs.
+    """Watch a certificate's files and load changes. Existing connections keep their certificate.
 
     Args:
-        context: What new connections are encrypted with; None for plain HTTP.
+        context: TLS context of new connections; None for plain HTTP.
     """
     if context is None:
         yield
@@ -41,13 +41,13 @@ async def _look(context: ssl.SSLContext, cert: str, key: str) -> None:
             continue
         seen = stamp
         try:
-            # Of two files, one is written first: a pair that is not one must not be shown.
+            # one of the two files is written first, and a pair that does not match must not be loaded
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
             context.load_cert_chain(cert, key, password="")
         except (OSError, ssl.SSLError) as exc:
-            _LOG.error("%s has changed and cannot be used; the one before stays (%s)", cert, type(exc).__name__)
+            _LOG.error("%s has changed but cannot be used; the old one stays (%s)", cert, type(exc).__name__)
         else:
-            _LOG.info("%s has changed and is shown from now on", cert)
+            _LOG.info("%s has changed and is used from now on", cert)
 
 
 def _stamp(*paths: str) -> object:

@@ -1,4 +1,4 @@
-"""TLS from two PEM files."""
+"""TLS settings from two PEM files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lifecycle.errors import OptionError
 from lifecycle.serving.settings import Settings
 
 _OTHERS = 0o077
-_OTHERS_BUT_GROUP = 0o037  # as secrets are mounted: root's, and readable by the group that the server runs in
+_OTHERS_BUT_GROUP = 0o037  # as mounted secrets are: owned by root and readable by the server's group
 
 
 def ssl_options(settings: Settings) -> dict[str, Any]:
-    """What ``uvicorn.Config`` takes besides; nothing for plain HTTP. TLS 1.2 and newer (RFC 9325)."""
+    """TLS arguments for ``uvicorn.Config``; none for plain HTTP. TLS 1.2 and newer (RFC 9325)."""
     if not settings.tls_cert:
         return {}
     return {
@@ -34,15 +34,15 @@ def _newer_than_1_1(_config: Any, make: Any) -> ssl.SSLContext:
 
 
 def scheme(settings: Settings) -> str:
-    """How the server's address begins."""
+    """Scheme of the server's address: ``https`` or ``http``."""
     return "https" if settings.tls_cert else "http"
 
 
 def check_certificate(settings: Settings, now: datetime) -> None:
-    """See that a server could use the files.
+    """Check that a server can use the files.
 
     Raises:
-        OptionError: one is missing, or cannot be read, or others can; they do not belong together; it has expired.
+        OptionError: a file is missing, unreadable or readable by others, they do not match, or it has expired.
     """
     cert, key = settings.tls_cert, settings.tls_key
     if not cert and not key:
@@ -55,7 +55,7 @@ def check_certificate(settings: Settings, now: datetime) -> None:
     _check_mode(key)
     _check_dates(certificate, cert, now)
     try:
-        # An empty passphrase, or OpenSSL would ask for one where nobody sits.
+        # an empty passphrase, or OpenSSL would ask for one on the terminal
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
     except ssl.SSLError as exc:
         if exc.reason == "KEY_VALUES_MISMATCH":
@@ -64,10 +64,10 @@ def check_certificate(settings: Settings, now: datetime) -> None:
 
 
 def leaf_of(cert: str) -> bytes:
-    """The server's own certificate, as DER.
+    """The server's own certificate in DER.
 
     Raises:
-        OptionError: there is none in the file.
+        OptionError: the file holds no certificate.
     """
     return _leaf(_readable(cert, "tls_cert"), cert)
 
@@ -90,7 +90,7 @@ def _check_dates(text: str, cert: str, now: datetime) -> None:
     if now >= certificate.not_valid_after_utc:
         raise OptionError(f"tls_cert: {cert} has expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
     if now < certificate.not_valid_before_utc:
-        raise OptionError(f"tls_cert: {cert} does not count before {certificate.not_valid_before_utc:%Y-%m-%d}")
+        raise OptionError(f"tls_cert: {cert} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}")
 
 
 def _check_mode(key: str) -> None:

@@ -1,4 +1,4 @@
-"""Tokens of an OpenID Connect issuer: signed JWTs (RFC 7519), read as strictly as RFC 8725 advises."""
+"""Tokens of an OpenID Connect issuer: signed JWTs (RFC 7519), checked as strictly as RFC 8725 advises."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lifecycle.serving.auth.issuer import IssuerKeys
 from lifecycle.serving.auth.jwks import ALGORITHMS, PublicKey
 from lifecycle.signing.strict_json import strict_json
 
-# The name that issuers write; the algorithm is Ed25519 all the same.
+# the name that issuers write for Ed25519
 warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 
 LONGEST = 8192
@@ -27,10 +27,10 @@ _TYPES = {"jwt", "at+jwt", "application/at+jwt"}
 
 
 class Tokens:
-    """Whose token is whose. A token's signature is verified once: from then on it is known by its SHA-256.
+    """Checks tokens. A signature is verified once; after that the token is known by its SHA-256.
 
     Args:
-        issuer, audience: As the token has to spell them.
+        issuer, audience: Exact values that the token has to have.
     """
 
     def __init__(self, issuer: str, audience: str, keys: IssuerKeys, clock: Callable[[], float] = time) -> None:
@@ -42,15 +42,15 @@ class Tokens:
         self._generation = keys.generation
 
     def find(self, token: bytes) -> Caller:
-        """Whom a token names.
+        """The caller that a token names.
 
         Raises:
-            NotKnown: it is none of the issuer's, or not for this server, or not for now.
+            NotKnown: it is not the issuer's, not for this server, or not valid now.
             Refusal: 503 while the issuer's keys are being fetched.
         """
         if len(token) > LONGEST:
-            raise NotKnown(f"a token of more than {LONGEST} characters is not looked at")
-        if self._keys.generation != self._generation:  # a key that was withdrawn vouches for nothing any more
+            raise NotKnown(f"a token of more than {LONGEST} characters is not accepted")
+        if self._keys.generation != self._generation:  # tokens of a withdrawn key are no longer accepted
             self._known.clear()
             self._generation = self._keys.generation
         digest = sha256(token).digest()
@@ -61,7 +61,7 @@ class Tokens:
         return caller
 
     def close(self) -> None:
-        """Fetch no more keys."""
+        """Stop fetching keys."""
         self._keys.close()
 
     def _verified(self, token: bytes) -> Caller:
@@ -69,12 +69,12 @@ class Tokens:
         if len(segments) != 3:
             raise NotKnown("this is neither an API key nor a token")
         header = _json(_decoded(segments[0]))
-        _decoded(segments[2])  # its one spelling, or none
+        _decoded(segments[2])  # canonical base64url only
         key = self._key(header)
         try:
             signed = jws.deserialize_compact(token, key.key, registry=_REGISTRIES[header["alg"]])
         except (JoseError, ValueError, TypeError):
-            raise NotKnown("this token's signature does not hold") from None
+            raise NotKnown("this token's signature is not valid") from None
         return caller_of(_json(signed.payload or b""), self._issuer, self._audience, self._clock())
 
     def _key(self, header: dict[str, Any]) -> PublicKey:
@@ -82,7 +82,7 @@ class Tokens:
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise NotKnown("this token is not signed with RS256, ES256 or EdDSA")
         if "crit" in header or not isinstance(kind, str) or kind.lower() not in _TYPES:
-            raise NotKnown("this token is of a kind that is not read here")
+            raise NotKnown("this token is of a kind that is not accepted")
         key = self._keys.find(kid) if isinstance(kid, str) else None
         if key is None or algorithm not in key.algorithms:
             raise NotKnown("this token is signed by no key that the issuer has (kid)")
@@ -98,7 +98,7 @@ _REGISTRIES = {
     algorithm: jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False) for algorithm in ALGORITHMS
 }
 for _registry in _REGISTRIES.values():
-    # The token is bounded as a whole; the library's bound of 512 is below the headers that some issuers send.
+    # the token is bounded as a whole; the library's bound of 512 is too low for some issuers' headers
     _registry.max_header_length = LONGEST
 
 
@@ -113,7 +113,7 @@ def _json(content: bytes) -> dict[str, Any]:
 
 
 def _decoded(segment: bytes) -> bytes:
-    """Python's decoder skips foreign characters and ignores spare bits; a token has one spelling."""
+    """Decode canonical base64url; Python's decoder would skip foreign characters and spare bits."""
     try:
         raw = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
     except ValueError:

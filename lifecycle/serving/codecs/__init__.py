@@ -1,1 +1,1 @@
-"""The scoring protocols, one module each."""
+"""The scoring protocols, one module per protocol."""

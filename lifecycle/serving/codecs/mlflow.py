@@ -33,12 +33,12 @@ class MlflowCodec:
         return Call(batch, rows, params, _UNWRAPPED if unwrapped else _wish(request))
 
     def encode(self, call: Call, predictions: Predictions, release: Release) -> Response:
-        """The answer."""
+        """Encode predictions as JSON or an Arrow stream."""
         if call.reply is None:
             return json_response(encode(predictions))
         if call.reply is _UNWRAPPED:
             return json_response(encode_unwrapped(predictions))
-        from lifecycle.scoring.arrow_rows import stream_from_predictions  # pyarrow: only for those who ask for it
+        from lifecycle.scoring.arrow_rows import stream_from_predictions  # pyarrow, for clients that ask
 
         try:
             return Response(200, stream_from_predictions(predictions), [_ARROW])
@@ -46,7 +46,7 @@ class MlflowCodec:
             raise Refusal(406, "these predictions have no Arrow form; leave out the Accept header") from None
 
     def refuse(self, refusal: Refusal) -> Response:
-        """MLflow's error JSON; plain text for a media type that is not read, as MLflow has it."""
+        """MLflow's error JSON; plain text for an unsupported media type, as MLflow answers."""
         if refusal.status == 415:
             return Response(415, str(refusal).encode(), [_TEXT, *refusal.headers])
         error = {"error_code": refusal.code, "message": str(refusal)}
@@ -60,13 +60,13 @@ _STREAM = "stream"
 _ARROW = (b"content-type", ARROW.encode())
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _MISMATCH = "Failed to enforce schema of data"
-# What MLflow 3 adds to its own two kinds of 400.
+# what MLflow 3 adds to its two kinds of 400
 _SCHEMA = {"sqlstate": "KAM01", "error_class": "SCHEMA_ENFORCEMENT_FAILED"}
 _BAD = {"sqlstate": "KAM00", "error_class": "INVALID_PARAMETER_VALUE"}
 
 
 def _wish(request: Request) -> str | None:
-    """How the client wants its answer: as an Arrow stream if it says so; else as JSON, whatever it says."""
+    """The wanted form of the answer: an Arrow stream if the client asks for one, else JSON."""
     accept = request.header(b"accept")
     return _STREAM if accept is not None and ARROW.encode() in accept else None
 

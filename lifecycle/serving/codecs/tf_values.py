@@ -1,6 +1,6 @@
 """TensorFlow Serving's rows and columns as a batch.
 
-As MLflow's, but for what TensorFlow's clients do besides: one value in a list of its own (``[n, 1]``, as Keras
+As MLflow's, and also as TensorFlow's clients send them: one value in its own list (``[n, 1]``, as Keras
 has it), rows as plain lists, and ``{"b64": …}`` for text.
 """
 
@@ -17,17 +17,17 @@ from lifecycle.serving.codecs.v2_tensors import Array
 
 
 def batch_from_instances(content: Any, signature: Signature) -> tuple[Batch, int]:
-    """Row format: a list with one element a row.
+    """Row format: a list with one element per row.
 
     Raises:
-        InvalidInput: malformed, or it does not fit the signature.
+        InvalidInput: the rows are malformed or do not fit the signature.
     """
     if type(content) is not list:
         raise InvalidInput("'instances' must be a list with one element a row")
     if signature.is_tensor:
         if not _has_names(content):
             return _tensors(content, signature)
-        one = len(signature.inputs) == 1 and len(content[0]) == 1  # whatever the client calls it
+        one = len(signature.inputs) == 1 and len(content[0]) == 1  # under any name
         return _tensors(_transposed(content, tuple(content[0]) if one else signature.names), signature)
     if _has_names(content):
         return _columns(_transposed(content, signature.names), signature)
@@ -38,7 +38,7 @@ def batch_from_inputs(content: Any, signature: Signature) -> tuple[Batch, int]:
     """Column format: an object of columns, or the bare values of a model with one input.
 
     Raises:
-        InvalidInput: malformed, or it does not fit the signature.
+        InvalidInput: the columns are malformed or do not fit the signature.
     """
     if signature.is_tensor:
         return _tensors(content, signature)
@@ -50,7 +50,7 @@ def _has_names(rows: list[Any]) -> bool:
 
 
 def _transposed(rows: list[Any], names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """Columns by name, of those names that any row has."""
+    """Columns by name; the names of all rows together."""
     if any(type(row) is not dict for row in rows):
         raise InvalidInput("either all of 'instances' are objects or none is")
     given = {name for row in rows for name in row}
@@ -58,7 +58,7 @@ def _transposed(rows: list[Any], names: tuple[str, ...]) -> dict[str, list[Any]]
 
 
 def _split(content: Any, signature: Signature) -> dict[str, Any]:
-    """Rows without names: one value each, or one for every column."""
+    """Columns of rows without names: one value each, or one for every column."""
     names = signature.names
     if type(content) is not list:
         raise InvalidInput(f"the model takes the columns {', '.join(map(repr, names[:20]))}")
@@ -107,7 +107,7 @@ def _tensors(content: Any, signature: Signature) -> tuple[Batch, int]:
             raise InvalidInput(f"the model takes the inputs {', '.join(map(repr, signature.names))} by name")
         content = {signature.names[0]: content}
     elif len(signature.inputs) == 1 and len(content) == 1:
-        content = {signature.names[0]: next(iter(content.values()))}  # whatever the client calls the only one
+        content = {signature.names[0]: next(iter(content.values()))}  # the only one, under any name
     lacking = [repr(name) for name in signature.names if name not in content]
     if lacking:
         raise InvalidInput(f"the request lacks input(s) {', '.join(lacking)}")

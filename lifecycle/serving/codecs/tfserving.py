@@ -21,7 +21,7 @@ from lifecycle.serving.refusal import Refusal
 from lifecycle.serving.release import Release
 
 SIGNATURE = "serving_default"
-"""The one signature that a model has here; what clients get that name none."""
+"""Name of the one signature that a model has here, and the default."""
 
 _FORMATS = {"instances": batch_from_instances, "inputs": batch_from_inputs}
 
@@ -32,7 +32,7 @@ class TfServingCodec:
     name = "tfserving"
 
     def decode(self, request: Request, release: Release) -> Call:
-        """Read either format. Its Content-Type does not matter: the protocol's clients send none, or a form's."""
+        """Read either format. The Content-Type is ignored, as the protocol's clients send none, or a form's."""
         if (request.header(b"content-encoding") or b"identity") != b"identity":
             raise Refusal(415, "send the body without Content-Encoding")
         content = parse(request.body)
@@ -45,7 +45,7 @@ class TfServingCodec:
         return Call(batch, rows, None, given[0])
 
     def encode(self, call: Call, predictions: Predictions, release: Release) -> Response:
-        """The answer, in the format of the question."""
+        """Encode predictions in the format of the request."""
         if call.reply == "inputs":
             content: dict[str, Any] = {"outputs": _columns(predictions)}
         else:
@@ -58,7 +58,7 @@ class TfServingCodec:
 
 
 def _columns(predictions: Predictions) -> Any:
-    """The bare tensor of a model with one output, else an object of them."""
+    """The bare tensor of a model with one output, else an object of tensors."""
     if isinstance(predictions, np.ndarray):
         return nested(predictions)
     if len(predictions) == 1:
@@ -75,7 +75,7 @@ def _rows(predictions: Predictions) -> Any:
 
 
 def nested(values: np.ndarray[Any, np.dtype[Any]]) -> Any:
-    """A tensor for orjson, in its own shape."""
+    """A tensor in its own shape, for orjson."""
     if values.dtype.kind in "biuf" and values.dtype.itemsize != 2:
         return np.ascontiguousarray(values)
     flat = to_json(values)

@@ -36,7 +36,7 @@ class V2Codec:
         self._heads: dict[bytes, Head] = {}
 
     def decode(self, request: Request, release: Release) -> Call:
-        """Read an inference request. Its Content-Type does not matter: the protocol's clients send none."""
+        """Read an inference request. The Content-Type is ignored, as the protocol's clients send none."""
         body, signature = request.body, release.signature
         end = json_length(request)
         head = self._heads.get(body[:end]) if end < len(body) else None
@@ -49,7 +49,7 @@ class V2Codec:
         return Call(batch, rows, _params(head.parameters, signature), head.reply)
 
     def encode(self, call: Call, predictions: Predictions, release: Release) -> Response:
-        """The answer: outputs as JSON, or as bytes where the client wants them so."""
+        """Encode predictions as JSON, or as bytes if the client asks for them."""
         reply: Reply = call.reply
         content: dict[str, Any] = {"model_name": release.name, "model_version": str(release.desired.version)}
         if reply.id is not None:
@@ -61,7 +61,7 @@ class V2Codec:
         return json_response(orjson.dumps({"error": str(refusal)}), refusal.headers, refusal.status)
 
     def _read(self, request: Request, end: int, signature: Signature) -> Call:
-        """Read one whose JSON has not been seen before."""
+        """Read a request whose JSON is not cached."""
         body, content = request.body, read_content(request.body, end)
         parameters = parameters_of(content)
         reply = Reply(content, parameters)
@@ -89,12 +89,12 @@ def _behind(head: Head, body: bytes, end: int, signature: Signature) -> tuple[Ba
 
 
 def _params(parameters: Mapping[str, Any], signature: Signature) -> Mapping[str, Any] | None:
-    """The request's parameters that the model knows; the protocol has no other place for them."""
+    """Inference parameters of the model among the request's parameters, the protocol's only place for them."""
     return checked(dict(parameters), signature.params) if signature.params else None
 
 
 def _shorten(request: Request, parameters: Mapping[str, Any]) -> None:
-    """The client's own limit, if it has one."""
+    """Apply the client's own time limit, if it has one."""
     microseconds = parameters.get("timeout", 0)
     if type(microseconds) is not int or microseconds < 0:
         raise InvalidInput("parameter 'timeout' must be a number of microseconds")

@@ -1,4 +1,4 @@
-"""Tensors as bytes behind the JSON: the binary tensor data extension.
+"""Binary tensors behind the JSON: the protocol's binary tensor data extension.
 
 Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol/binary-tensor-data-extension
 """
@@ -20,10 +20,10 @@ def from_bytes(name: str, datatype: str, shape: list[int], body: bytes, span: tu
     """A tensor from a part of the body.
 
     Args:
-        span: Where it begins and ends.
+        span: Begin and end in the body.
 
     Raises:
-        InvalidInput: another number of bytes than the shape and the datatype need.
+        InvalidInput: the number of bytes does not fit shape and datatype.
     """
     begin, end = span
     size = check_shape(shape, name)
@@ -37,12 +37,12 @@ def from_bytes(name: str, datatype: str, shape: list[int], body: bytes, span: tu
     flat: Array = np.frombuffer(body, np.uint8 if datatype == "BOOL" else dtype, size, begin)
     if datatype == "BOOL":
         return _truths(name, flat).reshape(shape)
-    # A copy is aligned, which what lies behind a JSON header of any length seldom is.
+    # a copy is aligned, while bytes behind a JSON header seldom are
     return flat.copy().reshape(shape)
 
 
 def to_bytes(values: Array) -> bytes:
-    """A tensor's elements, little-endian and row-major."""
+    """Elements of a tensor as bytes, little-endian and row-major."""
     if values.dtype.kind in "biuf":
         return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
     elements = values.ravel().tolist() if values.dtype.kind == "O" else to_json(values)

@@ -1,7 +1,7 @@
-"""Shortcuts for what clients send most: all columns of numbers of one type, as one tensor or as one each.
+"""Shortcuts for the most common requests: all columns of one numeric type, as one tensor or one each.
 
-They take only what is right beyond doubt; for anything else they give None, and whoever reads tensor by tensor
-finds out what is wrong.
+They accept only requests that are certainly valid and return None otherwise; then the request is read tensor by
+tensor, which finds what is wrong.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from lifecycle.serving.codecs.v2_tensors import DATATYPES, Array, datatype_of, d
 
 
 class Head:
-    """The JSON in front of binary tensors, understood once: a client that sends rows of one shape repeats it.
+    """The JSON in front of binary tensors, cached: a client that sends rows of one shape repeats it.
 
     Attributes:
         tensors: Name, datatype, shape, and where the bytes begin and end, counted from the end of the JSON.
-        length: Of all the bytes.
-        parameters, reply: What the codec made of the rest.
+        length: Bytes of all tensors.
+        parameters, reply: The rest, as the codec has read it.
     """
 
     __slots__ = ("_dtype", "_names", "_rows", "length", "parameters", "reply", "tensors")
@@ -41,7 +41,7 @@ class Head:
         self._dtype, self._rows = _uniform(inputs)
 
     def matrix(self, body: bytes, offset: int, signature: Signature) -> Matrix | None:
-        """All columns at once, where each is a tensor of its own and they come in the model's order."""
+        """All columns as a matrix, if each is a tensor and they come in the model's order; else None."""
         if self._dtype is None or self._dtype != signature.one_type or self._names != signature.names:
             return None
         width = len(self._names)
@@ -50,14 +50,14 @@ class Head:
 
 
 def one_tensor(values: Array, signature: Signature) -> Matrix | None:
-    """A tensor ``[rows, columns]`` of the model's own type."""
+    """A tensor ``[rows, columns]`` of the model's own type; else None."""
     if values.dtype != signature.one_type or values.ndim != 2 or values.shape[1] != len(signature.names):
         return None
     return Matrix(signature.names, values)
 
 
 def columns_in_json(inputs: Any, signature: Signature) -> Matrix | None:
-    """One tensor ``[rows]`` or ``[rows, 1]`` a column, in the model's order, with flat data and no parameters."""
+    """One tensor ``[rows]`` or ``[rows, 1]`` per column, in the model's order, flat and without parameters."""
     dtype, names = signature.one_type, signature.names
     if dtype is None or type(inputs) is not list or not _are_columns(inputs, names, datatype_of(dtype)):
         return None
@@ -76,7 +76,7 @@ def columns_in_json(inputs: Any, signature: Signature) -> Matrix | None:
 
 
 def _are_columns(inputs: list[Any], names: tuple[str, ...], datatype: str) -> bool:
-    """Whether they are the model's columns in its order, of that datatype and one length."""
+    """Whether they are the model's columns in its order, with one datatype and one length."""
     if len(inputs) != len(names) or type(inputs[0]) is not dict:
         return False
     shape = inputs[0].get("shape")
@@ -92,7 +92,7 @@ def _are_columns(inputs: list[Any], names: tuple[str, ...], datatype: str) -> bo
 
 
 def _uniform(inputs: list[dict[str, Any]]) -> tuple[np.dtype[Any] | None, int]:
-    """The type and the rows of tensors that are columns of one type and one length; None for others."""
+    """Type and number of rows, if all tensors are columns of one type and one length; else None."""
     datatype, shape = inputs[0]["datatype"], inputs[0]["shape"]
     same = all(spec["datatype"] == datatype and spec["shape"] == shape for spec in inputs)
     if not same or datatype in ("BYTES", "BOOL") or not _is_column(shape):
@@ -101,7 +101,7 @@ def _uniform(inputs: list[dict[str, Any]]) -> tuple[np.dtype[Any] | None, int]:
 
 
 def _is_column(shape: Any) -> bool:
-    """Whether it is ``[rows]`` or ``[rows, 1]`` with a few rows at least."""
+    """Whether the shape is ``[rows]`` or ``[rows, 1]`` with at least a few rows."""
     if type(shape) is not list or len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
         return False
     return type(shape[0]) is int and shape[0] > 0

@@ -1,4 +1,4 @@
-"""What an inference request says about its answer, and the answer."""
+"""The answer to an inference request, and what the request says about it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _BINARY = (b"content-type", b"application/octet-stream")
 
 
 class Reply:
-    """What is to be said again, and how.
+    """What a request says about its answer.
 
     Attributes:
-        id: To be repeated; None when the client sent none.
-        wanted: Outputs in the order asked for, each with whether it should be binary; None for all of them.
-        binary: Whether outputs that are not asked for by name should be binary.
+        id: The request's id, sent back; None without one.
+        wanted: Requested outputs in order, each with whether it is binary; None for all outputs.
+        binary: Whether other outputs are binary.
     """
 
     __slots__ = ("binary", "id", "wanted")
 
     def __init__(self, content: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
-        """Raises InvalidInput when the request's ``id`` or ``outputs`` are malformed."""
+        """Read ``id`` and ``outputs`` of a request. Raises InvalidInput when they are malformed."""
         self.id = content.get("id")
         if self.id is not None and type(self.id) is not str:
             raise InvalidInput("'id' must be a string")
@@ -36,7 +36,7 @@ class Reply:
         self.wanted = _wanted(content.get("outputs"), binary=self.binary)
 
     def asked(self, outputs: Mapping[str, Array]) -> list[tuple[str, Array, bool]]:
-        """Names, tensors, and whether they should be binary; raises InvalidInput for a name that there is not."""
+        """Names, tensors, and whether each is binary. Raises InvalidInput for an unknown name."""
         if self.wanted is None:
             return [(name, values, self.binary) for name, values in outputs.items()]
         unknown = [repr(name[:100]) for name in self.wanted if name not in outputs]
@@ -50,7 +50,7 @@ def answer(content: dict[str, Any], asked: list[tuple[str, Array, bool]]) -> Res
     """The response.
 
     Args:
-        content: What comes before the outputs.
+        content: Fields before the outputs.
     """
     outputs, tensors = [], []
     for name, values, binary in asked:

@@ -1,4 +1,4 @@
-"""An inference request of the Open Inference Protocol: JSON, and tensors in it or behind it."""
+"""An inference request of the Open Inference Protocol: JSON, with tensors in it or behind it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lifecycle.serving.message import Request
 from lifecycle.serving.refusal import Refusal
 
 JSON_LENGTH = b"inference-header-content-length"
-"""The header that says how many bytes of the body are JSON; tensors follow. Absent when there are none."""
+"""Header with the number of bytes that are JSON; tensors follow. Absent without binary tensors."""
 
 _LONGEST_NAME = 1000
 _SIMPLE = (str, int, float, bool)
@@ -21,7 +21,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def read_content(body: bytes, length: int) -> dict[str, Any]:
-    """The JSON at the beginning of a body, of ``length`` bytes; raises InvalidInput when it is no object."""
+    """The JSON of ``length`` bytes at the start of a body. Raises InvalidInput when it is not an object."""
     content = parse(body if length == len(body) else body[:length])
     if type(content) is not dict:
         raise InvalidInput("the body must be a JSON object with 'inputs'")
@@ -29,10 +29,10 @@ def read_content(body: bytes, length: int) -> dict[str, Any]:
 
 
 def json_length(request: Request) -> int:
-    """How much of the body is JSON.
+    """Number of bytes of the body that are JSON.
 
     Raises:
-        InvalidInput: the header does not say so.
+        InvalidInput: the header is not a valid length.
         Refusal: 415 for a compressed body.
     """
     found = None
@@ -54,10 +54,10 @@ def read_tensors(content: Mapping[str, Any], body: bytes, offset: int) -> dict[s
     """The inputs by name.
 
     Args:
-        offset: Where the tensors begin that follow the JSON.
+        offset: Start of the tensors behind the JSON.
 
     Raises:
-        InvalidInput: one of them is malformed.
+        InvalidInput: a tensor is malformed.
     """
     inputs = content.get("inputs")
     if type(inputs) is not list or not inputs:
@@ -87,7 +87,7 @@ def parameters_of(owner: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters of a request, an input or an output.
 
     Raises:
-        InvalidInput: no object of strings, numbers and booleans, or they ask for what is not there.
+        InvalidInput: not an object of strings, numbers and booleans, or an unsupported parameter.
     """
     parameters = owner.get("parameters")
     if parameters is None:
@@ -109,7 +109,7 @@ def _head(spec: Any) -> tuple[str, str, Any]:
     if type(spec) is not dict:
         raise InvalidInput("each of 'inputs' must be an object with name, shape, datatype and data")
     name, datatype = spec.get("name"), spec.get("datatype")
-    if type(name) is not str or len(name) > _LONGEST_NAME:  # it is said again in what we say about it
+    if type(name) is not str or len(name) > _LONGEST_NAME:  # it is repeated in the error message
         raise InvalidInput(f"each of 'inputs' needs a name, of at most {_LONGEST_NAME} characters")
     if type(datatype) is not str or datatype not in DATATYPES:
         raise InvalidInput(f"input {name!r} needs a datatype, one of: {', '.join(DATATYPES)}")

@@ -1,4 +1,4 @@
-"""MLflow's signature as the Open Inference Protocol sees it: one tensor a column, or the model's own tensors."""
+"""MLflow's signature for the Open Inference Protocol: one tensor per column, or the model's own tensors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from lifecycle.serving.codecs.v2_tensors import Array, column_datatype
 
 
 def described(columns: Sequence[Column], side: str) -> list[dict[str, Any]]:
-    """Inputs or outputs as model metadata has them; a column is a tensor of one value a row.
+    """Inputs or outputs as model metadata; a column is a tensor with one value per row.
 
     Args:
-        side: ``input`` or ``output``, for the names of those that have none.
+        side: ``input`` or ``output``, to name those without a name.
     """
     return [
         {"name": _name(column, place, side), "datatype": column_datatype(column), "shape": _shape(column)}
@@ -27,12 +27,12 @@ def described(columns: Sequence[Column], side: str) -> list[dict[str, Any]]:
 
 
 def batch_of(tensors: Mapping[str, Array], signature: Signature) -> tuple[Batch, int]:
-    """The tensors as the model's rows, and how many these are; tensors that it does not know are left out.
+    """The tensors as a batch, and its number of rows. Unknown tensors are ignored.
 
     A single tensor ``[rows, columns]`` stands for all columns in their order.
 
     Raises:
-        InvalidInput: one is missing, has another shape, or holds what the signature does not take.
+        InvalidInput: a tensor is missing, or its shape or values do not fit the signature.
     """
     if signature.is_tensor:
         return _tensors(tensors, signature)
@@ -55,7 +55,7 @@ def batch_of(tensors: Mapping[str, Array], signature: Signature) -> tuple[Batch,
 
 
 def outputs_of(predictions: Predictions, signature: Signature) -> Mapping[str, Array]:
-    """Predictions by the names that the metadata announces; ``output-0`` where there is none."""
+    """Predictions under the names in the metadata; ``output-0`` for an unnamed one."""
     if not isinstance(predictions, np.ndarray):
         return {name or f"output-{i}": values for i, (name, values) in enumerate(predictions.items())}
     names = [_name(column, place, "output") for place, column in enumerate(signature.outputs)]
@@ -66,7 +66,7 @@ def outputs_of(predictions: Predictions, signature: Signature) -> Mapping[str, A
 
 def _tensors(tensors: Mapping[str, Array], signature: Signature) -> tuple[Batch, int]:
     named = {_name(column, place, "input"): column for place, column in enumerate(signature.inputs)}
-    if len(named) == 1 and len(tensors) == 1:  # then there is no doubt about which is meant
+    if len(named) == 1 and len(tensors) == 1:  # then it is clear which output is meant
         tensors = dict(zip(named, tensors.values(), strict=True))
     lacking = [name for name in named if name not in tensors]
     if lacking:

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's tensors: datatypes, shapes, and data as JSON has it.
+"""Tensors of the Open Inference Protocol: datatypes, shapes, and data in JSON.
 
 Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol, "Tensor Data".
 """
@@ -26,31 +26,31 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
     "BYTES": np.dtype(np.object_),
 }
-"""Little-endian, as the binary extension demands; BYTES are held as ``str`` (or None for a missing one)."""
+"""numpy types by datatype, little-endian as the binary extension demands. BYTES are ``str``, None for missing."""
 
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
-_LONGEST = 2**40  # no tensor that fits into a body has an axis of more
+_LONGEST = 2**40  # a tensor that fits into a body has no longer axis
 _MOST_AXES = 16
 _NONE = type(None)
 _FITS: dict[str, set[type]] = {"b": {bool}, "i": {int, float}, "u": {int, float}, "f": {int, float, _NONE}}
-"""What JSON's values may be for each kind of datatype."""
+"""JSON types that each kind of datatype takes."""
 
 
 def datatype_of(dtype: np.dtype[Any]) -> str:
-    """The protocol's name for a numpy type; times and text travel as BYTES."""
+    """The protocol's datatype of a numpy type; times and text are BYTES."""
     return _NAMES.get(dtype, "BYTES")
 
 
 def column_datatype(column: Column) -> str:
-    """The datatype that a column is announced with."""
+    """The datatype of a column in the metadata."""
     return datatype_of(column.dtype)
 
 
 def check_shape(shape: Any, name: str) -> int:
-    """How many elements a tensor of that shape has.
+    """Number of elements of a tensor with that shape.
 
     Raises:
-        InvalidInput: it is no list of lengths.
+        InvalidInput: the shape is not a list of lengths.
     """
     if type(shape) is not list or not 0 < len(shape) <= _MOST_AXES:
         raise InvalidInput(f"input {name!r} needs a shape, such as [1, 4]")
@@ -63,18 +63,18 @@ def check_shape(shape: Any, name: str) -> int:
 
 
 def wrong_size(name: str, shape: list[int], found: int) -> InvalidInput:
-    """For data that is not as long as its shape says."""
+    """The error for data whose length does not fit its shape."""
     return InvalidInput(f"input {name!r} has {found} elements and its shape {shape} another number")
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any, content_type: Any) -> Array:
-    """JSON data, nested or flat, as a tensor.
+    """A tensor from JSON data, nested or flat.
 
     Args:
-        content_type: The tensor's own parameter: ``base64`` for BYTES that are encoded so.
+        content_type: The tensor's own parameter: ``base64`` for BYTES in base64.
 
     Raises:
-        InvalidInput: another number of elements than the shape says, or values of another type.
+        InvalidInput: the number of elements does not fit the shape, or a value has another type.
     """
     if type(data) is not list:
         raise InvalidInput(f"input {name!r} needs its data as a list")
@@ -95,13 +95,13 @@ def _numbers(name: str, dtype: np.dtype[Any], shape: list[int], data: list[Any])
                 return _array(flat, kinds, dtype).reshape(shape)
     except (OverflowError, FloatingPointError):
         raise InvalidInput(f"input {name!r} holds a number beyond {datatype_of(dtype)}") from None
-    except ValueError:  # of an integer that is none
+    except ValueError:  # of an integer that is not one
         pass
     raise InvalidInput(f"input {name!r} holds a value that is no {datatype_of(dtype)}")
 
 
 def _array(flat: list[Any], kinds: set[type], dtype: np.dtype[Any]) -> Array:
-    """Raises OverflowError, FloatingPointError, or ValueError for a fraction where none may be."""
+    """The values as an array. Raises OverflowError, FloatingPointError or, for a fraction, ValueError."""
     if dtype.kind == "f":
         if _NONE in kinds:
             flat = [math.nan if value is None else value for value in flat]
@@ -112,12 +112,12 @@ def _array(flat: list[Any], kinds: set[type], dtype: np.dtype[Any]) -> Array:
 
 
 def doubles(flat: list[float]) -> NDArray[np.float64]:
-    """Twice as fast as ``np.array``, which looks at each value before it converts the first."""
+    """Floats as an array, twice as fast as ``np.array``, which inspects each value before converting the first."""
     return np.frombuffer(bytearray(struct.pack(f"{len(flat)}d", *flat)))
 
 
 def _whole(value: float) -> int:
-    """A whole number that may be written as 1.0; a float of more than 64 bits may have been another one."""
+    """A whole number, which may be written as 1.0; a float beyond 64 bits could have been another number."""
     if value != value // 1:
         raise ValueError
     if isinstance(value, float) and abs(value) >= 2.0**63:
@@ -146,7 +146,7 @@ def _decoded(name: str, value: str) -> str:
 
 
 def to_json(values: Array) -> Any:
-    """A tensor's elements, flat and row-major, for orjson; what is not finite becomes null."""
+    """Elements of a tensor, flat and row-major, for orjson; NaN and infinities become null."""
     flat = values.ravel()
     if flat.dtype.kind in "biuf" and flat.dtype.itemsize != 2:
         return flat
@@ -156,14 +156,14 @@ def to_json(values: Array) -> Any:
 
 
 def as_text(value: Any) -> str | None:
-    """One element of BYTES."""
+    """One element of BYTES as text."""
     if value is None or isinstance(value, str):
         return value
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def _spelled(flat: Array) -> list[str | None]:
-    """Times in ISO 8601, and whatever else numpy can spell."""
+    """Times in ISO 8601, other values as numpy writes them."""
     if flat.dtype.kind in "mM":
         return [None if missing else str(text) for missing, text in zip(np.isnat(flat), flat, strict=True)]
     return [str(text) for text in flat]

@@ -1,1 +1,1 @@
-"""The engines: a compiled scorer here, a pyfunc scorer in processes of its own, and what both share."""
+"""Engines: a compiled scorer in this process, a pyfunc scorer in its own processes, and their batching."""

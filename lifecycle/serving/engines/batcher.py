@@ -1,4 +1,4 @@
-"""Micro-batching that waits for nothing: what arrives while one batch is scored is the next batch."""
+"""Micro-batching without waiting: requests that arrive while one batch is scored form the next batch."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from lifecycle.serving.refusal import Refusal, too_late
 
 
 class Lost(Exception):
-    """Whoever was scoring is gone. The same rows may be given to another: scoring changes nothing."""
+    """The process that was scoring has ended. The rows can be scored again: scoring changes nothing."""
 
 
 class Place(Protocol):
-    """Where one batch at a time is scored."""
+    """Scores one batch at a time."""
 
     async def run(self, batch: Batch, params: Params | None) -> tuple[Predictions, float]:
         """Score a batch.
 
         Returns:
-            The predictions, and how many seconds they took.
+            The predictions, and the seconds that they took.
 
         Raises:
-            Lost: the process ended or was ended over it.
-            Exception: whatever the model raised.
+            Lost: the process ended, or was killed, while scoring.
+            Exception: raised by the model.
         """
         ...
 
@@ -41,23 +41,23 @@ class Places(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether there is any place at all, free or not."""
+        """Whether there is any place, free or not."""
         ...
 
     def take(self) -> Place | None:
-        """A free place, the caller's own until it gives it back; None when all are busy."""
+        """A free place, the caller's until it is given back; None when all are busy."""
         ...
 
     def give_back(self, place: Place) -> None:
-        """A batch is done, however it ended."""
+        """Return a place after a batch, however that ended."""
         ...
 
 
 class Batcher:
-    """The queue before the places. Touched by the event loop's thread only.
+    """The queue before the places. Used by the event loop's thread only.
 
     Attributes:
-        retried: Requests tried again alone, because a batch that they were in failed.
+        retried: Number of requests that were scored again alone after their batch had failed.
     """
 
     def __init__(self, places: Places, bounds: Bounds, measures: Measures) -> None:
@@ -68,10 +68,10 @@ class Batcher:
         self._queue: deque[Waiting] = deque()
         self._rows = 0
         self._turning = False
-        self._batches: set[asyncio.Task[None]] = set()  # the event loop itself holds tasks only weakly
+        self._batches: set[asyncio.Task[None]] = set()  # the event loop holds tasks only weakly
 
     async def score(self, batch: Batch, rows: int, params: Params | None, deadline: float) -> Predictions:
-        """Wait for a turn and score; see ``Engine.score``."""
+        """Wait for a turn and score, as :meth:`lifecycle.serving.engine.Engine.score` says."""
         if not self._places.alive:
             raise no_process()
         self._bounds.demand_room(rows, self._rows, deadline, perf_counter())
@@ -88,7 +88,7 @@ class Batcher:
             entry.settle()
 
     def turn(self) -> None:
-        """Start what can be started, once everything that has arrived by now is in the queue."""
+        """Start the batches that can start, once everything that has arrived is in the queue."""
         if not self._turning:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._start)
@@ -127,11 +127,11 @@ class Batcher:
             task.add_done_callback(self._batches.discard)
 
     def _next(self, now: float) -> list[Waiting]:
-        """The next batch, in the order of arrival; nothing that nobody waits for."""
+        """The next batch in order of arrival, without requests whose clients no longer wait."""
         entries: list[Waiting] = []
         rows, most = 0, self._bounds.rows_of_a_batch()
         for entry in self._queue:
-            if entry.answer.done():  # it leaves the queue when its task runs
+            if entry.answer.done():  # it leaves the queue when its task starts
                 continue
             if entry.deadline <= now or self._bounds.hopeless(entry.rows, entry.deadline, now):
                 entry.fail(too_late())
@@ -150,7 +150,7 @@ class Batcher:
         return entries
 
     async def _fill(self, place: Place) -> None:
-        # Only now: other work may have come before this, and who has waited too long by then is left out.
+        # checked again here: other work may have run since, and some requests may have expired
         entries = self._next(perf_counter())
         if entries:
             await self._run(place, entries)
@@ -169,7 +169,7 @@ class Batcher:
         except NotByRow as exc:
             self._bounds.apart = True
             self._failed(entries, exc)
-        except Exception as exc:  # the model's libraries raise whatever they like
+        except Exception as exc:  # a model's libraries may raise anything
             self._failed(entries, exc)
         else:
             for entry, part in zip(entries, parts, strict=True):
@@ -179,7 +179,7 @@ class Batcher:
             self.turn()
 
     def _failed(self, entries: list[Waiting], exc: Exception) -> None:
-        """One bad request must not fail its neighbours: each is tried again alone, a lost one once."""
+        """Score each request of a failed batch again alone, so that one bad request does not fail the others."""
         lost = isinstance(exc, Lost)
         again = []
         for entry in entries:
@@ -205,10 +205,10 @@ def _same(one: Params | None, other: Params | None) -> bool:
         return one is other
     try:
         return bool(one == other)
-    except ValueError:  # arrays among them; scoring them apart is never wrong
+    except ValueError:  # arrays may be among them; scoring requests apart is never wrong
         return False
 
 
 def no_process() -> Refusal:
-    """The model's processes are gone; others are on their way."""
+    """Refusal while the model's processes are being replaced."""
     return Refusal(503, "the model's process has ended and is being replaced; try again", retry_after=2)

@@ -1,4 +1,4 @@
-"""How much may wait, and how much is scored together: decided by what scoring has been seen to cost."""
+"""Limits of queue and batch size, derived from the measured cost of scoring."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from lifecycle.serving.refusal import Refusal, too_late
 from lifecycle.serving.settings import Settings
 
 _SHARE = 10
-"""A batch may cost this many times its fixed cost: then at most a tenth of the time goes into that, and larger
-batches would gain little and keep others waiting."""
+"""Most cost of a batch, as a multiple of its fixed cost: then that is at most a tenth of the time. Larger
+batches would gain little and delay other requests."""
 _SHORTEST_S, _LONGEST_S = 0.01, 0.25
 _GROWTH = 2
-"""A batch may be this many times larger than the largest so far: what lies beyond is a guess."""
+"""Most growth over the largest batch so far: beyond it the cost is a guess."""
 _FRESH_S = 10.0
-"""A cost this old may have changed: then a request is tried although it looks hopeless."""
+"""Seconds after which a cost may be outdated, so a request is tried even if it looks too late."""
 _CERTAIN = 0.8
-"""Share of the expected time that must be left for a request not to be given up."""
+"""Share of the expected time that has to be left for a request to be scored."""
 
 
 class Bounds:
-    """Of one engine.
+    """Limits of one engine.
 
     Args:
-        places: How many batches are scored at once.
+        places: Number of batches that are scored at once.
 
     Attributes:
-        requests_of_a_batch: How many to put together at most. As many as that should be waiting when a batch ends:
-            if one could hold all requests that are let in, the next would begin with whoever comes first, alone.
-        apart: Whether each request must be scored alone, since the model does not answer row by row.
+        requests_of_a_batch: Most requests of one batch. As many should be waiting when a batch ends:
+            if one batch could hold all admitted requests, the next would start with the first arrival alone.
+        apart: Whether requests are scored alone, since the model does not give one prediction per row.
     """
 
     def __init__(self, cost: CostModel, settings: Settings, places: int) -> None:
@@ -43,17 +43,17 @@ class Bounds:
         self.apart = False
 
     def begun(self, rows: int) -> None:
-        """An execution of so many rows begins."""
+        """Record that an execution of so many rows begins."""
         self._busy_until = perf_counter() + self._cost.seconds(rows)
 
     def measured(self, rows: int, seconds: float) -> None:
-        """An execution took that long."""
+        """Record that an execution took so long."""
         self._measured = perf_counter()
         if rows:
             self._cost.add(rows, seconds)
 
     def rows_of_a_batch(self) -> int:
-        """How many rows to put together at most; one request alone may have more."""
+        """Most rows of one batch; a single request may have more."""
         if self.apart:
             return 0
         seconds = self._latency_s or min(max((1 + _SHARE) * self._cost.fixed_s, _SHORTEST_S), _LONGEST_S)
@@ -65,7 +65,7 @@ class Bounds:
         return fresh and now + _CERTAIN * self._cost.seconds(rows) > deadline
 
     def demand_room(self, rows: int, waiting: int, deadline: float, now: float) -> None:
-        """Raises Refusal 429 when too much waits already, 504 when there is no time even to score it alone."""
+        """Raise Refusal 429 when too much waits already, 504 when even scoring it alone would be too late."""
         if deadline <= now or self.hopeless(rows, deadline, now):
             raise too_late()
         running_s = max(0.0, self._busy_until - now)

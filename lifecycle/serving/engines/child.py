@@ -1,7 +1,7 @@
-"""A model's own process: ``python -m lifecycle.serving.engines.child FD DIGEST SNAPSHOT OWNER BYTES``.
+"""The process of one model: ``python -m lifecycle.serving.engines.child FD DIGEST SNAPSHOT OWNER BYTES``.
 
-Loads a snapshot with pyfunc, says so, and scores one frame after the other until the other end closes. Here and
-nowhere else MLflow, pandas and the model's code are imported; whatever they do ends with this process.
+Loads a snapshot with pyfunc, reports that, and scores frame after frame until the other end closes. Only here
+are MLflow, pandas and the model's code imported; what they do ends with this process.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from lifecycle.serving.failure import where
 _LOG = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 OUT_OF_MEMORY = 78
-"""The exit status after a MemoryError: what is left of the heap is not to be trusted."""
+"""Exit status after a MemoryError, as the heap may be damaged."""
 
 
 def main(channel: socket.socket, snapshot: Snapshot) -> None:
-    """Serve until the other end closes."""
+    """Score until the other end closes."""
     try:
         scorer = load_verified(snapshot, None)
         measured = warm_up(scorer, golden_batch(snapshot.path))
@@ -60,7 +60,7 @@ def _answer(channel: socket.socket, scorer: Scorer, header: dict[str, Any], batc
         os._exit(OUT_OF_MEMORY)
     except InvalidInput as exc:
         frame = pack({"invalid": str(exc)}, {})
-    except Exception as exc:  # the model's libraries raise whatever they like, row values included
+    except Exception as exc:  # a model's libraries may raise anything, row values included
         _LOG.error("a batch failed: %s", where(exc))
         frame = pack({"broke": type(exc).__name__}, {})
     for part in frame:
@@ -92,10 +92,10 @@ def _exactly(channel: socket.socket, length: int) -> bytearray | None:
 
 
 def _end_with(owner: int, channel: socket.socket) -> None:
-    """The kernel ends us with our owner, however that dies; and so does the end of the channel."""
+    """Make the kernel end this process with its owner, however that dies. A closed channel ends it too."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != owner:  # it died before we asked
+    if os.getppid() != owner:  # it died before the call
         os._exit(0)
 
     def watch() -> None:
@@ -108,9 +108,9 @@ def _end_with(owner: int, channel: socket.socket) -> None:
 
 
 def _take_no_more_than(memory: int) -> None:
-    """Where memory is short, it is the model that should feel it and not the server."""
+    """Limit this process's memory, so that a shortage hits the model and not the server."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    with suppress(OSError):  # there is none but on Linux
+    with suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 

@@ -1,30 +1,30 @@
-"""How long scoring takes, learnt from every execution: seconds(rows) = a + b · rows."""
+"""Cost of scoring, learnt from every execution: seconds(rows) = a + b · rows."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 _WEIGHT = 0.1
-"""Of a new measurement: the last dozen or two decide."""
+"""Weight of a new measurement: the last dozen or two decide."""
 _OUTLIER = 4.0
-"""A measurement counts at most this many times what was expected: most of the long ones mean that the machine
-was busy, and a model that has really become slow says so again."""
+"""A measurement is capped at this multiple of the expected time. Most slow ones mean that the machine was busy;
+a model that has really become slower shows it again."""
 _CONTRADICTION = 2.0
 """Smaller differences are noise."""
 
 
 class _Size(NamedTuple):
-    """What is known about batches of one size class (1, 2-3, 4-7 … rows), as moving averages."""
+    """Moving averages of batches of one size class (1, 2-3, 4-7 … rows)."""
 
     rows: float
     seconds: float
 
 
 class CostModel:
-    """What one release costs. A line through the averages of each size class.
+    """The cost of one release: a line through the averages of the size classes.
 
-    One average a class, and not one sum over all executions: a thousand single rows would soon outweigh what
-    the few large batches have taught about the slope.
+    There is one average per class, not one sum over all executions: a thousand single rows would outweigh what
+    the few large batches show about the slope.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class CostModel:
         return bool(self._sizes)
 
     def add(self, rows: int, seconds: float) -> None:
-        """An execution took that long."""
+        """Record that an execution took so long."""
         size = rows.bit_length()
         old = self._sizes.get(size)
         if old is None:
@@ -55,17 +55,17 @@ class CostModel:
         self._fit()
 
     def seconds(self, rows: int) -> float:
-        """What to expect; 0 while nothing is known."""
+        """Expected seconds of a batch; 0 while nothing is known."""
         return self.fixed_s + self.row_s * rows
 
     def rows_within(self, seconds: float) -> int:
-        """How many rows can be expected to be scored in that time; at least 0."""
+        """Number of rows expected to be scored in that time; at least 0."""
         if self.row_s <= 0:
             return 2**40 if self.fixed_s <= seconds else 0
         return max(0, int(min((seconds - self.fixed_s) / self.row_s, 2.0**40)))
 
     def _forget_what_contradicts(self, size: int) -> None:
-        """More rows do not take less time: where they did, the older measurement holds no longer."""
+        """Drop older measurements in which more rows took less time, since they no longer hold."""
         seconds = self._sizes[size].seconds
         for other, known in list(self._sizes.items()):
             faster, slower = (known.seconds, seconds) if other > size else (seconds, known.seconds)
@@ -73,7 +73,7 @@ class CostModel:
                 del self._sizes[other]
 
     def _fit(self) -> None:
-        """Least squares of the relative error, so that a long batch counts no more than a short one."""
+        """Least squares of the relative error, so that long and short batches weigh the same."""
         w = wx = wxx = wy = wxy = 0.0
         for x, y in self._sizes.values():
             weight = 1.0 / max(y, 1e-7) ** 2

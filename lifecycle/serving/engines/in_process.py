@@ -1,4 +1,4 @@
-"""A scorer in the server's own process: cheap batches here and now, costly ones in a thread."""
+"""A scorer in the server's process: cheap batches on the event loop, expensive ones in a thread."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from lifecycle.serving.measures import Measures
 from lifecycle.serving.settings import Settings
 
 _INLINE_S = 0.001
-"""Below this a batch is done before a thread would have paid off; above, it would keep other requests waiting."""
+"""Seconds. A shorter batch is done before a thread would pay off; a longer one would delay other requests."""
 _LOOK_EVERY = 16
-"""Every so many inline executions one is measured; a long one is always taken note of."""
+"""One of so many inline executions is measured; a slow one is always recorded."""
 
 _SWITCH_S = 0.0005
-"""How long a thread that has scored waits for the interpreter while the event loop is busy; Python's own 5 ms are
-as long as many a batch."""
+"""Python's thread switch interval in seconds; its default of 5 ms is as long as many a batch takes."""
 
 
 class InProcess:
-    """A scorer that lets go of the interpreter while it computes, as ONNX Runtime does.
+    """A scorer that releases the interpreter lock while it computes, as ONNX Runtime does.
 
     Attributes:
-        alive: As long as the server is.
+        alive: Always true: it lives as long as the server.
 
     Args:
-        measures: Where to count.
+        measures: Counters for batches and the queue.
     """
 
     alive = True
@@ -48,10 +47,10 @@ class InProcess:
         self._threads = _Threads(scorer, _spare_cores(settings.workers))
         self._batcher = Batcher(self._threads, Bounds(self._cost, settings, self._threads.most), self._measures)
         self._until_look = 0
-        self._inline_rows = -1  # what is not known is not tried here
+        self._inline_rows = -1  # a cost that is not known yet is not tried here
 
     def inline(self, batch: Batch, rows: int, params: Params | None) -> Predictions | None:
-        """Only what is expected to take less than a millisecond."""
+        """Score at once if less than a millisecond is expected; else return None."""
         if rows > self._inline_rows:
             return None
         started = perf_counter()
@@ -64,7 +63,7 @@ class InProcess:
         return predictions
 
     async def score(self, batch: Batch, rows: int, params: Params | None, deadline: float) -> Predictions:
-        """In a thread, together with what else waits."""
+        """Score in a thread, together with other waiting requests."""
         try:
             return await self._batcher.score(batch, rows, params, deadline)
         finally:
@@ -76,7 +75,7 @@ class InProcess:
         self._threads.close()
 
     def measured(self, rows: int, seconds: float) -> None:
-        """An execution of so many rows took that long."""
+        """Record that an execution of so many rows took so long."""
         if rows:
             self._cost.add(rows, seconds)
         self._decide()
@@ -86,17 +85,17 @@ class InProcess:
         self.measured(rows, seconds)
 
     def _decide(self) -> None:
-        """No further beyond what is known than twice."""
+        """Set the most rows for inline scoring, at most twice the largest measured batch."""
         self._inline_rows = min(self._cost.rows_within(_INLINE_S), 2 * self._cost.largest)
 
 
 def _spare_cores(workers: int) -> int:
-    """For each worker, when each has one for itself, to parse and answer; at least 1."""
+    """Cores per worker beyond the one for parsing and answering; at least 1."""
     return max(1, len(os.sched_getaffinity(0)) // workers - 1)
 
 
 class _Threads:
-    """The places: a thread for each core that is not busy with requests."""
+    """The places for batches: one thread for each core that is not busy with requests."""
 
     alive = True
 

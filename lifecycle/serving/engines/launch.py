@@ -28,19 +28,19 @@ SECRETS = frozenset(
         "MLFLOW_TRACKING_TOKEN",
     }
 )
-"""What the model's own code has no business with. The first is ``signing.local_key.KEY_VARIABLE``, spelt out:
-importing that takes 0.1 s."""
+"""Environment variables that a model's code must not see. The first is ``signing.local_key.KEY_VARIABLE``,
+written out because its import takes 0.1 s."""
 _WITH_PASSWORD = re.compile(r"//[^/]*@")
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How.
+    """How to start the processes.
 
     Attributes:
         memory: Bytes that one process may allocate.
-        threads: For the numeric libraries of one process.
+        threads: Threads of the numeric libraries in one process.
     """
 
     snapshot: Snapshot
@@ -48,7 +48,7 @@ class Launch:
     threads: int
 
     def start(self) -> Started:
-        """Start one. From the main thread: the process ends when the thread ends that started it."""
+        """Start one process, from the main thread: it ends when the thread that started it ends."""
         ours, theirs = socket.socketpair()
         scratch = tempfile.mkdtemp(prefix="lifecycle-model-")
         with theirs:
@@ -57,7 +57,7 @@ class Launch:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "lifecycle.serving.engines.child", *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(),  # what a model prints belongs in the log
+                stdout=sys.stderr.fileno(),  # what a model prints goes to the log
                 env=environment_of_models(self.threads) | {"TMPDIR": scratch},
                 pass_fds=[fd],
                 start_new_session=True,
@@ -67,14 +67,14 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process, our end of its channel, and the folder for its temporary files."""
+    """A started process, our end of its channel, and the folder for its temporary files."""
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
     scratch: Path
 
     def end(self) -> None:
-        """Kill it with all that it started, if need be, and tidy up behind it, without waiting. Only once."""
+        """Kill it and all processes that it started, and delete its folder, without waiting. Call it once."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         threading.Thread(target=self._tidy_up, name="model-end", daemon=True).start()
@@ -85,7 +85,7 @@ class Started:
 
 
 def memory_of_this_machine() -> int:
-    """Bytes, or those of the container."""
+    """Memory of this machine in bytes, or the container's limit."""
     total = int(psutil.virtual_memory().total)
     try:
         return min(total, int(_CGROUP_LIMIT.read_text(encoding="ascii")))
@@ -94,11 +94,11 @@ def memory_of_this_machine() -> int:
 
 
 def environment_of_models(threads: int) -> dict[str, str]:
-    """Ours without our secrets, for a process that runs a model's own code."""
+    """Our environment without secrets, for a process that runs a model's code."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if name not in SECRETS and not (name.startswith("MLFLOW_") and _WITH_PASSWORD.search(value))
     }
-    # OpenMP, and BLAS through it: as many threads as cores in each process would fight each other.
+    # with as many threads as cores in each process, OpenMP and BLAS would compete for the cores
     return {"OMP_NUM_THREADS": str(threads), **kept}

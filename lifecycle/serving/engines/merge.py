@@ -1,4 +1,4 @@
-"""Several batches as one, and its predictions as theirs."""
+"""Merging batches into one, and splitting its predictions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lifecycle.scoring.contract import Batch, Fields, Matrix, Predictions
 
 
 class NotByRow(Exception):
-    """The predictions are not one a row, so nobody can say whose is which."""
+    """The model does not give one prediction per row, so they cannot be split."""
 
 
 def fit_together(one: Batch, other: Batch) -> bool:
-    """Whether the columns of two batches can follow each other unchanged: same names, types and inner shapes."""
+    """Whether the columns of two batches can be concatenated: same names, types and inner shapes."""
     if isinstance(one, Matrix) and isinstance(other, Matrix):
         return one.names == other.names and one.array.dtype == other.array.dtype
     return one.keys() == other.keys() and all(
@@ -26,7 +26,7 @@ def fit_together(one: Batch, other: Batch) -> bool:
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
-    """The rows of all, in order. The batches fit together."""
+    """The rows of all batches, in order. The batches fit together."""
     first = batches[0]
     arrays = [batch.array for batch in batches if isinstance(batch, Matrix)]
     if isinstance(first, Matrix) and len(arrays) == len(batches):
@@ -35,7 +35,7 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
 
 
 def repeat(batch: Batch, rows: int) -> Batch:
-    """So many rows, by taking those of the batch again and again."""
+    """A batch of so many rows, made by repeating its rows."""
     if isinstance(batch, Matrix):
         return Matrix(batch.names, np.resize(batch.array, (rows, batch.array.shape[1])))
     return {name: np.resize(values, (rows, *values.shape[1:])) for name, values in batch.items()}
@@ -45,10 +45,10 @@ def split(predictions: Predictions, rows: Sequence[int]) -> Iterator[Predictions
     """The predictions of each batch.
 
     Args:
-        rows: Of each batch.
+        rows: Number of rows of each batch.
 
     Raises:
-        NotByRow: there are not as many predictions as rows.
+        NotByRow: the numbers of predictions and rows differ.
     """
     columns = predictions.values() if isinstance(predictions, Mapping) else [predictions]
     if any(column.ndim == 0 or len(column) != sum(rows) for column in columns):

@@ -1,4 +1,4 @@
-"""One process of a model, as the server sees it."""
+"""One process of a model, from the server's side."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Frame = tuple[dict[str, Any], Columns]
 
 
 class ModelBroke(Exception):
-    """The model raised; what it said is in the log."""
+    """The model raised an exception; its traceback is in the log."""
 
 
 class ModelProcess:
-    """Scores one batch after the other.
+    """Scores one batch at a time.
 
     Args:
-        longest_s: After so many seconds over one batch it is killed.
-        on_end: Called once when the process has gone, whatever the reason.
+        longest_s: Seconds for one batch after which the process is killed.
+        on_end: Called once when the process has ended, for any reason.
     """
 
     def __init__(self, launch: Launch, longest_s: float, on_end: Callable[[ModelProcess], None]) -> None:
@@ -43,17 +43,17 @@ class ModelProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Process id."""
         return self._started.process.pid
 
     async def come_up(self) -> tuple[Signature, list[tuple[int, float]]]:
         """Wait until the model is loaded, has scored its example and is warm.
 
         Returns:
-            The signature, and rows and seconds of what was scored to warm up.
+            The signature, and rows and seconds of each warm-up batch.
 
         Raises:
-            LifecycleError: it does not come up; the process has been ended.
+            LifecycleError: the model does not load; the process has been ended.
         """
         try:
             reader, self._writer = await asyncio.open_connection(sock=self._started.channel)
@@ -75,7 +75,7 @@ class ModelProcess:
         return Signature.from_dict(header["signature"]), [(rows, s) for rows, s in header["measured"]]
 
     async def run(self, batch: Batch, params: Params | None) -> tuple[Predictions, float]:
-        """Score a batch; see ``Place.run``."""
+        """Score a batch, as :meth:`Place.run <lifecycle.serving.engines.batcher.Place.run>` says."""
         if self._writer is None or self._answer.cancelled():
             raise Lost
         loop = asyncio.get_running_loop()
@@ -89,7 +89,7 @@ class ModelProcess:
         return _predictions(header, columns), header["seconds"]
 
     def end(self) -> None:
-        """Kill it. Idempotent."""
+        """Kill the process. Idempotent."""
         if not self._ended:
             self._ended = True
             self._started.end()
@@ -99,7 +99,7 @@ class ModelProcess:
         self.end()
 
     async def _hear(self, reader: asyncio.StreamReader) -> None:
-        """Take what the process says until it says no more."""
+        """Read the process's messages until it closes the channel."""
         try:
             while True:
                 head, body = LENGTHS.unpack(await reader.readexactly(LENGTHS.size))
@@ -109,14 +109,14 @@ class ModelProcess:
         except (asyncio.IncompleteReadError, OSError):
             _LOG.info("process %d has closed its channel", self.pid)
         except (ValueError, LookupError, TypeError):
-            _LOG.exception("process %d says something that is no answer", self.pid)
+            _LOG.exception("process %d has sent a malformed answer", self.pid)
         finally:
             self._gone()
 
     def _gone(self) -> None:
         if not self._answer.done():
             self._answer.set_exception(Lost())
-            self._answer.exception()  # seen, also where nobody is asking
+            self._answer.exception()  # mark it as retrieved, also when no caller awaits it
         if self._writer is not None:
             self._writer.close()
             self._writer = None

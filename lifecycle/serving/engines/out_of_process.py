@@ -1,4 +1,4 @@
-"""A pyfunc model in processes of its own: it may crash, hang or eat memory, and takes nothing else down."""
+"""A pyfunc model in processes of its own: a crash, hang or memory leak stays there."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from lifecycle.serving.settings import Settings
 _LOG = logging.getLogger(__name__)
 _WINDOW_S = 60.0
 _FREE = 3
-"""So many ends within the window are made good at once; after that each next one waits twice as long."""
+"""So many ends within the window are replaced at once; after that each replacement waits twice as long."""
 _SLOWEST_S = 30.0
 
 
 class OutOfProcess:
-    """The engine of a pyfunc release. :func:`open_processes` makes one.
+    """The engine of a pyfunc release. Made by :func:`open_processes`.
 
     Attributes:
-        lost: Processes that ended by themselves, or were ended because one batch took too long.
+        lost: Number of processes that ended by themselves, or were killed because one batch took too long.
     """
 
     kind = "pyfunc"
@@ -53,7 +53,7 @@ class OutOfProcess:
         self._closed = False
 
     async def open(self) -> None:
-        """Start all processes: one first, since most of what can go wrong goes wrong with each."""
+        """Start all processes: one first, because most errors occur in every process."""
         try:
             await self._add()
             async with asyncio.TaskGroup() as group:
@@ -67,11 +67,11 @@ class OutOfProcess:
             raise
 
     def inline(self, batch: Batch, rows: int, params: Params | None) -> Predictions | None:
-        """Never here."""
+        """Always None: pyfunc models never score on the event loop."""
         return None
 
     async def score(self, batch: Batch, rows: int, params: Params | None, deadline: float) -> Predictions:
-        """In the next process that is free, together with what else waits."""
+        """Score in the next free process, together with other waiting requests."""
         return await self._batcher.score(batch, rows, params, deadline)
 
     def close(self) -> None:
@@ -84,20 +84,20 @@ class OutOfProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether any process is up."""
+        """Whether any process is running."""
         return bool(self._up)
 
     @property
     def pids(self) -> list[int]:
-        """Of the processes that are up."""
+        """Ids of the running processes."""
         return [process.pid for process in self._up]
 
     def take(self) -> Place | None:
-        """See ``Places``."""
+        """A free process; None when all are busy."""
         return self._free.popleft() if self._free else None
 
     def give_back(self, place: Place) -> None:
-        """See ``Places``."""
+        """Return a process after a batch."""
         if place in self._up and isinstance(place, ModelProcess):
             self._free.append(place)
 
@@ -115,7 +115,7 @@ class OutOfProcess:
         self._batcher.turn()
 
     def _ended(self, process: ModelProcess) -> None:
-        if process not in self._up:  # it never came up, and whoever started it is told
+        if process not in self._up:  # it never came up, and its starter receives the error
             return
         self._up.remove(process)
         if process in self._free:
@@ -140,7 +140,7 @@ class OutOfProcess:
                 _LOG.error("the model does not come up again: %s", exc)
 
     def _pause(self) -> float:
-        """A model that keeps ending must not keep the machine busy with loading it."""
+        """Wait before a restart, so that a model that keeps ending does not keep the machine busy."""
         recent = sum(monotonic() - end < _WINDOW_S for end in self._ends)
         return 0.0 if recent <= _FREE else min(_SLOWEST_S, 2.0 ** (recent - _FREE - 1))
 
@@ -149,8 +149,8 @@ async def open_processes(snapshot: Snapshot, settings: Settings, measures: Measu
     """Load a version in ``settings.workers`` processes.
 
     Raises:
-        IntegrityError: the files are not those of the digest.
-        DeploymentFailed: it does not load, or cannot score its own example.
+        IntegrityError: the files do not match the digest.
+        DeploymentFailed: the model does not load, or cannot score its example.
     """
     engine = OutOfProcess(snapshot, settings, measures)
     await engine.open()

@@ -11,13 +11,13 @@ from lifecycle.serving.refusal import too_late
 
 
 class Waiting:
-    """Rows that wait for their turn, and who waits for the answer.
+    """Rows in the queue, and the future of their answer.
 
     Attributes:
-        answer: Done when there is one, when it is too late for one, or when its client has gone.
+        answer: Future, done with the answer, after the deadline, or when the client has disconnected.
         taken: Whether it has left the queue for a place.
-        alone: Whether it must not share a batch any more: one that it was in has failed.
-        lost: Whether a process has ended over it before.
+        alone: Whether it has to be scored alone, after a batch with it has failed.
+        lost: Whether a process has ended while scoring it.
     """
 
     __slots__ = ("_timer", "alone", "answer", "batch", "deadline", "lost", "params", "rows", "taken")
@@ -41,12 +41,12 @@ class Waiting:
             self._timer = loop.call_later(deadline - perf_counter(), self._expire)
 
     def succeed(self, predictions: Predictions) -> None:
-        """Here is the answer, if somebody still waits for it."""
+        """Set the predictions, if the client still waits."""
         if not self.answer.done():
             self.answer.set_result(predictions)
 
     def fail(self, exc: Exception) -> None:
-        """There will be none."""
+        """Set an error, if the client still waits."""
         if not self.answer.done():
             self.answer.set_exception(exc)
 
@@ -54,7 +54,7 @@ class Waiting:
         self.fail(too_late())
 
     def settle(self) -> None:
-        """Nobody waits any more, whatever the reason."""
+        """Finish without an answer, as the client no longer waits."""
         if self._timer is not None:
             self._timer.cancel()
         self.answer.cancel()

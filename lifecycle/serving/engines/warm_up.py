@@ -1,4 +1,4 @@
-"""The first executions, which are slow, before anybody waits; and what scoring costs from then on."""
+"""The first, slow executions before a version answers, and the cost that they show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def warm_up(scorer: Scorer, example: Batch | None) -> list[tuple[int, float]]:
     """Score the model's input example, repeated to several sizes.
 
     Returns:
-        Rows and seconds of the fastest execution of each size; larger ones are left out where they take long.
+        Rows and seconds of the fastest execution of each size; larger sizes are left out if they take long.
         Empty without an example.
     """
     return list(_measure(scorer, example)) if example is not None and row_count(example) else []

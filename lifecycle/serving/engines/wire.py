@@ -1,6 +1,6 @@
-"""Batches and predictions between the server and a child: a JSON header, then the columns' bytes as they are.
+"""Batches and predictions between server and model process: a JSON header, then the columns' bytes.
 
-Nothing is unpickled: the child runs the model's own code, and the server must not run what that sends.
+Nothing is unpickled: the child runs the model's code, and the server must not execute what it sends.
 
 A frame is: header length (4 bytes), body length (8 bytes), both big-endian; the header; the body. The header
 names each column's type, shape and length; in the body each begins at a multiple of 16 bytes, as numpy would
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lifecycle.scoring.contract import Fields, Predictions
 
 LENGTHS = struct.Struct(">IQ")
-"""Of the header and the body: what a frame begins with."""
+"""Lengths of header and body, with which a frame begins."""
 
 _OBJECTS = "O"
 _ALIGNED = 16
@@ -34,7 +34,7 @@ def pack(header: Mapping[str, Any], columns: Columns) -> list[bytes | memoryview
     """A frame in parts, to be written one after the other.
 
     Raises:
-        TypeError: an object that JSON cannot hold.
+        TypeError: a value that JSON cannot represent.
     """
     described: list[Any] = []
     body: list[bytes | memoryview] = []
@@ -50,7 +50,7 @@ def unpack(head: bytes | bytearray, body: bytes | bytearray) -> tuple[dict[str, 
     """Header and columns of a frame. The arrays are views of ``body``.
 
     Raises:
-        ValueError: it is no frame of ours.
+        ValueError: the bytes are not a valid frame.
     """
     header = orjson.loads(head)
     columns: dict[str, NDArray[Any]] = {}
@@ -62,7 +62,7 @@ def unpack(head: bytes | bytearray, body: bytes | bytearray) -> tuple[dict[str, 
 
 
 def kind_of(predictions: Predictions) -> str:
-    """What :func:`predictions_from` has to make of the columns."""
+    """Form of the predictions, which :func:`predictions_from` needs to rebuild them."""
     if not isinstance(predictions, Mapping):
         return _ARRAY
     return _FIELDS if isinstance(predictions, Fields) else _TABLE
@@ -74,7 +74,7 @@ def columns_of(predictions: Predictions) -> Columns:
 
 
 def predictions_from(kind: str, columns: Columns) -> Predictions:
-    """And back."""
+    """Predictions from columns, the inverse of :func:`columns_of`."""
     if kind == _ARRAY:
         return columns[""]
     return Fields(columns) if kind == _FIELDS else columns
@@ -92,7 +92,7 @@ def _unpacked(kind: str, shape: Sequence[int], data: memoryview) -> NDArray[Any]
         return np.frombuffer(data, kind).reshape(shape) if len(data) else np.empty(shape, kind)
     items = orjson.loads(data)
     values = np.empty(shape, object)
-    if len(shape) == 1:  # assigned as a whole, lists among the items would be another axis
+    if len(shape) == 1:  # assigned as a whole, as lists among the items would become another axis
         for index, item in enumerate(items):
             values[index] = item
     elif shape:
@@ -103,7 +103,7 @@ def _unpacked(kind: str, shape: Sequence[int], data: memoryview) -> NDArray[Any]
 
 
 def _plain(value: Any) -> Any:
-    """What JSON lacks, spelt as MLflow's scoring server does."""
+    """Values that JSON lacks, written as MLflow's scoring server writes them."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, date):

@@ -2,7 +2,7 @@
 
 A request is observed before its answer is sent, on the event loop, in a few microseconds: numbers are added up,
 a line is made, references are kept. Whatever takes longer is done by threads of the worker, from bounded queues
-that rather drop than wait, and say so in the metrics.
+that drop rather than wait, and count what they drop.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SWITCH_S = 0.0005
 
 
 def make_observers(state: State, folder: Path) -> Sequence[Observer]:
-    """Everything that is told about requests. Called once in each worker, after any fork; starts threads.
+    """Make all observers. Called once in each worker, after any fork; starts threads.
 
-    What the settings ask for is read anew with each request, so an update needs no new observers.
+    Each request reads the settings anew, so an update needs no new observers.
 
     Args:
-        folder: The deployment's own, for what is kept.
+        folder: The deployment's folder, for what is kept.
     """
-    # A thread that wants to answer waits so long for one that writes things down; Python's own 5 ms would be seen.
+    # With Python's own 5 ms, a thread that wants to answer would wait noticeably for one that writes.
     sys.setswitchinterval(_SWITCH_S)
     counts = folder / COUNTS
     counts.mkdir(parents=True, exist_ok=True)
@@ -42,4 +42,4 @@ def make_observers(state: State, folder: Path) -> Sequence[Observer]:
     observers: list[Observer] = [AccessLog(state, board), Capture(state, board, folder)]
     if tracing_wanted() and (tracing := tracing_or_none(board, state.releases.default)) is not None:
         observers.append(tracing)
-    return (*observers, Metrics(state, board, counts))  # last: the others count on its board while they close
+    return (*observers, Metrics(state, board, counts))  # last: the others count on its board until they are closed

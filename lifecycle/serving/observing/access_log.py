@@ -1,4 +1,4 @@
-"""A line of JSON a request: who asked what, of which version, and how long it took. Never a value, never a key."""
+"""The access log: one JSON line per request, with caller, model version and times. No values, no keys."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _STDERR = 2
 
 
 class AccessLog:
-    """Makes a line of a request at once, and writes lines in a thread of its own.
+    """Formats a line at once, and writes lines in its own thread.
 
-    A thread that made them too would hold the interpreter for milliseconds, again and again, and requests would
-    wait: 4 µs for each are less than that.
+    A thread that also formatted them would hold the interpreter for milliseconds at a time, and requests would
+    wait. Formatting takes 4 µs per request.
     """
 
     def __init__(self, state: State, board: Board) -> None:
@@ -40,7 +40,7 @@ class AccessLog:
         self._ticker = Ticker("access-log", _TICK_S, [self._flush])
 
     def observe(self, exchange: Exchange) -> None:
-        """Take down what is no row."""
+        """Record the request, without its rows."""
         if self._state.settings.access_log != "json":
             return
         if len(self._waiting) >= _MOST_WAITING:
@@ -55,7 +55,7 @@ class AccessLog:
 
     def _flush(self) -> None:
         self._logging.switch(self._state.settings.access_log == "json")
-        self._offset = _offset()  # somebody may have set the clock
+        self._offset = _offset()  # the system clock may have been set
         if waiting := len(self._waiting):
             _write(b"".join([self._waiting.popleft() for _ in range(waiting)]))
 
@@ -64,12 +64,12 @@ class AccessLog:
 
 
 def _offset() -> float:
-    """What turns seconds of ``time.perf_counter`` into Unix time."""
+    """Offset from ``time.perf_counter`` to Unix time, in seconds."""
     return time.time() - time.perf_counter()
 
 
 def _line(exchange: Exchange, offset: float) -> bytes:
-    """One JSON object and the end of the line."""
+    """One JSON object with its line end."""
     request, call = exchange.request, exchange.call
     moment = exchange.done + offset
     second = int(moment)
@@ -98,7 +98,7 @@ def _named(exchange: Exchange) -> tuple[str | None, str | None, int | None, str 
 
 
 class _Told(NamedTuple):
-    """The part that most lines share."""
+    """The parts that most lines share, formatted once."""
 
     method: str
     route: str | None
@@ -127,15 +127,15 @@ def _told(exchange: Exchange) -> _Told:
 
 @lru_cache(maxsize=1024)
 def _constant(told: _Told) -> bytes:
-    """With a comma before it."""
+    """A constant part, with a comma before it."""
     fields = told._asdict()
     if told.caller is not None:
-        fields["caller"] = told.caller.encode(errors="replace").decode()  # a token can hold half a character
+        fields["caller"] = told.caller.encode(errors="replace").decode()  # a token can hold half a surrogate pair
     return b"," + orjson.dumps(fields)[1:-1]
 
 
 def _milliseconds(exchange: Exchange) -> bytes:
-    """Of all of it, and of the stages that were reached."""
+    """Milliseconds of the whole request and of each stage that was reached."""
     arrived, read, decoded = exchange.request.arrived, exchange.read, exchange.decoded
     scored, done = exchange.scored, exchange.done
     ms = b'"ms":{"total":%.3f' % (1000 * (done - arrived))
@@ -149,6 +149,6 @@ def _milliseconds(exchange: Exchange) -> bytes:
 
 
 def _write(lines: bytes) -> None:
-    """To standard error, as everything that the server says. A pipe may take only a part at once."""
+    """Write to standard error, as all logs. A pipe may take only a part at a time."""
     while lines:
         lines = lines[os.write(_STDERR, lines) :]

@@ -1,4 +1,4 @@
-"""numpy to Arrow by its buffers: ``pyarrow.array`` would import pandas first, 45 MiB for nothing."""
+"""numpy to Arrow by buffers: ``pyarrow.array`` would import pandas first, which takes 45 MiB."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _TEXT = "OUS"
 
 
 def arrow_of(values: NDArray[Any], dtype: np.dtype[Any]) -> pa.Array:
-    """One column. Missing values (None, NaN, NaT) become null.
+    """One numpy column as Arrow. Missing values (None, NaN, NaT) become null.
 
     Args:
         values: One-dimensional.
-        dtype: What they are to be; objects are text.
+        dtype: The wanted numpy type; objects become text.
 
     Raises:
         TypeError, ValueError: a value is not of that kind.
@@ -33,14 +33,14 @@ def arrow_of(values: NDArray[Any], dtype: np.dtype[Any]) -> pa.Array:
 
 
 def kind_of(dtype: np.dtype[Any]) -> pa.DataType:
-    """Arrow's type for numpy's."""
+    """Arrow's type for a numpy type."""
     return pa.string() if dtype.kind in _TEXT else pa.from_numpy_dtype(dtype)
 
 
 def _missing(values: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Which values are; None where none is."""
+    """Mask of missing values; None when there is none."""
     if values.dtype.kind == "O":
-        # NaN alone differs from itself.
+        # NaN alone differs from itself
         missing = np.fromiter((v is None or v != v for v in values), bool, len(values))  # noqa: PLR0124
     elif values.dtype.kind == "f":
         missing = np.isnan(values)
@@ -52,7 +52,7 @@ def _missing(values: NDArray[Any]) -> NDArray[np.bool_] | None:
 
 
 def _present(missing: NDArray[np.bool_] | None) -> pa.Buffer | None:
-    """Arrow's validity bits."""
+    """Arrow's validity bits of a mask."""
     return None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
 
 

@@ -1,7 +1,7 @@
-"""Numbers that outlive the process that counts in them: doubles in a mapped file, one file a worker.
+"""Counters that outlive their process: doubles in a memory-mapped file, one file per worker.
 
 Counting is one store into memory, and the kernel keeps what was stored when the process is killed. A worker that
-takes a dead one's place takes its file too and counts on, so nothing is lost and nothing is counted twice. Each
+replaces a dead one takes over its file and counts on, so nothing is lost or counted twice. Each
 file has one writer, held by a lock that the kernel releases; readers need none: aligned doubles are stored whole.
 
 A file is a header (magic, bytes in use, the writer's pid and start) and entries that are only ever appended:
@@ -29,20 +29,20 @@ _HEADER = struct.Struct("=8sQdd")
 _USED = struct.Struct("=Q")
 _ENTRY = struct.Struct("=II")
 SIZE = 512 * 1024
-"""Bytes of one file: some hundred models times protocols."""
+"""Bytes of one file: enough for a few hundred models times protocols."""
 _SUFFIX = ".counts"
 _SPARE = 256
-"""Doubles at the end for whatever no longer fits; nobody is shown them."""
+"""Doubles at the end for series that no longer fit; they are not shown."""
 
 Key = tuple[str, ...]
 """A series: name of the metric, then the values of its labels."""
 
 
 class Board:
-    """The numbers of this worker.
+    """The counters of this worker.
 
     Attributes:
-        number: Which worker this is, from 0; a successor has its predecessor's.
+        number: Number of the worker, from 0; a replacement has its predecessor's.
         values: All doubles of the file; :meth:`cells` says where a series begins.
     """
 
@@ -58,9 +58,9 @@ class Board:
         _HEADER.pack_into(self._map, 0, _MAGIC, self._used, writer.pid, writer.started)
 
     def cells(self, key: Key, count: int) -> int:
-        """Where the ``count`` doubles of a series begin in :attr:`values`; all are 0 at first.
+        """Index in :attr:`values` of a series of ``count`` doubles, all 0 at first.
 
-        A full board gives everything that comes later the same place, which nobody is shown.
+        When the board is full, all further series share one place, which is not shown.
         """
         place = self._places.get(key)
         if place is None:
@@ -71,10 +71,10 @@ class Board:
         return place
 
     def close(self) -> None:
-        """This worker ends; its counts stay. What is mapped stays too: others may still count."""
+        """Mark this worker as ended; its counts stay. The mapping stays too, as others may still count."""
         if self._file >= 0:
             _HEADER.pack_into(self._map, 0, _MAGIC, self._used, 0, 0)
-            fcntl.flock(self._file, fcntl.LOCK_UN)  # closing alone would not: the map has the file open too
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # the map keeps the file open too
             os.close(self._file)
             self._file = -1
 
@@ -84,32 +84,32 @@ class Board:
         start = self._used
         cells = start + _ENTRY.size + len(name)
         if cells + 8 * count > SIZE - 8 * _SPARE:
-            _LOG.warning("no room for more series of metrics; one of %s is not counted", key[0])
+            _LOG.warning("no room for more metric series; one of %s is not counted", key[0])
             return SIZE // 8 - _SPARE
         self._map[start:cells] = _ENTRY.pack(len(name), count) + name
         self._used = cells + 8 * count
-        _USED.pack_into(self._map, len(_MAGIC), self._used)  # last: a reader sees whole entries only
+        _USED.pack_into(self._map, len(_MAGIC), self._used)  # last, so that a reader sees whole entries only
         return cells // 8
 
 
 def read_board(path: Path) -> tuple[dict[Key, tuple[float, ...]], bool]:
-    """What a worker has counted, and whether it still does."""
+    """The series that a worker has counted, and whether it still runs."""
     content = path.read_bytes()
     if content[: len(_MAGIC)] != _MAGIC:
-        return {}, False  # just made, or of another release of ours
+        return {}, False  # just created, or of another release
     _, used, pid, started = _HEADER.unpack_from(content)
     series = {key: struct.unpack_from(f"={count}d", content, at) for key, at, count in _entries(content[:used])}
     return series, bool(pid) and is_alive(ProcessId(int(pid), started))
 
 
 def boards(folder: Path) -> Iterator[tuple[int, Path]]:
-    """The number and the file of every worker that ever counted here."""
+    """Number and file of every worker that ever counted here."""
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         yield int(path.stem), path
 
 
 def _entries(content: bytes) -> Iterator[tuple[Key, int, int]]:
-    """Key, byte at which the doubles start, and their count."""
+    """Key, byte offset of the doubles, and their count, for each entry."""
     at = _HEADER.size
     while at < len(content):
         length, count = _ENTRY.unpack_from(content, at)
@@ -119,12 +119,12 @@ def _entries(content: bytes) -> Iterator[tuple[Key, int, int]]:
 
 
 def _take(folder: Path) -> tuple[int, int]:
-    """The first number that no living worker has, and its open and locked file; -1 for memory alone."""
+    """The first number without a living worker, and its open, locked file; -1 for memory alone."""
     for number in numbers():
         file = os.open(folder / f"{number}{_SUFFIX}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.posix_fallocate(file, 0, SIZE)  # a hole in it would kill us on a full disk
+            os.posix_fallocate(file, 0, SIZE)  # a hole in the file would kill the process on a full disk
         except BlockingIOError:
             os.close(file)
             continue
@@ -133,4 +133,4 @@ def _take(folder: Path) -> tuple[int, int]:
             _LOG.warning("no room for metrics (%s); this worker's are not shown", exc.strerror)
             return number, -1
         return number, file
-    raise AssertionError  # numbers do not end
+    raise AssertionError  # numbers do not run out

@@ -1,7 +1,7 @@
-"""A sample of what was asked and answered, kept as Parquet files that the gates read as current data.
+"""Captures a sample of requests and answers as Parquet files that gates can read as current data.
 
-Observing a request keeps references to its arrays; a thread makes columns and files of them. When the thread is
-behind, requests are not captured rather than answered later, and counted.
+Observing a request keeps references to its arrays; a thread writes them to files. When the thread is
+behind, requests are answered on time but not captured, and counted as dropped.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _TICK_S = 0.2
 
 
 class Capture:
-    """Takes samples while the settings say so.
+    """Takes samples while the settings ask for it.
 
-    pyarrow is loaded at the start where it will be needed, since later requests would wait for it; after an update
+    pyarrow is loaded at the start if it will be needed, as requests would wait for it later; after an update
     that asks for capture, with the first sample.
 
     Args:
-        folder: The deployment's own.
+        folder: The deployment's folder.
     """
 
     def __init__(self, state: State, board: Board, folder: Path) -> None:
@@ -45,7 +45,7 @@ class Capture:
         self._board = board
         self._folder = folder / CAPTURED
         self._waiting: deque[Exchange] = deque()
-        self._taken_bytes = self._done_bytes = 0  # each written by one thread only
+        self._taken_bytes = self._done_bytes = 0  # each is written by one thread only
         self._ticker: Ticker | None = None
         self._files: CapturedFiles | None = None
         self._closing = False
@@ -53,7 +53,7 @@ class Capture:
             self._start()
 
     def observe(self, exchange: Exchange) -> None:
-        """Keep a reference, or don't."""
+        """Keep a reference to the exchange if it is sampled."""
         share = self._state.settings.capture
         if not share or exchange.predictions is None or (share < 1 and random() >= share):  # noqa: S311  no secret
             return
@@ -80,10 +80,10 @@ class Capture:
         self._ticker = Ticker("capture", _TICK_S, [self._work])
 
     def _work(self) -> None:
-        """Turn what is waiting into columns, and columns into files when there are enough of them."""
+        """Turn waiting exchanges into columns, and columns into files once there are enough."""
         budget = int(self._state.settings.capture_mb * 2**20)
         if self._files is None:
-            from lifecycle.serving.observing.captured_files import CapturedFiles  # pyarrow: 50 MiB
+            from lifecycle.serving.observing.captured_files import CapturedFiles  # pyarrow takes 50 MiB
 
             self._files = CapturedFiles(self._folder, self._board.number, budget)
         by_version: dict[tuple[str, int, str], list[Exchange]] = {}
@@ -100,9 +100,9 @@ class Capture:
     def _add(self, files: CapturedFiles, exchanges: list[Exchange]) -> None:
         try:
             files.add(exchanges, frozenset(self._state.settings.capture_mask))
-        except OptionError as exc:  # ours, about a column's name; with every try until it is mended
+        except OptionError as exc:  # about a column's name; repeated until the setting is corrected
             self._fail(len(exchanges), str(exc))
-        except Exception as exc:  # not its text, which may quote rows
+        except Exception as exc:  # without the exception's text, which may quote rows
             self._fail(len(exchanges), type(exc).__name__)
 
     def _write(self, files: CapturedFiles, budget: int) -> None:

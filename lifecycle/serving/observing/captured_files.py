@@ -1,6 +1,6 @@
-"""Files of captured rows: ``captured/<deployment>/<version>/<time>-<worker>.parquet``. The oldest go first.
+"""Files of captured rows: ``captured/<deployment>/<version>/<time>-<worker>.parquet``; the oldest go first.
 
-A folder holds the rows of one version, since another may take other columns: a gate can read it as it is.
+A folder holds the rows of one version, as others may have other columns. A gate can read the folder directly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PATTERN = "*/*/*.parquet"
 
 @dataclass
 class Group:
-    """Rows of one version that will be one file."""
+    """Captured rows of one version, which become one file."""
 
     desired: Desired
     since: float
@@ -36,20 +36,20 @@ class Group:
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """Number of rows."""
         return sum(table.num_rows for table in self.tables)
 
     @property
     def size(self) -> int:
-        """Bytes in memory; in the file they are fewer."""
+        """Bytes in memory; the file is smaller."""
         return sum(table.nbytes for table in self.tables)
 
 
 class CapturedFiles:
-    """Used by one thread of one worker; other workers write to the same folder.
+    """The captured files of one worker, used by one thread. Other workers write to the same folder.
 
     Attributes:
-        kept_bytes: Of all workers' files, when one was last written.
+        kept_bytes: Bytes of all workers' files at the last write.
     """
 
     def __init__(self, folder: Path, worker: int, budget: int) -> None:
@@ -59,7 +59,7 @@ class CapturedFiles:
         self.kept_bytes = _thin_out(folder, budget)
 
     def add(self, exchanges: Sequence[Exchange], masked: Set[str]) -> None:
-        """Take over rows that one version answered. Raises as :func:`table_of`."""
+        """Add rows that one version answered. Raises as :func:`table_of`."""
         release = exchanges[0].release
         assert release is not None  # noqa: S101  it has answered
         desired = release.desired
@@ -70,14 +70,14 @@ class CapturedFiles:
         group.requests += len(exchanges)
 
     def due(self, budget: int, *, at_once: bool) -> Iterator[Group]:
-        """What should be written now, because it is large or old; all of it ``at_once``."""
+        """The groups to write now, because they are large or old; with ``at_once`` all of them."""
         most = min(_MOST_BYTES, budget // _FILES_IN_BUDGET)
         for key, group in list(self._groups.items()):
             if at_once or group.size >= most or time.monotonic() - group.since >= _LONGEST_WAIT_S:
                 yield self._groups.pop(key)
 
     def write(self, group: Group, budget: int) -> None:
-        """One file, whole or not at all; then old ones go until ``budget`` bytes are left. Raises OSError."""
+        """Write one file atomically, then delete old ones down to ``budget`` bytes. Raises OSError."""
         d = group.desired
         folder = self._folder / d.deployment / str(d.version)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -92,13 +92,13 @@ class CapturedFiles:
 
 
 def _thin_out(folder: Path, budget: int) -> int:
-    """Remove the oldest files until at most ``budget`` bytes are left, and say how many are."""
+    """Delete the oldest files until at most ``budget`` bytes are left; returns the bytes left."""
     sizes = {}
     for path in folder.glob(_PATTERN):
         try:
             sizes[path] = path.stat().st_size
         except FileNotFoundError:
-            continue  # another worker was faster
+            continue  # another worker has deleted it already
     kept = sum(sizes.values())
     for path in sorted(sizes, key=lambda path: path.name):
         if kept <= budget:

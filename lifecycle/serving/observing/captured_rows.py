@@ -1,7 +1,7 @@
-"""Captured requests as Arrow columns: the inputs by name, and what the server knows under a prefix of its own.
+"""Captured requests as Arrow columns: inputs by name, and the server's own data under a prefix.
 
-The prefix keeps a prediction from being taken for the label of the same name, on which the gates would then
-judge the model by itself.
+Without the prefix a prediction could be taken for the label of the same name, and the gates would
+compare the model with itself.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ PREFIX = "_lifecycle_"
 
 
 def table_of(exchanges: Sequence[Exchange], signature: Signature, version: int, masked: Set[str]) -> pa.Table:
-    """One row for each row that was scored, in the order of the answers.
+    """One row per scored row, in the order of the answers.
 
     Args:
-        exchanges: Answered by one version.
-        masked: Columns to be null.
+        exchanges: Exchanges that one version answered.
+        masked: Columns whose values are replaced by null.
 
     Raises:
-        OptionError: there is no such column; a slip of the pen must not let its values through.
+        OptionError: a masked column does not exist: a misspelt name must not let values through.
     """
     calls = [exchange.call for exchange in exchanges if exchange.call is not None]
     counts = [call.rows for call in calls]
@@ -43,7 +43,7 @@ def table_of(exchanges: Sequence[Exchange], signature: Signature, version: int, 
         columns[column.name or "input"] = _input(column, arrays, sizes, column.name in masked)
     columns |= _predicted([e.predictions for e in exchanges if e.predictions is not None], masked)
     if unknown := sorted(masked - set(columns)):
-        raise OptionError(f"capture_mask names {unknown[0]!r}, which is no column of version {version}")
+        raise OptionError(f"capture_mask names {unknown[0]!r}, which is not a column of version {version}")
     offset = time.time() - time.perf_counter()
     moments = np.array([(e.request.arrived + offset) * 1e6 for e in exchanges]).astype("int64")
     names = np.array([identify(e.request) for e in exchanges], dtype=object)
@@ -54,7 +54,7 @@ def table_of(exchanges: Sequence[Exchange], signature: Signature, version: int, 
 
 
 def _merged(batches: Sequence[Batch], counts: Sequence[int]) -> tuple[Sequence[Batch], Sequence[int]]:
-    """One batch instead of many where each is one array: thirty times as fast as column by column."""
+    """One batch of many that are one array each: 30 times as fast as column by column."""
     names = tuple(batches[0])
     arrays = [batch.array for batch in batches if isinstance(batch, Matrix) and batch.names == names]
     if len(arrays) < len(batches):
@@ -67,7 +67,7 @@ def _input(column: Column, arrays: Sequence[NDArray[Any] | None], counts: Sequen
     if masked:
         return pa.nulls(sum(counts), kind)
     parts = [array for array in arrays if array is not None]
-    if len(parts) < len(arrays):  # an optional column that not every request has
+    if len(parts) < len(arrays):  # an optional column that some requests lack
         pairs = zip(arrays, counts, strict=True)
         return pa.concat_arrays([pa.nulls(n, kind) if a is None else arrow_of(a, column.dtype) for a, n in pairs])
     joined = _joined(parts)

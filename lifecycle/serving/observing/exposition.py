@@ -1,4 +1,4 @@
-"""All workers' boards as one page for a scraper. Whichever worker is asked reads the files of all.
+"""All workers' boards as one page for Prometheus. Any worker reads the files of all.
 
 prometheus_client writes the text; it is imported with the first scrape.
 """
@@ -24,17 +24,17 @@ _Numbers = dict[Key, tuple[float, ...]]
 
 
 class Boards:
-    """What every worker of one deployment has counted.
+    """The boards of all workers of one deployment.
 
     Args:
-        folder: Where their boards are.
+        folder: The folder of the boards.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Prometheus text or OpenMetrics, as the Accept header asks, and its Content-Type."""
+        """Prometheus text or OpenMetrics, by the Accept header, and its Content-Type."""
         from prometheus_client import CollectorRegistry
         from prometheus_client.exposition import choose_encoder
 
@@ -44,7 +44,7 @@ class Boards:
         return encode(registry), content_type
 
     def collect(self) -> Iterator[Metric]:
-        """Every family that has a number, in the order of the catalogue."""
+        """Every family that has a number, in the catalogue's order."""
         totals, gauges = self._read()
         for family in f.FAMILIES:
             if family is f.MODEL:
@@ -57,7 +57,7 @@ class Boards:
             )
 
     def _read(self) -> tuple[_Numbers, _Numbers]:
-        """Counters and histograms added up; gauges with the worker's number as the last label."""
+        """Series: counters and histograms summed; gauges with the worker's number as the last label."""
         own = {family.name for family in f.FAMILIES if family.of_worker}
         totals: _Numbers = {}
         gauges: _Numbers = {}
@@ -77,12 +77,12 @@ class Boards:
                 try:
                     models = json.loads((self._folder / f"{number}{MODELS}").read_bytes())
                 except FileNotFoundError:
-                    continue  # it has not loaded one yet
+                    continue  # it has loaded no version yet
                 yield from ((*labels, str(number)) for labels in models)
 
 
 def _named(series: _Numbers) -> Iterator[tuple[Key, tuple[float, ...]]]:
-    """The engines' numbers under their families' names; all others have theirs."""
+    """The engines' numbers under their families' names; other series have them already."""
     for key, cells in series.items():
         if key == MEASURES:
             yield (f.BATCHES.name,), cells[: f.BATCHES.cells]

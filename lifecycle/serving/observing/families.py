@@ -1,4 +1,4 @@
-"""Every metric that a server shows: its name, its kind, its labels and what it means.
+"""Every metric that a server shows: name, kind, labels and help text.
 
 Names and units follow https://prometheus.io/docs/practices/naming.
 """
@@ -12,16 +12,16 @@ from lifecycle.serving.measures import BATCH_BOUNDS
 
 
 class Kind(StrEnum):
-    """How the numbers of several workers become one."""
+    """How the numbers of several workers are combined."""
 
     COUNTER = "counter"
-    """Added up, also a dead worker's."""
+    """Counter: summed, dead workers included."""
     GAUGE = "gauge"
-    """Of living workers only, each with its number as the label ``worker``."""
+    """Gauge: living workers only, each with its number as the label ``worker``."""
     HISTOGRAM = "histogram"
-    """Added up bucket by bucket."""
+    """Histogram: summed bucket by bucket."""
     OWN = "own"
-    """A counter of one process's life: shown like a gauge, and begins anew with the next process."""
+    """Counter of one process's life: shown like a gauge, restarts with the next process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Family:
     """One metric.
 
     Attributes:
-        name: As a scraper sees it, without the endings of its kind.
+        name: Name for Prometheus, without the suffixes of its kind.
         bounds: Upper bounds of a histogram's buckets, without the last one, infinity.
     """
 
@@ -41,12 +41,12 @@ class Family:
 
     @property
     def of_worker(self) -> bool:
-        """Whether each worker has a number of its own."""
+        """Whether each worker has its own number."""
         return self.kind in (Kind.GAUGE, Kind.OWN)
 
     @property
     def cells(self) -> int:
-        """How many doubles one series takes: a histogram has its sum first, then its buckets."""
+        """Number of doubles of one series; a histogram has its sum first, then its buckets."""
         return len(self.bounds) + 2 if self.bounds else 1
 
 
@@ -55,18 +55,19 @@ _PART = (1e-5, 2.5e-5, 5e-5, *_WHOLE)
 _BY = ("protocol", "model")
 
 REQUESTS = Family(
-    "lifecycle_requests", Kind.COUNTER, "Requests answered; code 499: the client hung up first", (*_BY, "code")
+    "lifecycle_requests",
+    Kind.COUNTER,
+    "Requests answered; code 499: the client disconnected first",
+    (*_BY, "code"),
 )
-REFUSALS = Family(
-    "lifecycle_refusals", Kind.COUNTER, "Answers that are no predictions, by error_code", (*_BY, "reason")
-)
+REFUSALS = Family("lifecycle_refusals", Kind.COUNTER, "Answers with an error, by error_code", (*_BY, "reason"))
 SECONDS = Family(
-    "lifecycle_request_seconds", Kind.HISTOGRAM, "From a request's headers to its answer", _BY, _WHOLE
+    "lifecycle_request_seconds", Kind.HISTOGRAM, "Seconds from a request's headers to its answer", _BY, _WHOLE
 )
 STAGES = Family(
     "lifecycle_stage_seconds",
     Kind.HISTOGRAM,
-    "Time in one stage: read (the body), decode, score (the wait for its turn included), encode",
+    "Seconds in one stage: read (the body), decode, score (waiting included), encode",
     (*_BY, "stage"),
     _PART,
 )
@@ -75,28 +76,28 @@ RECEIVED = Family("lifecycle_request_bytes", Kind.COUNTER, "Bytes of request bod
 SENT = Family("lifecycle_response_bytes", Kind.COUNTER, "Bytes of response bodies", _BY)
 
 BATCHES = Family(
-    "lifecycle_batch_rows", Kind.HISTOGRAM, "Rows scored at once", bounds=tuple(map(float, BATCH_BOUNDS))
+    "lifecycle_batch_rows", Kind.HISTOGRAM, "Rows scored in one batch", bounds=tuple(map(float, BATCH_BOUNDS))
 )
 DROPPED = Family(
     "lifecycle_dropped",
     Kind.COUNTER,
-    "Requests not scored since nobody waits: expired (deadline), abandoned (the client hung up)",
+    "Requests dropped before scoring: expired (deadline passed), abandoned (client disconnected)",
     ("reason",),
 )
 IN_FLIGHT = Family("lifecycle_in_flight", Kind.GAUGE, "Requests being read or scored")
 HELD = Family("lifecycle_in_flight_bytes", Kind.GAUGE, "Bytes of request bodies being read or scored")
-QUEUED = Family("lifecycle_queue_requests", Kind.GAUGE, "Requests waiting for their turn")
-QUEUED_ROWS = Family("lifecycle_queue_rows", Kind.GAUGE, "Rows waiting for their turn")
+QUEUED = Family("lifecycle_queue_requests", Kind.GAUGE, "Requests in the queue")
+QUEUED_ROWS = Family("lifecycle_queue_rows", Kind.GAUGE, "Rows in the queue")
 
-READY = Family("lifecycle_ready", Kind.GAUGE, "1 when requests should be sent here")
+READY = Family("lifecycle_ready", Kind.GAUGE, "1 when the server is ready for requests")
 MODEL = Family(
     "lifecycle_model_info",
     Kind.GAUGE,
     "1 for each version that answers",
     ("model", "registered_model", "version", "digest", "scorer"),
 )
-SWAPS = Family("lifecycle_model_swaps", Kind.COUNTER, "Times that another version took over, in every worker")
-STARTS = Family("lifecycle_worker_starts", Kind.COUNTER, "Times that a worker process has started")
+SWAPS = Family("lifecycle_model_swaps", Kind.COUNTER, "Version changes, counted in every worker")
+STARTS = Family("lifecycle_worker_starts", Kind.COUNTER, "Starts of worker processes")
 CPU = Family("lifecycle_worker_cpu_seconds", Kind.OWN, "Processor time used by the worker process")
 MEMORY = Family("lifecycle_worker_resident_memory_bytes", Kind.GAUGE, "Memory of the worker process")
 FILES = Family("lifecycle_worker_open_fds", Kind.GAUGE, "Open files and connections of the worker process")
@@ -110,7 +111,7 @@ CAPTURE_DROPPED = Family(
     ("reason",),
 )
 CAPTURE_BYTES = Family("lifecycle_capture_bytes", Kind.GAUGE, "Size of the captured files that are kept")
-LOG_DROPPED = Family("lifecycle_log_dropped_lines", Kind.COUNTER, "Lines of the access log not written")
+LOG_DROPPED = Family("lifecycle_log_dropped_lines", Kind.COUNTER, "Lines of the access log that were dropped")
 SPANS_DROPPED = Family(
     "lifecycle_trace_dropped_requests",
     Kind.COUNTER,

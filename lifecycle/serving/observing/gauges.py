@@ -1,4 +1,4 @@
-"""What is so at the moment, written down every second for whichever worker is asked."""
+"""Current state, written to the board every second for whichever worker is scraped."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MODELS = ".models.json"
 
 
 class Gauges:
-    """Reads the state; several threads may, since it is plain numbers.
+    """Reads the server's state. Several threads may, since it is plain numbers.
 
     Args:
-        folder: Where the board is: which versions answer is written beside it, since labels are no numbers.
+        folder: The board's folder. The versions that answer are written beside it, since labels are not numbers.
     """
 
     def __init__(self, state: State, board: Board, folder: Path) -> None:
@@ -34,7 +34,7 @@ class Gauges:
         self._add(f.STARTS, 1)
 
     def tick(self) -> None:
-        """Write down what is so now."""
+        """Write the current state."""
         state, process = self._state, self._process
         self._set(f.READY, float(state.ready))
         self._set(f.IN_FLIGHT, state.in_flight)
@@ -47,7 +47,7 @@ class Gauges:
         self._tell_models()
 
     def close(self) -> None:
-        """This worker answers no more."""
+        """Mark that this worker serves nothing any more."""
         self._models_file.unlink(missing_ok=True)
 
     def _tell_models(self) -> None:

@@ -1,4 +1,4 @@
-"""The name of one request, by which a client's log, ours and a trace are put side by side."""
+"""Request ids, which connect a client's log, the server's log and traces."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lifecycle.serving.message import Request, Response
 from lifecycle.serving.settings import Settings
 
 HEADER = b"x-request-id"
-# Longer, or with other characters, it may be an attempt to forge lines of a log or to fill a disk.
+# a longer value, or one with other characters, may be an attempt to forge log lines or fill a disk
 _SANE = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}").fullmatch
 
 
 def tracing_wanted() -> bool:
-    """Whether the environment names a place for traces, in OpenTelemetry's own words.
+    """Whether the environment configures trace export, by OpenTelemetry's variables.
 
     https://opentelemetry.io/docs/specs/otel/protocol/exporter/
     """
@@ -26,13 +26,13 @@ def tracing_wanted() -> bool:
 
 
 _TRACING = tracing_wanted()
-# As unlikely to be given twice as a UUID for each, at a tenth of the time. A worker is never forked.
+# as unique as one UUID per request, at a tenth of the time; a worker is never forked
 _PREFIX = os.urandom(10).hex()
 _numbers = count(1)
 
 
 def identify(request: Request) -> str:
-    """The client's own ``x-request-id`` where it is a plain word; else a new one of ours."""
+    """The client's ``x-request-id`` if it is a plain word, else a new id."""
     if not request.id:
         given = request.header(HEADER)
         request.id = given.decode() if given is not None and _SANE(given) else f"{_PREFIX}-{next(_numbers):x}"
@@ -40,6 +40,6 @@ def identify(request: Request) -> str:
 
 
 def echo_id(settings: Settings, request: Request, response: Response) -> None:
-    """Tell the client the id, where somebody will write it down."""
+    """Send the id back, if it is logged or traced."""
     if _TRACING or settings.access_log != "none":
         response.headers.append((HEADER, identify(request).encode()))

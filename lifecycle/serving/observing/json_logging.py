@@ -1,4 +1,4 @@
-"""The server's own log in the form of its access log: one JSON object a line."""
+"""The server's own log as JSON, one object per line, like its access log."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import orjson
 
 
 class JsonFormatter(logging.Formatter):
-    """Says of an exception what it was and where, but not its text: libraries quote rows in theirs."""
+    """Formats records as JSON. Of an exception it gives type and place but not the text, which may quote rows."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """One record as one line."""
         fields: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname,
@@ -28,13 +28,13 @@ class JsonFormatter(logging.Formatter):
 
 
 class JsonLogging:
-    """Switches the handlers of the root logger to JSON and back."""
+    """Switches the handlers of the root logger between text and JSON."""
 
     def __init__(self) -> None:
         self._before: dict[logging.Handler, logging.Formatter | None] = {}
 
     def switch(self, on: bool) -> None:
-        """Idempotent, and cheap when nothing changes."""
+        """Switch the format. Idempotent, and cheap when nothing changes."""
         if on == bool(self._before):
             return
         if not on:

@@ -1,7 +1,7 @@
-"""Counts every request where a scraper will find it.
+"""Counts every request for Prometheus.
 
-All of one request takes 2 µs. The same numbers in prometheus_client's own multiprocess mode take 23 µs: it has a
-lock and two look-ups for each of them.
+Counting one request takes 2 µs; in prometheus_client's own multiprocess mode it takes 23 µs, for that has a
+lock and two look-ups for each number.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from lifecycle.serving.observing.ticker import Ticker
 from lifecycle.serving.state import State
 
 PAGE = "page"
-"""The protocol of whatever is no scoring path, unknown paths included."""
+"""Protocol label of all paths that do not score, unknown paths included."""
 MEASURES = ("measures",)
-"""Where a worker's :class:`lifecycle.serving.measures.Measures` are kept on its board."""
+"""Board series that holds a worker's :class:`lifecycle.serving.measures.Measures`."""
 _TICK_S = 0.5
 STAGES = ("read", "decode", "score", "encode")
 
 
 class _Places:
-    """Where the numbers of one protocol, model and status are on the board."""
+    """Board positions of the numbers of one protocol, model and status."""
 
     __slots__ = ("decode", "encode", "read", "received", "requests", "rows", "score", "seconds", "sent")
 
@@ -41,10 +41,10 @@ class _Places:
 
 
 class Metrics:
-    """Counts on a board.
+    """Counts requests on a board.
 
     Args:
-        folder: Where the board is.
+        folder: The board's folder.
     """
 
     def __init__(self, state: State, board: Board, folder: Path) -> None:
@@ -74,7 +74,7 @@ class Metrics:
             self._stages(exchange, at)
 
     def close(self) -> None:
-        """Say that this worker answers no more; its counts are where they belong already."""
+        """Mark this worker as ended; its counts are on the board already."""
         self._ticker.close()
         self._gauges.close()
         self._board.close()

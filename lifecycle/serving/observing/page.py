@@ -1,4 +1,4 @@
-"""GET /metrics."""
+"""The page GET /metrics."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lifecycle.serving.state import State
 
 
 class MetricsPage:
-    """The counts of all workers, whichever of them is asked."""
+    """Serves the counts of all workers, whichever worker is asked."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def show(self, request: Request) -> Response:
-        """In the format that the scraper prefers."""
+        """Metrics for Prometheus, in the format that the Accept header prefers."""
         if self._state.exposition is None:
             raise not_ready()
-        # With the first scrape this takes 0.1 s, which others need not wait for.
+        # the first scrape takes 0.1 s, in a thread so that other requests need not wait
         await asyncio.to_thread(import_module, "prometheus_client")
         accept = request.header(b"accept") or b""
         body, content_type = self._state.exposition.render(accept.decode("latin-1"))

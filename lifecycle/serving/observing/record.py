@@ -10,7 +10,7 @@ from lifecycle.serving.observing.identity import identify
 
 
 class Record(NamedTuple):
-    """Plain values, and small ones. Times are as in :class:`Exchange`, in seconds of ``time.perf_counter``."""
+    """Small, plain values of one request. Times as in :class:`Exchange`: seconds of ``time.perf_counter``."""
 
     id: str
     method: str
@@ -29,7 +29,7 @@ class Record(NamedTuple):
     done: float
 
     def stages(self) -> dict[str, tuple[float, float]]:
-        """When each stage that was reached began and ended."""
+        """Start and end of each stage that the request reached."""
         stages = {}
         if self.read:
             stages["read"] = self.arrived, self.read
@@ -42,7 +42,7 @@ class Record(NamedTuple):
 
 
 def record_of(exchange: Exchange) -> Record:
-    """Take it down. 2 µs."""
+    """Make the record of an exchange. Takes 2 µs."""
     request, release, call, refusal = exchange.request, exchange.release, exchange.call, exchange.refusal
     return Record(
         identify(request),

@@ -1,4 +1,4 @@
-"""The thread of a worker in which everything that can wait is done."""
+"""A worker's thread for periodic work."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _LOG = logging.getLogger(__name__)
 
 
 class Ticker:
-    """Calls ``tasks`` at once, again and again, and once more at the end.
+    """Calls ``tasks`` at once, then repeatedly, and once more at the end.
 
     Args:
-        interval_s: Between the end of one round and the start of the next.
+        interval_s: Seconds between the end of one round and the start of the next.
     """
 
     def __init__(self, name: str, interval_s: float, tasks: Sequence[Callable[[], None]]) -> None:
         self._interval_s = interval_s
         self._tasks = tasks
         self._end = threading.Event()
-        self._failing: set[int] = set()  # said once, and not with every round
-        # A daemon: whatever it hangs on must not keep the process from ending.
+        self._failing: set[int] = set()  # logged once, not in every round
+        # a daemon, so that a hanging task cannot keep the process from ending
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def close(self, wait_s: float = 5.0) -> None:
-        """Do what is left, for so many seconds at most. Idempotent."""
+        """Run the tasks a last time, within so many seconds. Idempotent."""
         self._end.set()
         self._thread.join(wait_s)
 
@@ -42,10 +42,10 @@ class Ticker:
         for number, task in enumerate(self._tasks):
             try:
                 task()
-            except Exception as exc:  # observing must not break what it observes, nor end over a full disk
+            except Exception as exc:  # a failing observer or a full disk must not stop the thread
                 if number not in self._failing:
                     why = exc.strerror if isinstance(exc, OSError) else where(exc)
-                    _LOG.warning("%s: cannot be written down for now: %s", self._thread.name, why)
+                    _LOG.warning("%s: cannot be written for now: %s", self._thread.name, why)
                 self._failing.add(number)
             else:
                 self._failing.discard(number)

@@ -1,7 +1,7 @@
-"""Spans for OpenTelemetry where the environment names a collector. The sdk is loaded only then.
+"""Spans for OpenTelemetry, if the environment names a collector. The SDK is loaded only then.
 
-A span costs the sdk some 50 µs, more than a compiled prediction: so the spans of a request, one and a child a
-stage, are made afterwards from the times that were taken down, by a thread and with a bound on their number.
+A span costs the SDK about 50 µs, more than a compiled prediction. So the spans of a request, one and a child per
+stage, are made afterwards from the times that were recorded, by a thread and with a bound on their number.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Tracing:
     """Sends traces with OpenTelemetry's own settings, its sampler included.
 
     Args:
-        service: What the server is called where the environment does not say.
+        service: Name of the server when the environment gives none.
     """
 
     def __init__(self, board: Board, service: str) -> None:
@@ -44,7 +44,7 @@ class Tracing:
         self._ticker = Ticker("tracing", _TICK_S, [self._flush])
 
     def observe(self, exchange: Exchange) -> None:
-        """Take down what its spans need."""
+        """Record what the request's spans need."""
         if len(self._waiting) >= _MOST_WAITING:
             self._drop(1, "busy")
             return
@@ -52,7 +52,7 @@ class Tracing:
         self._waiting.append((record_of(exchange), header(_PARENT), header(_STATE)))
 
     def close(self) -> None:
-        """Send the last ones."""
+        """Send the last spans."""
         self._ticker.close()
         if self._provider is not None:
             self._provider.shutdown()
@@ -64,7 +64,7 @@ class Tracing:
         offset, traces = time.time() - time.perf_counter(), 0
         while self._waiting and traces < _MOST_TRACES_A_TICK:
             traces += _trace(tracer, *self._waiting.popleft(), offset)
-            time.sleep(0)  # the thread that answers wants to run in between
+            time.sleep(0)  # the thread that answers requests wants to run in between
         if traces == _MOST_TRACES_A_TICK:
             self._drop(len(self._waiting), "limit")
             self._waiting.clear()
@@ -89,7 +89,7 @@ def _provider(service: str) -> TracerProvider:
 
 
 def _trace(tracer: Tracer, record: Record, parent: bytes | None, state: bytes | None, offset: float) -> bool:
-    """Whether it was one that the sampler wants."""
+    """Send one trace; returns whether the sampler took it."""
     from opentelemetry.trace import SpanKind, set_span_in_context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -109,7 +109,7 @@ def _trace(tracer: Tracer, record: Record, parent: bytes | None, state: bytes | 
 
 
 def _describe(span: Span, record: Record) -> None:
-    """In the words of https://opentelemetry.io/docs/specs/semconv/http/http-spans, and our own."""
+    """Attributes, by https://opentelemetry.io/docs/specs/semconv/http/http-spans and our own names."""
     from opentelemetry.trace import StatusCode
 
     span.set_attribute("http.request.method", record.method)
@@ -133,12 +133,12 @@ def _describe(span: Span, record: Record) -> None:
 
 
 def _nanoseconds(moment: float, offset: float) -> int:
-    """Unix time."""
+    """Unix time in nanoseconds."""
     return round((moment + offset) * 1e9)
 
 
 def tracing_or_none(board: Board, service: str) -> Tracing | None:
-    """None, and a word in the log, where the exporter is not installed."""
+    """The tracing observer; None, and a line in the log, when the exporter is not installed."""
     from importlib.util import find_spec
 
     try:
@@ -146,6 +146,6 @@ def tracing_or_none(board: Board, service: str) -> Tracing | None:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        _LOG.warning("no traces are sent: pip install 'mlflow-lifecycle[otel]' first")
+        _LOG.warning("no traces are sent; to send them: pip install 'mlflow-lifecycle[otel]'")
         return None
     return Tracing(board, service)

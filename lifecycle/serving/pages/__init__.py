@@ -1,1 +1,1 @@
-"""What is asked beside predictions: health, metadata and the like. Off the hot path."""
+"""Pages besides predictions: health, metadata, documentation. Off the hot path."""

@@ -1,4 +1,4 @@
-"""GET /docs: the OpenAPI document for people, with a form to try each path. One file, nothing from elsewhere."""
+"""GET /docs: the OpenAPI document as a page, with a form to try each path. One file, no other hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lifecycle.serving.message import Request, Response
 
 
 async def docs_page(request: Request) -> Response:
-    """Read and try all of this in a browser."""
+    """This API as a page, to read and to try in a browser."""
     del request
     body, policy = _page()
     headers = [
@@ -26,7 +26,7 @@ async def docs_page(request: Request) -> Response:
 
 @cache
 def _page() -> tuple[bytes, bytes]:
-    """The page, and the policy that lets exactly its own script and style run, and ask this server only."""
+    """The page, and the policy that allows only its own script and style, and requests to this server only."""
     body = (files(__package__) / "docs.html").read_bytes()
     hashes = {tag: _hash(body, tag) for tag in (b"script", b"style")}
     policy = (

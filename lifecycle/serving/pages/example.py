@@ -1,4 +1,4 @@
-"""The input example that was logged with a model, as each protocol would send it."""
+"""The input example that was logged with a model, in each protocol's form."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ROWS = 3
 
 
 class Example:
-    """A few rows.
+    """A few example rows.
 
     Args:
-        scoring: As they were logged, in MLflow's form.
+        scoring: The rows in MLflow's form, as logged.
     """
 
     def __init__(self, scoring: Any, batch: Batch, signature: Signature) -> None:
@@ -38,12 +38,12 @@ class Example:
         self._by_codec = {"mlflow": scoring, "v2": v2, "tfserving": tf}
 
     def of(self, codec: str) -> Any:
-        """The body that a protocol would send."""
+        """The request body for a protocol."""
         return self._by_codec.get(codec)
 
 
 def example_of(release: Release) -> Example | None:
-    """A release's example; None when there is none, or it cannot be read. Reads files."""
+    """A release's example; None when there is none or it cannot be read. Reads files."""
     try:
         content = golden_content(Path(release.desired.snapshot))
         if content is None:
@@ -67,5 +67,5 @@ def _tensor(announced: dict[str, Any], values: Any) -> dict[str, Any]:
 
 
 def _plain(values: Any) -> Any:
-    """JSON types only; NaN becomes null."""
+    """Values as JSON types; NaN becomes null."""
     return orjson.loads(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))

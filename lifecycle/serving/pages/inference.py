@@ -1,4 +1,4 @@
-"""The Open Inference Protocol beside inference: health, metadata, and what the repository holds.
+"""The Open Inference Protocol's pages: health, metadata and the repository index.
 
 Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol, and Triton's model
 repository extension.
@@ -25,33 +25,33 @@ _EXTENSIONS = ["binary_tensor_data", "model_repository"]
 
 
 class InferencePages:
-    """Everything under ``/v2`` that does not score."""
+    """All paths under ``/v2`` that do not score."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._version = version("mlflow-lifecycle")
 
     async def live(self, request: Request) -> Response:
-        """Whether the event loop turns."""
+        """Whether the server process is alive."""
         return _answer({"live": True}, self._headers())
 
     async def ready(self, request: Request) -> Response:
-        """Whether requests should be sent here; 400 says no, as the protocol has it."""
+        """Whether the server is ready for requests; 400 if not, as the protocol demands."""
         ready = self._state.ready
         return _answer({"ready": ready}, self._headers(), 200 if ready else 400)
 
     async def server(self, request: Request) -> Response:
-        """What this server is."""
+        """Name, version and extensions of the server."""
         return _answer({"name": "mlflow-lifecycle", "version": self._version, "extensions": _EXTENSIONS})
 
     async def model_ready(self, request: Request) -> Response:
-        """Whether one model answers."""
+        """Whether a model is ready for requests."""
         release = named_release(request, self._state.releases)
         ready = not self._state.draining
         return _answer({"name": release.name, "ready": ready}, release.headers, 200 if ready else 400)
 
     async def model(self, request: Request) -> Response:
-        """What one model takes and gives."""
+        """Inputs and outputs of a model."""
         release = named_release(request, self._state.releases)
         content = {
             "name": release.name,
@@ -63,14 +63,14 @@ class InferencePages:
         return _answer(content, release.headers)
 
     async def index(self, request: Request) -> Response:
-        """What is loaded. What is not loaded is not here."""
+        """List the loaded models."""
         ready = _ready_only(request)
         if ready and self._state.draining:
             return _answer([])
         return _answer([_entry(release, self._state) for release in self._state.releases.all()])
 
     async def load(self, request: Request) -> Response:
-        """Refused: whoever could load a model could run any code here."""
+        """Refuse to load or unload: deployments are changed with ``lifecycle deployments``."""
         raise Refusal(
             400,
             "models are not loaded or unloaded over the network: promotion decides what a deployment serves"

@@ -1,4 +1,4 @@
-"""Pages about one model: which one, the path says."""
+"""Pages about one model, which the path names."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from lifecycle.serving.message import Request
 from lifecycle.serving.refusal import Refusal
 from lifecycle.serving.release import Release, Releases
 
-_MODEL, _VERSION = 3, 5  # of /v1/models/{model}/versions/{version}, split at its slashes; so too /v2
+_MODEL, _VERSION = 3, 5  # parts of /v1/models/{model}/versions/{version}, split at slashes; the same below /v2
 
 
 def named_release(request: Request, releases: Releases) -> Release:
-    """What answers under the name, and perhaps the version, of a path below ``/v1/models`` or ``/v2/models``.
+    """The release under the name, and version if given, of a path below ``/v1/models`` or ``/v2/models``.
 
     Raises:
-        Refusal: 404 for an unknown name, or another version than the one that answers.
+        Refusal: 404 for an unknown name, or for a version that does not answer.
     """
     parts = request.path.split("/")
     release = releases.get(parts[_MODEL])

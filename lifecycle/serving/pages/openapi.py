@@ -1,7 +1,7 @@
-"""GET /openapi.json: what this server answers, by the signatures of what it serves now.
+"""GET /openapi.json: the server's paths, with the signatures of the versions that answer now.
 
-Format: https://spec.openapis.org/oas/v3.1.1. Every path is spelled out for every model, because each model takes
-something else.
+Format: https://spec.openapis.org/oas/v3.1.1. Every path appears once per model, because each model takes
+other inputs.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class OpenApiPage:
-    """The document, made anew when another version answers.
+    """The OpenAPI document, made anew when another version answers.
 
     Args:
-        routes: Everything that the server answers; looked at when the page is asked for.
+        routes: All routes of the server, read when the page is requested.
     """
 
     def __init__(self, state: State, routes: Sequence[Route]) -> None:
@@ -37,7 +37,7 @@ class OpenApiPage:
         self._made: tuple[list[Release], bytes] = ([], b"")
 
     async def show(self, request: Request) -> Response:
-        """Describe this server."""
+        """The description of this API as an OpenAPI document."""
         releases = self._state.releases.all()
         default = self._state.releases.get(None)
         if default is None:
@@ -52,7 +52,7 @@ def describe(routes: Sequence[Route], releases: Sequence[Release], default: Rele
     """The OpenAPI document.
 
     Args:
-        default: What answers where a path names no model.
+        default: Deployment that answers when a path names no model.
     """
     examples = {release: example_of(release) for release in releases}
     paths: dict[str, dict[str, Any]] = {}
@@ -92,5 +92,5 @@ def _operation(route: Route, release: Release, example: Example | None) -> dict[
     else:
         operation = page_operation(route.path, getattr(route.page, "__doc__", None) or "")
     if route.permission is not Permission.NONE:
-        operation["security"] = [{}, {"bearer": []}]  # open where the server is told to be
+        operation["security"] = [{}, {"bearer": []}]  # open to all callers when the settings say so
     return operation

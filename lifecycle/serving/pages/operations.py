@@ -1,4 +1,4 @@
-"""One operation of the OpenAPI document: what it takes, and what it may answer."""
+"""One operation of the OpenAPI document: its request and its answers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _BYTES: Schema = {"type": "string", "format": "binary"}
 
 
 def scoring_operation(codec: str, release: Release, example: Example | None) -> dict[str, Any]:
-    """What a protocol's scoring path takes and answers for one model; refers to :func:`scoring_schemas`.
+    """Request and answers of a protocol's scoring path for one model; refers to :func:`scoring_schemas`.
 
     Args:
-        codec: The protocol's name.
+        codec: Name of the protocol.
     """
     rows = example and example.of(codec)
     content: dict[str, Any] = {_JSON: {"schema": _ref(release, codec, "request")}}
@@ -48,7 +48,7 @@ def scoring_operation(codec: str, release: Release, example: Example | None) -> 
 
 
 def scoring_schemas(release: Release) -> dict[str, Schema]:
-    """What each protocol takes and answers for one model, by the names that operations refer to."""
+    """Schemas of each protocol for one model, by the names that operations refer to."""
     signature = release.signature
     made = {
         "mlflow": (schemas.scoring_request(signature), schemas.scoring_answer(signature)),
@@ -63,7 +63,7 @@ def scoring_schemas(release: Release) -> dict[str, Schema]:
 
 
 def page_operation(path: str, told: str) -> dict[str, Any]:
-    """What a path answers that does not score.
+    """Answers of a path that does not score.
 
     Args:
         told: The page's own docstring.
@@ -83,7 +83,7 @@ def page_operation(path: str, told: str) -> dict[str, Any]:
 
 
 def error_answers() -> dict[str, Any]:
-    """The answers that are no predictions, by protocol."""
+    """Answers without predictions, by protocol."""
     answers = {
         codec: {"description": title, "content": _error(fields)} for codec, (title, fields) in _ERRORS.items()
     }

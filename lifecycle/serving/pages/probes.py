@@ -1,4 +1,4 @@
-"""Whether it is alive, whether it is ready, and what answers."""
+"""Liveness, readiness and metadata of a server."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from lifecycle.serving.message import Request, Response, json_response
 from lifecycle.serving.refusal import not_ready
 from lifecycle.serving.state import State
 
-_EMPTY = b"\n"  # what MLflow's scoring server answers a ping with
+_EMPTY = b"\n"  # the body of MLflow's scoring server for a ping
 
 
 class Probes:
-    """Everything that is asked with GET and is no part of another protocol."""
+    """All GET paths of no other protocol."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._mlflow_version = version("mlflow").encode()
 
     async def ready(self, request: Request) -> Response:
-        """Whether requests should be sent here."""
+        """Whether the server is ready for requests."""
         if not self._state.ready:
             raise not_ready()
         return json_response(_EMPTY, self._headers())
 
     async def live(self, request: Request) -> Response:
-        """Whether the event loop turns."""
+        """Whether the server process is alive."""
         return json_response(_EMPTY, self._headers())
 
     async def version(self, request: Request) -> Response:
-        """MLflow's version, bare, as MLflow's own server answers."""
+        """Version of MLflow, as plain text, as MLflow's own server answers."""
         return json_response(self._mlflow_version, self._headers())
 
     async def metadata(self, request: Request) -> Response:
-        """What answers where the path names no model."""
+        """Name, version and signature of the server's own model."""
         release = self._state.releases.get(None)
         if release is None:
             raise not_ready()

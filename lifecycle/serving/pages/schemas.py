@@ -1,7 +1,7 @@
-"""JSON Schemas of what a model takes and gives, in each protocol's form.
+"""JSON Schemas of a model's requests and answers, in each protocol's form.
 
 Dialect: https://json-schema.org/draft/2020-12, which OpenAPI 3.1 uses. What a schema cannot say (columns of equal
-length, as many values as a shape has) is left to the server.
+length, number of values by shape) the server checks.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from lifecycle.serving.codecs.v2_tensors import DATATYPES
 
 Schema = dict[str, Any]
 
-_FLOAT_BOUND = 2.0**128 - 2.0**103  # from here on float32 rounds to infinity
+_FLOAT_BOUND = 2.0**128 - 2.0**103  # beyond this float32 rounds to infinity
 STRING: Schema = {"type": "string"}
 
 
 def value(dtype: np.dtype[Any]) -> Schema:
-    """One value of a column; null where a missing one has a stand-in."""
+    """One value of a column; null is allowed if a missing value has a representation."""
     match dtype.kind:
         case "b":
             return {"type": "boolean"}
@@ -40,7 +40,7 @@ def value(dtype: np.dtype[Any]) -> Schema:
 
 
 def scoring_request(signature: Signature) -> Schema:
-    """MLflow's body: exactly one of its keys."""
+    """MLflow's request body: exactly one of its keys."""
     rows = _rows(signature)
     if signature.is_tensor:
         return _one_of({"inputs": _by_column(signature), "instances": rows})
@@ -64,19 +64,19 @@ def scoring_answer(signature: Signature) -> Schema:
 
 
 def tf_request(signature: Signature) -> Schema:
-    """TensorFlow Serving's body, in row or in column format."""
+    """TensorFlow Serving's request body, in row or column format."""
     rows = _rows(signature)
     instances = rows if signature.is_tensor else {"type": "array", "items": _record(signature), "minItems": 1}
     return _one_of({"instances": instances, "inputs": _by_column(signature)})
 
 
 def tf_answer(signature: Signature) -> Schema:
-    """TensorFlow Serving's answer: ``predictions`` to rows, ``outputs`` to columns."""
+    """TensorFlow Serving's answer: ``predictions`` for rows, ``outputs`` for columns."""
     return _one_of({"predictions": _predictions(signature.outputs), "outputs": {}})
 
 
 def v2_request(signature: Signature) -> Schema:
-    """The Open Inference Protocol's body with every tensor in JSON."""
+    """The Open Inference Protocol's request body with every tensor in JSON."""
     tensors = [
         _object(
             {
@@ -161,7 +161,7 @@ def _by_column(signature: Signature, *, bare: bool = False) -> Schema:
 
 
 def _tensor(column: Column) -> Schema:
-    """Nested lists of the column's shape; a column of values has the one axis."""
+    """Nested lists of the column's shape; a column of values has one axis."""
     cell = value(column.dtype)
     if column.shape is not None and column.dtype.kind == "f":
         cell |= {"type": "number"}  # a tensor has no missing values
@@ -176,7 +176,7 @@ def _nested(column: Column, cell: Schema) -> Schema:
 
 
 def _predictions(outputs: Sequence[Column]) -> Schema:
-    """Bare values or nested lists of a model with one output, or a table; anything where it is not known."""
+    """Bare values or nested lists of a model with one output, or a table; anything if it is not known."""
     if not outputs:
         return {}
     if outputs[0].shape is not None:

@@ -1,4 +1,4 @@
-"""TensorFlow Serving beside prediction: a model's status and metadata.
+"""TensorFlow Serving's pages: a model's status and metadata.
 
 Protocol: https://www.tensorflow.org/tfx/serving/api_rest, "Model status API" and "Model Metadata API".
 """
@@ -16,7 +16,7 @@ from lifecycle.serving.message import Request, Response, json_response
 from lifecycle.serving.pages.named import named_release
 from lifecycle.serving.state import State
 
-# tensorflow/core/framework/types.proto, by numpy's names.
+# tensorflow/core/framework/types.proto, by numpy's names
 _TYPES = {
     "bool": "DT_BOOL",
     "float16": "DT_HALF",
@@ -27,13 +27,13 @@ _TYPES = {
 
 
 class TfModelPages:
-    """Everything under ``/v1`` that does not score."""
+    """All paths under ``/v1`` that do not score."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def status(self, request: Request) -> Response:
-        """Whether a model answers."""
+        """Status of a model: AVAILABLE when it answers."""
         release = named_release(request, self._state.releases)
         status = {
             "version": str(release.desired.version),
@@ -43,7 +43,7 @@ class TfModelPages:
         return json_response(orjson.dumps({"model_version_status": [status]}), release.headers)
 
     async def metadata(self, request: Request) -> Response:
-        """What a model takes and gives."""
+        """Inputs and outputs of a model."""
         release = named_release(request, self._state.releases)
         definition = {
             "inputs": _tensors(release.signature.inputs, "input"),

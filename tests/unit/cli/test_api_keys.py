@@ -83,4 +83,4 @@ def test_what_cannot_be_is_told_and_changes_nothing(say, store, words, code, tol
 
 def test_a_name_in_use_is_a_conflict(say):
     say("create a")
-    assert "revoke that one first" in say("create a", 6)
+    assert "revoke that key first" in say("create a", 6)

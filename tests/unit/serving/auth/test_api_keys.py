@@ -153,7 +153,7 @@ def test_a_server_notices_new_revoked_and_expired_keys(store, known, monkeypatch
     with pytest.raises(NotKnown, match="expired"):
         known(first)
     store.file.unlink()
-    with pytest.raises(NotKnown, match="no such key"):
+    with pytest.raises(NotKnown, match="this key does not open"):
         known(first)
 
 
@@ -175,7 +175,7 @@ def test_only_the_very_key_opens(store, known):
     secret = store.create("a", "predict", [], NOW).secret
     near = [secret[:i] + ("0" if secret[i] != "0" else "1") + secret[i + 1 :] for i in range(len(secret))]
     for wrong in [*near, "", secret[:-1], secret + "x", secret.upper(), secret[4:], f" {secret}", secret[:17]]:
-        with pytest.raises(NotKnown, match="no such key"):
+        with pytest.raises(NotKnown, match="this key does not open"):
             known(wrong)
     assert known(secret).name == "a"
 
@@ -183,5 +183,5 @@ def test_only_the_very_key_opens(store, known):
 def test_what_became_of_a_key_is_told_to_nobody_who_only_knows_its_id(store, known):
     made = store.create("a", "predict", [], NOW)
     store.revoke("a", NOW)
-    with pytest.raises(NotKnown, match="no such key"):
+    with pytest.raises(NotKnown, match="this key does not open"):
         known(made.secret[:17] + "x" * 43)

@@ -46,7 +46,7 @@ def test_each_thing_that_is_wrong_is_told_by_its_option(authority, tmp_path):
         (cert, words, "tls_key: .* is no private key in plain PEM"),
         (cert, other, "tls_key: .* is not the key of the certificate"),
         (*authority.issue("late", begins=NOW - timedelta(days=8)), "tls_cert: .* has expired on"),
-        (*authority.issue("early", begins=NOW + timedelta(days=1)), "tls_cert: .* does not count before"),
+        (*authority.issue("early", begins=NOW + timedelta(days=1)), "tls_cert: .* is not valid before"),
         (*authority.issue("locked", password=b"secret"), "without a passphrase"),
     ]
     for one, two, told in cases:
