@@ -1,139 +1,91 @@
-"""Rows in CSV files. They are copied to Parquet as text once; each column's type is found from all of it."""
+"""The one CSV dialect and the one vocabulary for missing values: for gates, batches and request bodies alike.
+
+The dialect: UTF-8 with or without a byte order mark; a header; commas; double quotes, doubled inside of quotes.
+A quoted cell may hold line breaks. Empty lines are skipped. A cell that is one of :data:`NULLS`, quoted or not, is
+a missing value, in every column.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
 
-from lifecycle.data.files import Files, find_files
-from lifecycle.data.frame import check_columns
-from lifecycle.data.parquet import ParquetRows, as_series
-from lifecycle.errors import UsageError
+# fmt: off
+NULLS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+)
+# fmt: on
+"""What ``pandas.read_csv`` takes for a missing value. Models are trained on rows that it read, and MLflow's own
+scoring server reads CSV bodies with it. A column in which such a text is a value (``NA`` for Namibia) must come as
+Parquet or JSON, which tell a text from a missing value."""
 
-# What pandas takes for a missing value too.
-_NULLS = ["", "NA", "N/A", "n/a", "nan", "NaN", "-nan", "-NaN", "NULL", "null", "None", "#N/A", "#NA", "<NA>"]
-_FOUND = (pa.int64(), pa.float64(), pa.bool_())  # the first that every value fits
+_BLOCK = 4 << 20  # bytes; a row must fit into it
 
-
-@dataclass(frozen=True)
-class CsvRows:
-    """See :class:`lifecycle.data.dataset.Rows`.
-
-    Attributes:
-        text: The same rows in a Parquet file of our own, all columns as text.
-        expected: Types to prefer where every value fits: those of the reference, because CSV has none.
-    """
-
-    files: Files
-    text: ParquetRows
-    expected: Mapping[str, pa.DataType]
-
-    @property
-    def count(self) -> int:
-        """How many rows there are."""
-        return self.text.count
-
-    @cached_property
-    def types(self) -> Mapping[str, pa.DataType]:
-        """Found from all values of each column."""
-        return {name: self._typed(name, self._text_of(name)).type for name in self.text.types}
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Of the files' bytes."""
-        digest = self.files.fingerprint()
-        self.files.check_unchanged()
-        return digest
-
-    def column(self, name: str) -> pd.Series[Any]:
-        """Converted as a whole."""
-        return as_series(self._typed(name, self._text_of(name)), name)
-
-    def sample(self, size: int, seed: int) -> pd.DataFrame:
-        """Types are those of all rows, not of the sample."""
-        texts = self.text.sample(size, seed)
-        arrays = {name: pa.chunked_array([pa.array(texts[name], pa.string())]) for name in texts}
-        return pd.DataFrame({n: as_series(_cast(a, self.types[n]) or a, n) for n, a in arrays.items()})
-
-    def _text_of(self, name: str) -> pa.ChunkedArray:
-        return pa.parquet.read_table(self.text.files.paths[0], columns=[name]).column(0)
-
-    def _typed(self, name: str, text: pa.ChunkedArray) -> pa.ChunkedArray:
-        wanted = [self.expected[name]] if name in self.expected else []
-        for kind in (*wanted, *_FOUND):
-            if (typed := _cast(text, kind)) is not None:
-                return typed
-        return text
+Types = Mapping[str, pa.DataType]
 
 
-def read_csv(files: Files, source: str, expected: Mapping[str, pa.DataType], folder: Path) -> CsvRows:
-    """Copy the files' rows to one Parquet file below ``folder``, a block at a time.
+def open_cells(
+    source: Path | bytes,
+    types: Types,
+    columns: Iterable[str] = (),
+    on_ragged: Callable[[int], object] | None = None,
+) -> pa.csv.CSVStreamingReader:
+    """Open CSV for reading, a few megabytes of rows at a time.
+
+    Args:
+        source: A file, or the bytes of a request's body.
+        types: The columns' types: ``pa.binary()`` gives the bytes of the cells as they are.
+        columns: The only columns to read; all of them when empty.
+        on_ragged: Called with the number of each row (the first row of data is 1) that has more or fewer cells
+            than the header; these rows are left out. Without it they are an error.
 
     Raises:
-        UsageError: not CSV, or files with other columns.
+        pa.ArrowInvalid: not CSV, or a value does not fit its type. Its text quotes the row.
+        OSError: the file cannot be read.
     """
-    names = _header(files.paths[0], source)
-    check_columns(names, source)
-    copy = folder / "rows.parquet"
-    schema = pa.schema([(name, pa.string()) for name in names])
-    with pa.parquet.ParquetWriter(copy, schema, compression="lz4") as writer:
-        for path in files.paths:
-            if (found := _header(path, source)) != names:
-                differing = sorted(set(found) ^ set(names)) or found
-                raise UsageError(
-                    f"{source}: {path.name} and {files.paths[0].name} do not have the same columns in the same "
-                    f"order (see {differing[0]!r})"
-                )
-            for batch in _batches(path, schema, source):
-                writer.write_batch(batch)
-    files.check_unchanged()
-    return CsvRows(files, ParquetRows(find_files(str(copy)), source), expected)
+
+    def skip(row: pa.csv.InvalidRow) -> str:
+        assert on_ragged is not None  # noqa: S101  # only passed on when it is there
+        on_ragged(row.number - 1)  # the header is row 1
+        return "skip"
+
+    return pa.csv.open_csv(
+        pa.BufferReader(source) if isinstance(source, bytes) else source,
+        # With threads the numbers of rows are not known.
+        read_options=pa.csv.ReadOptions(block_size=_BLOCK, use_threads=on_ragged is None),
+        parse_options=pa.csv.ParseOptions(
+            newlines_in_values=True, invalid_row_handler=skip if on_ragged is not None else None
+        ),
+        convert_options=pa.csv.ConvertOptions(
+            include_columns=list(columns),
+            column_types=dict(types),
+            null_values=list(NULLS),
+            strings_can_be_null=True,
+        ),
+    )
 
 
-def _header(path: Path, source: str) -> list[str]:
-    # Only as text: what the first block looks like says nothing of the rest.
-    try:
-        with path.open("rb") as file:
+def header_of(source: Path | bytes) -> list[str]:
+    """The names of the columns, read from the first line that is not empty.
+
+    Raises:
+        pa.ArrowInvalid: there is none, or it is not CSV in UTF-8.
+        OSError: the file cannot be read.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        line = file.readline()
+        while line and not line.strip():
             line = file.readline()
-            while not line.strip() and line:
-                line = file.readline()
-        return list(pa.csv.read_csv(pa.BufferReader(line)).schema.names)
-    except (pa.ArrowException, OSError) as exc:
-        raise UsageError(f"{source}: not a readable csv file ({type(exc).__name__})") from exc
-
-
-def _batches(path: Path, schema: pa.Schema, source: str) -> Iterator[pa.RecordBatch]:
     try:
-        yield from pa.csv.open_csv(
-            path,
-            read_options=pa.csv.ReadOptions(block_size=16 << 20),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(
-                column_types={field.name: field.type for field in schema},
-                null_values=_NULLS,
-                strings_can_be_null=True,
-            ),
-        )
-    except pa.ArrowInvalid as exc:  # its text quotes the row
-        raise UsageError(f"{source}: not a readable csv file ({type(exc).__name__})") from exc
-
-
-def _cast(text: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
-    """The column in another type, or None if one value does not fit."""
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return text
-    try:
-        if pa.types.is_dictionary(kind):
-            return text.cast(kind.value_type).dictionary_encode()
-        return pc.cast(pc.utf8_trim_whitespace(text), kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
+        (names,) = csv.reader([line.decode("utf-8-sig")], strict=True)
+    except (UnicodeDecodeError, csv.Error):
+        names = []
+    if not names:
+        raise pa.ArrowInvalid("no header")
+    return names

@@ -19,8 +19,17 @@ class Files:
 
     paths: tuple[Path, ...]
     base: Path | None
-    """The directory that was asked for: ``month=7/`` below it is a column."""
+    """The directory that was asked for: ``month=7/`` below it is a column. None for a file or a glob."""
     seen: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], base: Path | None) -> Files:
+        """These files as they are now.
+
+        Raises:
+            UsageError: one of them is empty or cannot be read.
+        """
+        return cls(tuple(paths), base, tuple(_identity(path) for path in paths))
 
     @property
     def kind(self) -> str:
@@ -75,7 +84,7 @@ def _of_one_kind(source: str, paths: Sequence[Path], base: Path | None) -> Files
         raise UsageError(f"{source}: unknown kind of file {unknown[0]!r}; known: {', '.join(KINDS)}")
     if len(kinds) > 1:
         raise UsageError(f"{source}: holds {' and '.join(sorted(kinds))} files; name those of one kind")
-    return Files(tuple(paths), base, tuple(_identity(p) for p in paths))
+    return Files.of(paths, base)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:

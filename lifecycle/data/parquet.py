@@ -7,27 +7,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 
-from lifecycle.data.dataset import drawn
+from lifecycle.data.dataset import check_columns, drawn
 from lifecycle.data.files import Files
-from lifecycle.data.frame import check_columns
 from lifecycle.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _INDEX = re.compile(r"__index_level_\d+__")  # where pandas puts an index that nobody asked for
 
 
 @dataclass(frozen=True)
 class ParquetRows:
-    """See :class:`lifecycle.data.dataset.Rows`."""
+    """See :class:`lifecycle.data.dataset.Rows`.
+
+    Attributes:
+        source: Where the rows come from, for people.
+        original: The files that ``files`` are a copy of; None when they are the original themselves.
+    """
 
     files: Files
     source: str
+    original: Files | None = None
 
     @cached_property
     def count(self) -> int:
@@ -41,9 +48,10 @@ class ParquetRows:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the files' bytes."""
-        digest = self.files.fingerprint()
-        self.files.check_unchanged()
+        """Of the bytes of the original files."""
+        files = self.original or self.files
+        digest = files.fingerprint()
+        files.check_unchanged()
         return digest
 
     def column(self, name: str) -> pd.Series[Any]:
@@ -52,6 +60,8 @@ class ParquetRows:
 
     def sample(self, size: int, seed: int) -> pd.DataFrame:
         """One column after the other, so that never more than one is there as a whole."""
+        import pandas as pd
+
         wanted = pa.array(drawn(self.count, size, seed))
         return pd.DataFrame({name: as_series(self._read(name).take(wanted), name) for name in self.types})
 

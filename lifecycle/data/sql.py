@@ -14,8 +14,8 @@ import pyarrow.parquet
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from lifecycle.data.dataset import check_columns
 from lifecycle.data.files import find_files
-from lifecycle.data.frame import check_columns
 from lifecycle.data.parquet import ParquetRows
 from lifecycle.errors import Unavailable, UsageError
 

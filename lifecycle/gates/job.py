@@ -58,7 +58,7 @@ def _candidate(version: tuple[ModelVersion, Snapshot], load_scorer: Callable[[Pa
 
 
 def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> Dataset | None:
-    from lifecycle.data.frame import dataset_from_frame
+    from lifecycle.data.dataset import dataset_from_frame
     from lifecycle.data.read import read_dataset
 
     if source is None:
@@ -70,7 +70,7 @@ def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> 
 
 
 def _reference(job: GateJob) -> Dataset | None:
-    from lifecycle.data.frame import dataset_from_frame
+    from lifecycle.data.dataset import dataset_from_frame
     from lifecycle.data.read import read_dataset
 
     label = job.tracked.label if job.tracked else None

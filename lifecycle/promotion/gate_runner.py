@@ -166,7 +166,7 @@ def _chosen(policy: StagePolicy, only: Sequence[str]) -> tuple[GateSpec, ...]:
 
 def _check_readable(job: GateJob) -> None:
     """Data that somebody named on the command line and that is not there is their mistake, and no verdict."""
-    from lifecycle.data.frame import check_columns
+    from lifecycle.data.dataset import check_columns
     from lifecycle.data.read import check_source
 
     for rows in (job.current, job.reference):

@@ -1,22 +1,24 @@
-"""CSV bodies to batches."""
+"""CSV cells to values: of a request's body, and of the files that a batch reads."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lifecycle.data.csv import header_of, open_cells
 from lifecycle.scoring.contract import Batch
 from lifecycle.scoring.signature import Column, InvalidInput, Malformed, SchemaMismatch, Signature
-from lifecycle.scoring.values import demand_present, from_cells, missing
+from lifecycle.scoring.values import coerce, demand_present, missing
 
 _MALFORMED = "Failed to parse input as a Pandas DataFrame. Ensure that it is valid CSV with a header, in UTF-8"
+_INTEGER = r"^\+?(-?\d+)(?:\.0*)?$"
 
 
 def batch_from_csv(body: bytes, signature: Signature) -> Batch:
-    """The rows of a CSV body with a header. Extra columns are left out; an empty cell is a missing value.
+    """The rows of a CSV body, see :mod:`lifecycle.data.csv`. Extra columns are left out.
 
     Raises:
         Malformed: no CSV, or a line of another length than the header.
@@ -24,46 +26,80 @@ def batch_from_csv(body: bytes, signature: Signature) -> Batch:
     """
     if signature.is_tensor:
         raise SchemaMismatch("the model takes tensors; send inputs or instances as JSON")
-    names, rows = _lines(body)
+    names = _header(body)
     demand_present(signature, names)
-    at = {name: position for position, name in enumerate(names)}
+    table = _cells(body, [c.name for c in signature.inputs if c.name in names] or names[:1])
     return {
-        c.name: _column(c, [row[at[c.name]] for row in rows]) if c.name in at else missing(c, len(rows))
+        c.name: coerce(c, values_of(table.column(c.name), c)) if c.name in names else missing(c, table.num_rows)
         for c in signature.inputs
     }
 
 
-def _lines(body: bytes) -> tuple[list[str], list[list[str]]]:
+def values_of(cells: pa.Array | pa.ChunkedArray, column: Column) -> NDArray[Any]:
+    """The bytes of CSV cells as values of a column. Numbers may have blanks around them.
+
+    Raises:
+        InvalidInput: a cell is no value of that type.
+    """
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error):
+        text = cells.cast(pa.string())
+        if column.type in ("double", "float"):
+            text = pc.utf8_trim_whitespace(text).cast(pa.float64())
+        elif column.type in ("long", "integer"):
+            text = _integers(column, pc.utf8_trim_whitespace(text))
+        elif column.type == "boolean":
+            text = _booleans(column, text)
+    except pa.ArrowInvalid:  # its message quotes the cell
+        raise _unfit(column) from None
+    values: NDArray[Any] = text.to_numpy(zero_copy_only=False) if isinstance(text, pa.Array) else text.to_numpy()
+    return values
+
+
+def _header(body: bytes) -> list[str]:
+    try:
+        body.decode("utf-8")
+        names = header_of(body)
+    except (UnicodeDecodeError, pa.ArrowException):
         raise Malformed(_MALFORMED) from None
-    if not lines or not lines[0]:
-        raise Malformed(_MALFORMED)
-    names, rows = lines[0], [line for line in lines[1:] if line]
-    if set(map(len, rows)) - {len(names)}:
-        raise Malformed(f"{_MALFORMED}; a line has another length than the header")
     if len(set(names)) != len(names):
         raise Malformed(f"{_MALFORMED}; a column is there twice")
-    return names, rows
+    return names
 
 
-def _column(column: Column, cells: list[str]) -> Any:
-    parse = _CELLS.get(column.type) or partial(_number, column)
-    return from_cells(column, [parse(cell) if cell else None for cell in cells])
-
-
-def _number(column: Column, text: str) -> int | float:
+def _cells(body: bytes, columns: list[str]) -> pa.Table:
+    ragged: list[int] = []
     try:
-        if not text.isascii() or "_" in text:  # which int() and float() would take
-            raise ValueError
-        return int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
-    except ValueError:
-        raise InvalidInput(f"column {column.name!r} wants {column.type}; a cell is no number") from None
+        types = dict.fromkeys(columns, pa.binary())
+        table = open_cells(body, types, columns, ragged.append).read_all()
+    except pa.ArrowException:
+        raise Malformed(_MALFORMED) from None
+    if ragged:
+        raise Malformed(f"{_MALFORMED}; a line has another length than the header")
+    return table
 
 
-_CELLS: dict[str, Callable[[str], Any]] = {
-    "string": str,
-    "datetime": str,
-    "boolean": lambda text: {"true": True, "false": False}.get(text.lower()),
-}
+def _integers(column: Column, text: pa.Array) -> pa.Array:
+    if pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():  # Arrow alone would take 0x10
+        raise _unfit(column)
+    try:
+        return text.cast(pa.int64())
+    except pa.ArrowInvalid:  # +3 and 4.0 are whole numbers too
+        _demand_all(column, pc.match_substring_regex(text, _INTEGER))
+        return pc.replace_substring_regex(text, _INTEGER, r"\1").cast(pa.int64())
+
+
+def _booleans(column: Column, text: pa.Array) -> pa.Array:
+    lower = pc.utf8_lower(text)
+    _demand_all(column, pc.or_(pc.equal(lower, "true"), pc.equal(lower, "false")))
+    return pc.equal(lower, "true")
+
+
+def _demand_all(column: Column, fits: pa.Array) -> None:
+    """A missing value is left to the type's own rule."""
+    if not pc.all(pc.fill_null(fits, True)).as_py() and len(fits):
+        raise _unfit(column)
+
+
+def _unfit(column: Column) -> InvalidInput:
+    what = "true or false" if column.type == "boolean" else "number"
+    return InvalidInput(f"column {column.name!r} wants {column.type}; a cell is no {what}")

@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from lifecycle.data.dataset import Dataset
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import Dataset, dataset_from_frame
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.contract import Gate
 from lifecycle.gates.subject import Subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion
 from lifecycle.domain.policy import GateSpec
 from lifecycle.gates.data_quality.expectations import derive_suite

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion
 from lifecycle.gates.latency import LatencyGate
 from lifecycle.gates.parity import ParityGate

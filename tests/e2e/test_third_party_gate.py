@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
 from lifecycle.gates.isolated import run_isolated

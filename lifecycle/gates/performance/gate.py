@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.charts import Chart
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import GateOptions, findings_of

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from lifecycle.data.csv import header_of, open_cells
 from lifecycle.errors import DeploymentFailed
 
 
@@ -22,7 +21,7 @@ class Chunk:
     """Some consecutive rows of one file.
 
     Attributes:
-        rows: The columns that were asked for. From CSV they are ``binary``: raw cells, null where empty.
+        rows: The columns that were asked for. From CSV they are ``binary``: raw cells, null where missing.
         numbers: Each row's number in its file; the first row of data is 1.
         ragged: Numbers of the rows between these that have another number of cells than the header.
     """
@@ -58,10 +57,14 @@ def read_schema(path: Path) -> pa.Schema:
         DeploymentFailed: the file cannot be read, or names a column twice.
     """
     with _naming(path):
-        schema = _open_csv(path, None, []).schema if path.suffix == ".csv" else pa.parquet.read_schema(path)
+        schema = _csv_schema(path) if path.suffix == ".csv" else pa.parquet.read_schema(path)
     if len(set(schema.names)) != len(schema.names):
         raise DeploymentFailed(f"input {path} names a column twice")
     return schema
+
+
+def _csv_schema(path: Path) -> pa.Schema:
+    return pa.schema([(name, pa.binary()) for name in header_of(path)])
 
 
 def read_row_count(path: Path) -> int | None:
@@ -91,7 +94,7 @@ def _read_parquet(path: Path, columns: list[str], chunk_rows: int) -> Iterator[C
 
 def _read_csv(path: Path, columns: list[str], chunk_rows: int) -> Iterator[Chunk]:
     ragged: list[int] = []  # grows while the reader reads ahead
-    reader = _open_csv(path, columns, ragged)
+    reader = open_cells(path, dict.fromkeys(columns, pa.binary()), columns, ragged.append)
     start = 1
     for rows in _recut(reader, chunk_rows):
         candidates = np.arange(start, start + rows.num_rows + len(ragged))
@@ -103,27 +106,6 @@ def _read_csv(path: Path, columns: list[str], chunk_rows: int) -> Iterator[Chunk
     if ragged:
         nothing = pa.RecordBatch.from_pylist([], schema=reader.schema)
         yield Chunk(path, nothing, np.empty(0, np.int64), tuple(ragged))
-
-
-def _open_csv(path: Path, columns: list[str] | None, ragged: list[int]) -> Any:
-    """Open a CSV file for reading raw cells; the numbers of ragged rows are appended to ``ragged``."""
-
-    def note(row: Any) -> str:
-        ragged.append(row.number - 1)  # pyarrow counts the header as row 1
-        return "skip"
-
-    return pa.csv.open_csv(
-        path,
-        # With threads pyarrow does not know the numbers of the rows that it skips.
-        read_options=pa.csv.ReadOptions(use_threads=False),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
-        convert_options=pa.csv.ConvertOptions(
-            include_columns=columns,
-            column_types=dict.fromkeys(columns or (), pa.binary()),
-            null_values=[""],
-            strings_can_be_null=True,
-        ),
-    )
 
 
 def _recut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

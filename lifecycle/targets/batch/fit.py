@@ -13,18 +13,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch
+from lifecycle.scoring.csv_rows import values_of
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
 from lifecycle.scoring.values import assemble, coerce, missing
 
 MISSING, UNFIT = "missing_value", "unfit_value"
 """Reason codes of rejected rows: no value where the type needs one, and a value that is not of the type."""
 
-_INTEGER = r"^\+?(-?\d+)(?:\.0*)?$"
 _TYPES = pa.types
 
 
@@ -134,36 +133,6 @@ def _coercion_of(values: pa.Array, column: Column) -> Callable[[slice], object]:
 
 def _numpy_of(values: pa.Array, column: Column) -> NDArray[Any]:
     if _TYPES.is_binary(values.type):
-        values = _parse_cells(values, column)
+        return values_of(values, column)
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     return array
-
-
-def _parse_cells(cells: pa.Array, column: Column) -> pa.Array:
-    """Raw CSV cells as values, by the rules of a CSV request body: numbers may have blanks around them."""
-    try:
-        text = cells.cast(pa.string())
-        if column.type in ("double", "float"):
-            return pc.utf8_trim_whitespace(text).cast(pa.float64())
-        if column.type in ("long", "integer"):
-            return _parse_integers(pc.utf8_trim_whitespace(text))
-    except pa.ArrowInvalid:  # its message quotes the cell
-        raise InvalidInput(f"column {column.name!r} wants {column.type}; a cell is none") from None
-    return _parse_booleans(text) if column.type == "boolean" else text
-
-
-def _parse_integers(text: pa.Array) -> pa.Array:
-    _demand_all(pc.match_substring_regex(text, _INTEGER))  # Arrow alone would take 0x10
-    return pc.replace_substring_regex(text, _INTEGER, r"\1").cast(pa.int64())
-
-
-def _parse_booleans(text: pa.Array) -> pa.Array:
-    lower = pc.utf8_lower(text)
-    _demand_all(pc.or_(pc.equal(lower, "true"), pc.equal(lower, "false")))
-    return pc.equal(lower, "true")
-
-
-def _demand_all(fits: pa.Array) -> None:
-    """Null, a missing value, is left to the type's own rule."""
-    if not pc.all(pc.fill_null(fits, True)).as_py():
-        raise InvalidInput("a cell does not fit")

@@ -280,8 +280,17 @@ _SHAPES: dict[str, Callable[[Any, list[str]], dict[str, Any]]] = {
 }
 
 
+# fmt: off
+NULLS = frozenset((
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+))
+# fmt: on
+"""What pandas takes for a missing value in CSV."""
+
+
 def read_csv(text: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Rows from CSV with a header, as columns. An empty cell is a missing value.
+    """Rows from CSV with a header, as columns. A cell that is one of :data:`NULLS` is a missing value.
 
     Args:
         inputs: The model's columns, which say what a cell is to be read as.
@@ -290,11 +299,12 @@ def read_csv(text: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any
         RowsRefused: ragged, or a cell is not of its column's type.
     """
     try:
-        header, *rows = (line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line)
+        lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+        header, *rows = (line for line in lines if line)
         columns = _columns(header, rows)
         readers = {column["name"]: _CELLS.get(column["type"], _number) for column in inputs}
         return {
-            name: [reader(cell) if cell else None for cell in columns[name]]
+            name: [None if cell in NULLS else reader(cell) for cell in columns[name]]
             for name, reader in readers.items()
             if name in columns
         }

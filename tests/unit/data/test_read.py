@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.data.read import check_source, read_dataset
 from lifecycle.errors import NotFound, UsageError
 

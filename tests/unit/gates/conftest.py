@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.subject import Candidate, Subject

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data.dataset import Dataset
-from lifecycle.data.frame import FrameRows, dataset_from_frame
+from lifecycle.data.dataset import Dataset, FrameRows, dataset_from_frame
 
 ROWS = 300
 RNG = np.random.default_rng(5)

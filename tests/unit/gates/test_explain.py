@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-
 from lifecycle.data.frame import dataset_from_frame
+
 from lifecycle.domain.charts import Bar, BarChart, Explanation
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import GateOptions, findings_of

@@ -38,7 +38,7 @@ def test_every_row_of_a_csv_file_is_counted_once_the_ragged_ones_too(tmp_path):
 def test_a_long_csv_file_keeps_its_row_numbers_across_read_blocks(tmp_path, chunk_rows):
     ragged = {10, 11, 40_000, 99_999}
     path = tmp_path / "rows.csv"
-    lines = (f"{n}" if n in ragged else f"{n},{'x' * 20}" for n in range(1, 60_001))
+    lines = (f"{n}" if n in ragged else f"{n},{'x' * 200}" for n in range(1, 60_001))
     path.write_text("n,text\n" + "\n".join(lines))
     chunks = chunks_of(path, ["n"], chunk_rows)
     for chunk in chunks:

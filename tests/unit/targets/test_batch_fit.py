@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lifecycle.data.csv import NULLS
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.payload import decode
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
@@ -16,7 +17,7 @@ NUMBERS = {"double": pa.float64(), "long": pa.int64(), "integer": pa.int64(), "b
 
 
 def raw(cells):
-    return pa.record_batch({"x": pa.array([c.encode() or None for c in cells], pa.binary())})
+    return pa.record_batch({"x": pa.array([None if c in NULLS else c.encode() for c in cells], pa.binary())})
 
 
 @pytest.mark.parametrize("kind", ["double", "float", "long", "integer", "boolean", "string"])

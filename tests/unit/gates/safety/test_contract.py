@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.gates.safety import SafetyGate
 from lifecycle.gates.subject import Candidate, Subject

@@ -1,0 +1,104 @@
+"""CSV files as gates judge them: copied to typed Parquet files once, each column's type found from all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from lifecycle.data.csv import Types, header_of, open_cells
+from lifecycle.data.dataset import check_columns
+from lifecycle.data.files import Files
+from lifecycle.data.parquet import ParquetRows
+from lifecycle.errors import UsageError
+
+_FOUND = (pa.int64(), pa.float64(), pa.bool_())  # the first that every value fits
+_NATIVE = {pa.int64(), pa.float64(), pa.string()}
+
+
+def read_csv(files: Files, source: str, expected: Types, folder: Path) -> ParquetRows:
+    """Copy CSV files to typed Parquet files below ``folder``, a few megabytes at a time.
+
+    Args:
+        expected: Types to take where every value of a column fits: those of the reference, because CSV has none.
+
+    Raises:
+        UsageError: not CSV, or files with other columns.
+    """
+    try:
+        names = _common_header(files.paths, source)
+        check_columns(names, source)
+        candidates = {name: [*([expected[name]] if name in expected else ()), *_FOUND] for name in names}
+        try:
+            copies = _copy(files, _types(files.paths, candidates, whole=False), folder)
+        except pa.ArrowInvalid:  # a value further down does not fit what the first rows look like
+            copies = _copy(files, _types(files.paths, candidates, whole=True), folder)
+    except (pa.ArrowException, OSError) as exc:
+        raise UsageError(f"{source}: not a readable csv file ({type(exc).__name__})") from exc
+    files.check_unchanged()
+    return ParquetRows(copies, source, original=files)
+
+
+def _common_header(paths: Sequence[Path], source: str) -> list[str]:
+    names = header_of(paths[0])
+    for path in paths[1:]:
+        if (found := header_of(path)) != names:
+            differing = sorted(set(found) ^ set(names)) or found
+            raise UsageError(
+                f"{source}: {path.name} and {paths[0].name} do not have the same columns in the same "
+                f"order (see {differing[0]!r})"
+            )
+    return names
+
+
+def _types(paths: Sequence[Path], candidates: Mapping[str, Sequence[pa.DataType]], *, whole: bool) -> Types:
+    """For each column the first type that every value fits: of all rows, or of the first few megabytes."""
+    fitting = {name: list(types) for name, types in candidates.items()}
+    for path in paths if whole else paths[:1]:
+        for batch in open_cells(path, dict.fromkeys(fitting, pa.string())):
+            for name, types in fitting.items():
+                fitting[name] = [kind for kind in types if _fits(batch.column(name), kind)]
+            if not whole:
+                break
+    return {name: _stored(types[0]) if types else pa.string() for name, types in fitting.items()}
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    """Dictionaries and other kinds of text are read as plain text."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind
+
+
+def _copy(files: Files, types: Types, folder: Path) -> Files:
+    """The same rows as Parquet, in files and folders of the same names."""
+    copies = [
+        folder / (path.relative_to(files.base) if files.base else f"{i:06}") for i, path in enumerate(files.paths)
+    ]
+    schema = pa.schema(list(types.items()))
+    for path, copy in zip(files.paths, copies, strict=True):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with pa.parquet.ParquetWriter(copy, schema, compression="lz4") as writer:
+            for batch in _typed_batches(path, schema):
+                writer.write_batch(batch)
+    return Files.of(copies, folder if files.base else None)
+
+
+def _typed_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    native = {field.name: field.type if field.type in _NATIVE else pa.string() for field in schema}
+    for batch in open_cells(path, native):
+        yield pa.record_batch([_cast(batch.column(f.name), f.type) for f in schema], schema=schema)
+
+
+def _fits(text: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        _cast(text, _stored(kind))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if values.type == kind else pc.cast(pc.utf8_trim_whitespace(values), kind)
