@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from lifecycle.data.frame import dataset_from_frame
 
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.charts import Bar, BarChart, Explanation
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import GateOptions, findings_of
@@ -102,7 +102,7 @@ def test_what_another_process_found_is_found_again(subject):
 VERDICTS_ALONE = """
 import sys
 import pandas as pd
-from lifecycle.data.frame import dataset_from_frame
+from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.data_quality.expectations import derive_suite
 from lifecycle.gates.drift import DriftGate
