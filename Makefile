@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
+READY  := $(VENV)/.ready-dev
 
 # No library we start reports home; documented in the README.
 export DO_NOT_TRACK := true
@@ -17,20 +17,14 @@ SHELL := bash
 help:     ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
-setup: $(READY)  ## make .venv with everything in it
+setup: $(VENV)/.ready-dev  ## make .venv with everything in it
 
 # The marker tells a finished set-up from an interrupted one, which starts over.
-$(READY): pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) (about two minutes the first time) ..."
-	@if [ -e $(VENV)/.unfinished ] || [ ! -x $(BIN)/python ]; then rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); fi
-	@touch $(VENV)/.unfinished
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --no-input --editable '.[dev]' 2> $(VENV)/setup.log \
-	  | awk '/^(Collecting|Requirement)/ {n++; printf "\r  %d found, now %-48.48s", n, $$2; fflush()} /^Installing/ {printf "\r  installing, this takes a minute %50s\n", ""; fflush()}' \
-	  || { cat $(VENV)/setup.log; exit 1; }
-	@rm -f $(VENV)/.unfinished && touch $@
+$(VENV)/.ready-%: pyproject.toml constraints.txt .ci/set_up.py
+	@$(PYTHON) .ci/set_up.py $*
 
 # LIFECYCLE_OWNER ties everything that the demo starts to this make: if it dies, however it dies, they stop.
-demo: $(READY)  ## the whole story on real data, in about two minutes
+demo: $(VENV)/.ready-demo  ## the whole story on real data, in about two minutes
 	@LIFECYCLE_OWNER=$$PPID exec $(BIN)/lifecycle demo $(DEMO_OPTIONS)
 
 check: $(READY)  ## ruff, mypy --strict, import contracts
