@@ -63,7 +63,7 @@ def _install(extra: str) -> int:
     command += [word for file in constraints for word in ("--constraint", file)]
     environment = _as_uv_knows_them(settings) | os.environ
     installing = subprocess.Popen(
-        [*command, "--editable", f".[{extra}]"], env=environment, stderr=subprocess.PIPE, text=True
+        [*command, "--editable", f".[{extra}]", "editables"], env=environment, stderr=subprocess.PIPE, text=True
     )
     assert installing.stderr is not None
     for line in installing.stderr:
