@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED := false
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test check lint format unit clean
+.PHONY: help setup browser mariadb demo test proof check lint format unit clean
 
 help:     ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -24,7 +24,7 @@ $(VENV)/.ready-%: pyproject.toml constraints.txt .ci/set_up.py
 	@$(PYTHON) .ci/set_up.py $*
 
 # LIFECYCLE_OWNER ties everything that the demo starts to this make: if it dies, however it dies, they stop.
-demo: $(VENV)/.ready-demo  ## the whole story on real data, in about two minutes
+demo: $(VENV)/.ready-demo  ## the whole story on real data, in under two minutes
 	@LIFECYCLE_OWNER=$$PPID exec $(BIN)/lifecycle demo $(DEMO_OPTIONS)
 
 check: $(READY)  ## ruff, mypy --strict, import contracts
@@ -34,20 +34,30 @@ check: $(READY)  ## ruff, mypy --strict, import contracts
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
 
 unit: $(READY)  ## the quick tests
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow"
 
 # Bare machines such as a CI job's container run as root; anywhere else installing packages is not ours to do.
+# $(call install,PACKAGE,ANY OF ITS PROGRAMS)
+install = @command -v $(2) >/dev/null \
+  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing $(1) for the tests ..." \
+       && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $(1) >/dev/null 2>&1; } \
+  || echo "No $(1) here: the tests that need it will be skipped, and the last line of their output says so."
+
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium for the browser tests ..." \
-	       && apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null 2>&1; } \
-	  || echo "No Chromium here: the browser tests will be skipped."
+	$(call install,chromium,chromium chromium-browser google-chrome)
+
+mariadb:
+	$(call install,mariadb-server,mariadbd)
 
 # One more than there are cores: a good part of the tests' time is spent waiting for servers.
 WORKERS = $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
+PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: check browser  ## every check and test
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: check browser  ## every check, every contract and every user story once, in minutes
+	$(PYTEST)
+
+proof: check browser mariadb  ## the same tests at full length: fuzzing, races, crashes, all databases
+	LIFECYCLE_PROOF=full $(PYTEST)
 
 lint: check
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model import ModelRef, Snapshot
@@ -23,43 +21,6 @@ from lifecycle.testing.target_contract import Example
 
 NUMBERS = ["month", "sched_dep_time", "dep_delay", "distance"]
 TEXTS = ["carrier", "origin"]
-
-
-LONGEST_FIRST = ("e2e", "docs", "faults", "browser", "adapter", "contracts", "unit")
-
-SHARE_THE_STACK = {
-    f"test_{name}.py"
-    for name in (
-        "audit",
-        "bad_input",
-        "captured_rows",
-        "ci_templates",
-        "following",
-        "gate_run",
-        "out_of_band",
-        "serve",
-    )
-}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files are handed out in this order, so that no core waits in the end for another one's longest file."""
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
-    sharing = {item.path.name for item in items if "stack" in getattr(item, "fixturenames", ())}
-    if alone := sharing - SHARE_THE_STACK:
-        raise pytest.UsageError(f"these start a stack of their own; add them to SHARE_THE_STACK: {sorted(alone)}")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
-    """The files that share the stack of tests/e2e/conftest.py go to one process, or each would start one."""
-    return _ByFileAndStack(config, log)
-
-
-class _ByFileAndStack(LoadFileScheduling):
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "the stack" if file.rpartition("/")[2] in SHARE_THE_STACK else file
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -202,7 +202,7 @@ def postgresql() -> Iterator[PostgresServer]:
 def mariadb() -> Iterator[MariaDbServer]:
     """Start a MariaDB, and stop it. For root it runs as the user that its package has made."""
     if not shutil.which("mariadbd"):
-        pytest.skip("no mariadbd on the path: apt-get install mariadb-server")
+        pytest.skip("not tested: MariaDB, which make proof installs for root: apt-get install mariadb-server")
     with _folder("my") as folder:
         data, user = folder / "data", "mysql" if os.geteuid() == 0 else ""
         as_user = [f"--user={user}"] if user else []

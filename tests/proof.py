@@ -1,12 +1,25 @@
-"""How much of a long proof is run: all of it with ``LIFECYCLE_PROOF=full``, a part at each ``make test``."""
+"""The two tiers: what each ``make test`` runs, and what only ``make proof`` does (``LIFECYCLE_PROOF=full``).
+
+A long test runs in ``make test`` with smaller numbers (:func:`rounds`) or a few of its cases (:func:`some`). Where that
+would show nothing it is marked ``proof`` and runs in ``make proof`` alone.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from typing import Any
 
-_FULL = os.environ.get("LIFECYCLE_PROOF") == "full"
+import pytest
+
+FULL = os.environ.get("LIFECYCLE_PROOF") == "full"
 
 
 def rounds(full: int, usual: int) -> int:
-    """``full`` where the proof is asked for, else ``usual``."""
-    return full if _FULL else usual
+    """``full`` in ``make proof``, else ``usual``."""
+    return full if FULL else usual
+
+
+def some(cases: Iterable[Any], *often: Any) -> list[Any]:
+    """All cases as parameters; those that are not among ``often`` are for ``make proof`` alone."""
+    return [case if case in often else pytest.param(case, marks=pytest.mark.proof) for case in cases]

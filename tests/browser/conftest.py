@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
+        pytest.skip("not tested: pages in a browser, for want of Chromium: apt-get install chromium")
     quiet = ["quic", "first-run", "background-networking", "component-update", "sync"]
     switches = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
     with sync_playwright() as playwright:

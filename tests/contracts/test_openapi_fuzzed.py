@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -14,13 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
 from lifecycle.scoring.signature import Column
+from tests.proof import FULL, rounds
 from tests.serving_here import Model, echo, mixed, numbers, serving
 
 pytestmark = pytest.mark.slow
 
-FULL = os.environ.get("LIFECYCLE_PROOF") == "full"
-EXAMPLES = 200 if FULL else 5
-ACCEPTED = 500 if FULL else 25
+EXAMPLES, ACCEPTED = rounds(200, 5), rounds(500, 25)
 
 
 def narrow() -> Model:

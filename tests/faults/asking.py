@@ -11,9 +11,6 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.proof import rounds
-
-FULL = bool(rounds(1, 0))
 """Whether to prove it at the size that the documentation states, which takes minutes."""
 
 

@@ -20,7 +20,7 @@ def small_disk(megabytes: int) -> Iterator[Path]:
         Path(folder).chmod(0o755)
         options = f"size={megabytes}m,mode=0777"
         if _run("mount", "-t", "tmpfs", "-o", options, "lifecycle-test", folder).returncode:
-            pytest.skip("this user may not mount a small disk to fill")
+            pytest.skip("not tested: a full disk, because this user may not mount a small one")
         try:
             yield Path(folder)
         finally:

@@ -11,7 +11,7 @@ from lifecycle.errors import LifecycleError
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.serving.control import read_desired, read_observed
 from lifecycle.targets.rest import RestTarget
-from tests.faults.asking import FULL, answer_of, processes_of, request_of, workers_of
+from tests.faults.asking import answer_of, processes_of, request_of, workers_of
 from tests.faults.broken_models import (
     COMPILED,
     LOADERS,
@@ -21,16 +21,13 @@ from tests.faults.broken_models import (
     with_compiled,
     with_snapshot,
 )
+from tests.proof import some
 
 pytestmark = pytest.mark.slow
 
+# A few cases of each kind in make test: every one costs a process, and those that load MLflow seconds.
 SLOW = {"timeout_s": "10"}  # for those that never end
 SMALL = {"timeout_s": "60", "model_memory_mb": "1500"}
-
-
-def some(cases: dict, *often: str) -> list[str]:
-    """A few of these each time: every one costs a process of its own, and those that load MLflow seconds."""
-    return [name for name in cases if FULL or name in often]
 
 
 @pytest.fixture(scope="module")

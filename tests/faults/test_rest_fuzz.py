@@ -27,13 +27,13 @@ from lifecycle.serving.routes import routes_of
 from lifecycle.serving.settings import Settings
 from lifecycle.serving.state import State
 from lifecycle.targets.rest import RestTarget
-from tests.faults.asking import FULL
 from tests.faults.fuzzing import Fuzzed, Fuzzer
+from tests.proof import rounds
 
 pytestmark = pytest.mark.slow
 
-IN_PROCESS = 100_000 if FULL else 10_000
-OVER_THE_WIRE = 10_000 if FULL else 500
+IN_PROCESS = rounds(100_000, 5_000)
+OVER_THE_WIRE = rounds(10_000, 500)
 GROWTH = 32 * 2**20
 SETTINGS = Settings(max_body=2**20)
 SIGNATURES = {

@@ -15,7 +15,6 @@ import pytest
 from lifecycle.domain.deployment import Status
 from lifecycle.processes.process import wait_until
 from tests.faults.asking import (
-    FULL,
     Asker,
     Deployed,
     answer_of,
@@ -110,7 +109,7 @@ def test_a_worker_that_is_told_to_end_finishes_and_is_replaced(home, two_workers
     assert [asker.failures + asker.wrong for asker in askers] == [[]] * CLIENTS
 
 
-@pytest.mark.skipif(not FULL, reason="a worker may be silent for 10 s")
+@pytest.mark.proof  # a worker may be silent for 10 s
 def test_a_worker_that_hangs_is_killed_and_replaced(home, two_workers):
     victim = workers_of(home)[0]
     os.kill(victim, signal.SIGSTOP)

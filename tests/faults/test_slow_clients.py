@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import statistics
 import time
@@ -14,12 +13,12 @@ import pytest
 from lifecycle.processes.process import wait_until
 from lifecycle.serving import body, http_protocol
 from lifecycle.serving.settings import Settings
+from tests.proof import FULL, rounds
 from tests.serving_here import numbers, serving
 
 pytestmark = pytest.mark.slow
 
-FULL = os.environ.get("LIFECYCLE_PROOF") == "full"
-SLOW_CLIENTS = 500 if FULL else 50
+SLOW_CLIENTS = rounds(500, 50)
 PATIENCE_S = http_protocol._HEAD_S if FULL else 1.0
 GOOD = {"inputs": {"x": [1.0], "y": [2.0], "z": [3.0]}}
 HEAD = b"POST /invocations HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n"

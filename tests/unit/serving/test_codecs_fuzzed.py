@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import random
 import struct
 import warnings
@@ -19,9 +18,10 @@ from lifecycle.serving.codecs.tfserving import TfServingCodec
 from lifecycle.serving.codecs.v2 import V2Codec
 from lifecycle.serving.message import Request
 from lifecycle.serving.refusal import Refusal
+from tests.proof import rounds
 from tests.serving_here import Model, echo, mixed, numbers, release, tensor
 
-REQUESTS = 100_000 if os.environ.get("LIFECYCLE_PROOF") == "full" else 10_000
+REQUESTS = rounds(100_000, 5_000)
 LENGTH = b"inference-header-content-length"
 
 VALUES = [None, True, False, 0, -1, 1.5, 2**53 + 1, 2**63, -(2**63) - 1, 1e308, "", "x", "\0", "FP64", "BYTES"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import statistics
 import time
 from collections import Counter
@@ -25,8 +24,9 @@ from lifecycle.serving.release import Release, Releases
 from lifecycle.serving.routes import routes_of
 from lifecycle.serving.settings import Settings
 from lifecycle.serving.state import State
+from tests.proof import FULL
 
-SECONDS = 60.0 if os.environ.get("LIFECYCLE_PROOF") == "full" else 2.0
+SECONDS = 60.0 if FULL else 2.0
 FIXED_S, ROW_S, PLACES = 0.02, 0.001, 16
 SETTINGS = Settings(max_in_flight=2 * PLACES, workers=10**6)  # more workers than cores: each has one thread
 PATIENT = 60_000

@@ -1,0 +1,95 @@
+"""pytest plugin: which tests run in which tier, and what they took against their folder's budget.
+
+``make test`` leaves out what is marked ``proof``, and on database servers everything that is not marked ``database``,
+which says that SQL decides it. ``make proof`` runs all. Being over a budget is a line at the end and fails nothing,
+because seconds depend on what else the machine does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.proof import FULL
+
+FOLDERS = Path(__file__).parent
+BUDGETS_S = {
+    "e2e": 300,
+    "docs": 120,
+    "faults": 250,
+    "browser": 150,
+    "adapter": 150,
+    "contracts": 200,
+    "unit": 250,
+}
+"""Seconds of test time, summed over the processes, that ``make test`` may take on 2 idle cores. In the order in which
+files are handed out: the longest first, so that no core waits in the end for another one's longest file."""
+SLOWEST = 10
+NOT_TESTED = "not tested: "
+"""A skip for want of something on this machine begins with this, and is summed up in one line at the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest folders first, and leave out what is for ``make proof``."""
+    order = list(BUDGETS_S)
+    items.sort(key=lambda item: order.index(_folder(item.nodeid)))
+    left_out = [] if FULL else [item for item in items if item.get_closest_marker("proof")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        out = set(left_out)
+        items[:] = [item for item in items if item not in out]
+
+
+class Report:
+    """Adds up what tests took, and says it at the end."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.not_tested: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
+        if report.skipped and isinstance(report.longrepr, tuple):
+            _, found, reason = report.longrepr[2].partition(NOT_TESTED)
+            self.not_tested.update([reason] if found else [])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.seconds:
+            terminalreporter.section("time by folder")
+            for line in self._lines():
+                terminalreporter.write_line(line)
+        for reason, count in self.not_tested.items():
+            terminalreporter.write_line(f"NOT TESTED: {reason} ({count} tests)", red=True)
+
+    def _lines(self) -> list[str]:
+        folders: dict[str, float] = defaultdict(float)
+        for nodeid, seconds in self.seconds.items():
+            folders[_folder(nodeid)] += seconds
+        lines = [_line(name, folders[name]) for name in BUDGETS_S if name in folders]
+        slowest = sorted(self.seconds.items(), key=lambda pair: -pair[1])[:SLOWEST]
+        return [
+            *lines,
+            f"The {len(slowest)} slowest:",
+            *(f"{seconds:8.1f} s  {name}" for name, seconds in slowest),
+        ]
+
+
+def _line(folder: str, seconds: float) -> str:
+    budget = BUDGETS_S[folder]
+    if FULL:
+        return f"{seconds:8.1f} s  {folder}"
+    over = "   OVER BUDGET" if seconds > budget else ""
+    return f"{seconds:8.1f} s of {budget:4d}  {folder}{over}"
+
+
+def _folder(nodeid: str) -> str:
+    """The folder below ``tests`` that a test lies in."""
+    return nodeid.removeprefix(f"{FOLDERS.name}/").partition("/")[0]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only the process that shows the results adds up."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Report(), "time by folder")
