@@ -1,7 +1,7 @@
 """The two tiers: what each ``make test`` runs, and what only ``make proof`` does (``LIFECYCLE_PROOF=full``).
 
-A long test runs in ``make test`` with smaller numbers (:func:`rounds`) or a few of its cases (:func:`some`). Where that
-would show nothing it is marked ``proof`` and runs in ``make proof`` alone.
+A long test runs in ``make test`` with smaller numbers (:func:`rounds`) or a few of its cases (:func:`some`). Where
+that would show nothing it is marked ``proof`` and runs in ``make proof`` alone.
 """
 
 from __future__ import annotations

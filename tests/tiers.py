@@ -1,8 +1,8 @@
-"""pytest plugin: which tests run in which tier, and what they took against their folder's budget.
+"""pytest plugin: which tests run in which tier, and how long they took against their folder's budget.
 
-``make test`` leaves out what is marked ``proof``, and on database servers everything that is not marked ``database``,
-which says that SQL decides it. ``make proof`` runs all. Being over a budget is a line at the end and fails nothing,
-because seconds depend on what else the machine does.
+``make test`` leaves out tests marked ``proof`` and runs on a database server only those marked ``database``: SQL
+decides their outcome. ``make proof`` runs everything. A folder over its budget gets a line at the end and fails
+nothing, because seconds depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ BUDGETS_S = {
     "contracts": 200,
     "unit": 250,
 }
-"""Seconds of test time, summed over the processes, that ``make test`` may take on 2 idle cores. In the order in which
-files are handed out: the longest first, so that no core waits in the end for another one's longest file."""
+"""Seconds of test time that ``make test`` may take on 2 idle cores, summed over its processes.
+
+Files are handed out in this order, the longest first, so that no core waits at the end for another one's longest.
+"""
 SLOWEST = 10
 NOT_TESTED = "not tested: "
 """A skip for want of something on this machine begins with this, and is summed up in one line at the end."""
@@ -35,11 +37,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put the longest folders first, and leave out what is for ``make proof``."""
     order = list(BUDGETS_S)
     items.sort(key=lambda item: order.index(_folder(item.nodeid)))
-    left_out = [] if FULL else [item for item in items if item.get_closest_marker("proof")]
+    left_out = [] if FULL else [item for item in items if _is_for_proof(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         out = set(left_out)
         items[:] = [item for item in items if item not in out]
+
+
+def _is_for_proof(item: pytest.Item) -> bool:
+    on_a_server = item.path.name.startswith("test_on_")
+    return bool(item.get_closest_marker("proof") or (on_a_server and not item.get_closest_marker("database")))
 
 
 class Report:

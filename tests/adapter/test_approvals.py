@@ -34,6 +34,7 @@ def promoted(registry: Any) -> bool:
     return bool(registry.state() == (["None", "None", "Production"], {"champion": 3}))
 
 
+@pytest.mark.database
 def test_without_an_approval_the_refusal_says_who_has_to_do_what(registry):
     demanding(registry)
     words = missing(registry)
@@ -43,6 +44,7 @@ def test_without_an_approval_the_refusal_says_who_has_to_do_what(registry):
     assert promoted(registry)
 
 
+@pytest.mark.database
 def test_an_approval_is_in_the_ledger_with_who_gave_it_why_and_for_which_files(registry):
     demanding(registry)
     registry.approve("grace", 3, reason="tasted it")
@@ -72,6 +74,7 @@ def test_an_authorization_header_that_nobody_checks_is_nobody(registry):
     assert "0 of 1" in missing(registry)
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("spelling", ["ada", "Ada", "ADA"])
 def test_the_author_does_not_approve(registry, spelling):
     demanding(registry)
@@ -97,6 +100,7 @@ def test_who_was_struck_from_the_list_has_approved_in_vain(registry):
     assert "0 of 1" in missing(registry)
 
 
+@pytest.mark.database
 def test_two_of_three(registry):
     demanding(registry, 2, "grace", "linus", "margaret")
     registry.approve("grace", 3)
@@ -106,6 +110,7 @@ def test_two_of_three(registry):
     assert promoted(registry)
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("spelling", ["grace", "Grace", "gráce"])
 def test_the_same_person_twice_is_one(registry, spelling):
     """A database of users may let them in under any of these."""
@@ -242,6 +247,7 @@ def test_through_mlflows_own_http_api(registry, http, monkeypatch):
     assert promoted(registry)
 
 
+@pytest.mark.database
 def test_a_refused_approval_leaves_no_entry(registry):
     demanding(registry)
     with registry.signed_in("ada"), pytest.raises(MlflowException):

@@ -46,6 +46,7 @@ def nothing_came_in(registry: Any) -> bool:
     return bool(registry.state(PROD) == ([], {}) and registry.ledger(PROD) == ())
 
 
+@pytest.mark.database
 def test_a_copy_needs_what_the_stage_needs(prod):
     for step, missing in (
         (lambda: None, "no gate has been run for it"),
@@ -59,6 +60,7 @@ def test_a_copy_needs_what_the_stage_needs(prod):
     assert copied(prod).current_stage == "Production"
 
 
+@pytest.mark.database
 def test_the_copy_is_in_the_stage_with_its_alias_and_recorded_there(prod):
     ready(prod)
     prod.write("team", "cellar")
@@ -89,6 +91,7 @@ def test_mlflows_own_copying_says_what_was_missing_and_copies_when_nothing_is(pr
     assert (copy.name, copy.current_stage, list(copy.aliases)) == (PROD, "Production", ["champion"])
 
 
+@pytest.mark.database
 def test_a_second_copy_takes_the_place_of_the_first(prod):
     for version in (1, 2):
         ready(prod, version)
@@ -97,6 +100,7 @@ def test_a_second_copy_takes_the_place_of_the_first(prod):
     assert [(e.version, e.previous) for e in prod.ledger(PROD)] == [(1, None), (2, 1)]
 
 
+@pytest.mark.database
 def test_a_refused_copy_is_in_the_ledger_of_the_version_it_was_to_be_made_of(prod):
     words = prod.refused(copied, prod)
     last = prod.ledger()[-1]
@@ -180,6 +184,7 @@ def test_changed_files_are_not_copied(prod):
     assert nothing_came_in(prod)
 
 
+@pytest.mark.database
 def test_a_copy_brings_no_reserved_tags_along(prod):
     ready(prod)
     tag = ModelVersionTag("lifecycle.history", "[]")
@@ -195,6 +200,7 @@ def test_an_environment_is_neither_a_new_name_nor_an_old_one(prod):
     assert "is the environment production" in prod.refused(store.rename_registered_model, PROD, "beer")
 
 
+@pytest.mark.database
 def test_what_an_environment_holds_is_not_taken_away(prod):
     ready(prod)
     copied(prod)
@@ -218,6 +224,7 @@ def test_the_stages_of_an_environment_are_guarded_too(prod):
     assert prod.state(PROD) == (["Archived", "Production"], {"champion": 2})
 
 
+@pytest.mark.database
 def test_a_name_that_some_database_takes_for_the_environments_is_one(prod):
     prod.store.create_registered_model("Prod.Wine")
     prod.refused(prod.store.create_model_version, "Prod.Wine", "file:///nowhere")

@@ -84,6 +84,7 @@ def test_what_is_promoted_is_not_taken_away(registry, http, prefix, way):
     assert (registry.state(), registry.shown()) == (before, shown)
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_what_left_the_stage_can_be_taken_away(registry, http, prefix):
     registry.promote()

@@ -57,6 +57,7 @@ def refused_and_worthless(registry: Any, value: str, status: int = 403) -> str:
     return words
 
 
+@pytest.mark.database
 def test_signed_evidence_is_kept_and_shown_as_it_was_signed(registry):
     text = whole(registry)
     registry.write(KEY, text)
@@ -64,6 +65,7 @@ def test_signed_evidence_is_kept_and_shown_as_it_was_signed(registry):
     assert registry.sql("SELECT signed, received_from FROM lifecycle_evidence") == [(text, "unauthenticated")]
 
 
+@pytest.mark.database
 def test_the_same_evidence_again_is_kept_once(registry):
     record = registry.evidence()
     for _ in range(3):
@@ -185,6 +187,7 @@ def test_evidence_under_another_policy_does_not_count(registry):
 # Time
 
 
+@pytest.mark.database
 def test_evidence_expires(registry):
     registry.deliver(registry.evidence(expires_at=registry.now() + timedelta(hours=1)))
     registry.ahead = timedelta(hours=2)
@@ -212,6 +215,7 @@ def test_a_clock_may_be_a_minute_ahead_and_not_an_hour(registry, ahead, counts):
 # The table
 
 
+@pytest.mark.database
 def test_a_row_that_somebody_wrote_by_hand_allows_nothing(registry):
     registry.judge(1)
     for text in (
@@ -230,6 +234,7 @@ def test_a_row_that_somebody_wrote_by_hand_allows_nothing(registry):
     assert registry.state() == (["None", "None"], {})
 
 
+@pytest.mark.database
 def test_rows_whose_texts_were_swapped_allow_nothing(registry):
     for version in (1, 2):
         registry.judge(version)
@@ -240,6 +245,7 @@ def test_rows_whose_texts_were_swapped_allow_nothing(registry):
     assert registry.state() == (["None", "None"], {})
 
 
+@pytest.mark.database
 def test_a_row_that_was_carried_over_from_another_model_allows_nothing(registry):
     registry.add("beer")
     registry.judge(1, model="beer")
@@ -250,6 +256,7 @@ def test_a_row_that_was_carried_over_from_another_model_allows_nothing(registry)
     assert registry.state() == (["None", "None"], {})
 
 
+@pytest.mark.database
 def test_the_ledger_names_the_evidence_that_it_rests_on(registry):
     record = registry.evidence()
     registry.deliver(record)

@@ -22,6 +22,7 @@ HELD = (["Production", "None"], {"champion": 1})
 NOTHING = (["None", "None"], {})
 
 
+@pytest.mark.database
 def test_an_override_moves_stage_and_alias_without_any_gate(registry):
     with registry.signed_in("ada"):
         registry.override()
@@ -127,6 +128,7 @@ def test_files_that_changed_since_it_was_signed(registry):
     assert registry.state() == NOTHING
 
 
+@pytest.mark.database
 def test_the_same_override_again_is_one_entry_and_brings_nothing_back(registry):
     text = registry.signed_override(registry.wish())
     for _ in range(3):
@@ -138,6 +140,7 @@ def test_the_same_override_again_is_one_entry_and_brings_nothing_back(registry):
     assert [e.action for e in registry.ledger()] == [Action.OVERRIDDEN, Action.DEMOTED]
 
 
+@pytest.mark.database
 def test_who_expected_another_holder_is_told(registry):
     registry.promote(2)
     registry.refused(lambda: registry.override(1, expected=0), status=409)
@@ -145,6 +148,7 @@ def test_who_expected_another_holder_is_told(registry):
     assert registry.state() == (["Production", "Archived"], {"champion": 1})
 
 
+@pytest.mark.database
 def test_a_second_one_makes_it_last_longer(registry):
     registry.override()
     registry.override(key="k2", until=registry.now() + timedelta(days=2))
@@ -153,6 +157,7 @@ def test_a_second_one_makes_it_last_longer(registry):
     assert registry.state() == HELD
 
 
+@pytest.mark.database
 def test_it_ends(registry):
     registry.override()
     (entry,) = registry.ledger()
@@ -186,6 +191,7 @@ def test_what_was_there_before_it_can_be_rolled_back_to(registry):
     assert registry.state() == (["Archived", "Production"], {"champion": 2})
 
 
+@pytest.mark.database
 def test_evidence_confirms_it(registry):
     registry.override()
     assert "no gate has been run" in registry.refused(registry.move)

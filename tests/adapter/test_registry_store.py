@@ -111,6 +111,7 @@ def test_the_sources_of_prompts_are_those_that_mlflow_has():
 # Stages
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("stage", ["Production", "production", "PRODUCTION", "pRoDuCtIoN"])
 @pytest.mark.parametrize("archive", [True, False])
 def test_a_stage_is_refused_in_any_letter_case(registry, stage, archive):
@@ -121,6 +122,7 @@ def test_a_stage_is_refused_in_any_letter_case(registry, stage, archive):
     assert (entry.action, entry.detail, entry.actor) == (Action.REFUSED, words, "unauthenticated")
 
 
+@pytest.mark.database
 def test_with_evidence_the_stage_menu_promotes_stage_and_alias(registry):
     registry.judge(1)
     version = registry.store.transition_model_version_stage("wine", "1", "production", False)
@@ -134,6 +136,7 @@ def test_with_evidence_the_stage_menu_promotes_stage_and_alias(registry):
     ]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("stage", ["None", "Archived", "archived"])
 def test_leaving_is_allowed_recorded_and_takes_the_alias_along(registry, stage):
     registry.promote()
@@ -145,6 +148,7 @@ def test_leaving_is_allowed_recorded_and_takes_the_alias_along(registry, stage):
     assert broken_links(registry.ledger()) == []
 
 
+@pytest.mark.database
 def test_moves_between_unguarded_stages_leave_no_trace(registry):
     for stage in ("Archived", "None", "None"):
         registry.store.transition_model_version_stage("wine", 1, stage, False)
@@ -163,6 +167,7 @@ def test_a_model_without_guarded_stages_is_as_mlflow_has_it(registry):
     assert registry.ledger("wine2") == ()
 
 
+@pytest.mark.database
 def test_versions_that_were_in_the_stage_before_the_guard_came_make_room(registry):
     lax = registry.open_with(PolicyBook(FREE))
     for number in (1, 2):
@@ -175,6 +180,7 @@ def test_versions_that_were_in_the_stage_before_the_guard_came_make_room(registr
 # Aliases
 
 
+@pytest.mark.database
 def test_a_guarded_alias_is_refused_and_with_evidence_moves_the_stage_too(registry):
     words = registry.refused(registry.store.set_registered_model_alias, "wine", "champion", 1)
     assert "lifecycle gate run" in words
@@ -184,6 +190,7 @@ def test_a_guarded_alias_is_refused_and_with_evidence_moves_the_stage_too(regist
     assert registry.state() == (["Production", "None"], {"champion": 1})
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("alias", ["Champion", "chàmpion", "champ\u0131on", "\uff43hampion", "chämpiøn"])
 def test_look_alikes_of_a_guarded_alias_are_refused(registry, alias):
     """MySQL takes them for one and the same."""
@@ -192,6 +199,7 @@ def test_look_alikes_of_a_guarded_alias_are_refused(registry, alias):
     assert registry.state() == (["None", "None"], {})
 
 
+@pytest.mark.database
 def test_a_guarded_alias_stays_with_its_stage(registry):
     registry.store.delete_registered_model_alias("wine", "champion")  # it isn't there: as in MLflow, no error
     registry.promote()
@@ -200,6 +208,7 @@ def test_a_guarded_alias_stays_with_its_stage(registry):
     assert registry.state() == (["Production", "None"], {"champion": 1})
 
 
+@pytest.mark.database
 def test_a_look_alike_from_before_the_guard_came_can_be_deleted(registry):
     registry.open_with(PolicyBook(FREE)).set_registered_model_alias("wine", "Champion", 2)
     registry.open()
@@ -208,6 +217,7 @@ def test_a_look_alike_from_before_the_guard_came_can_be_deleted(registry):
     assert registry.state() == (["Production", "None"], {"champion": 1})
 
 
+@pytest.mark.database
 def test_other_aliases_are_free(registry):
     for alias in ("challenger", "champions", "champio", "shampion", "チャンピオン"):
         registry.store.set_registered_model_alias("wine", alias, 2)
@@ -215,6 +225,7 @@ def test_other_aliases_are_free(registry):
     assert registry.state() == (["None", "None"], {})
 
 
+@pytest.mark.database
 def test_prompts_keep_their_aliases(registry):
     registry.store.create_prompt("greeting")
     registry.store.create_prompt_version("greeting", "Hello {{name}}")
@@ -233,6 +244,7 @@ def test_a_model_that_calls_itself_a_prompt_is_guarded_all_the_same(registry):
 # Asking
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("name", ["nowhere", "wine"])
 def test_what_does_not_exist_is_not_found(registry, name):
     store = registry.store
@@ -255,6 +267,7 @@ def test_mlflows_own_word_for_a_stage_will_do_in_a_request(registry):
     assert registry.state() == (["Production", "None"], {"champion": 1})
 
 
+@pytest.mark.database
 def test_a_conflict_names_the_winner_and_is_a_409(registry):
     registry.promote(2)
     registry.judge(1)
@@ -263,6 +276,7 @@ def test_a_conflict_names_the_winner_and_is_a_409(registry):
     assert len(registry.ledger()) == 1
 
 
+@pytest.mark.database
 def test_an_alias_that_strayed_is_put_right_by_asking_again(registry):
     registry.promote()
     registry.open_with(PolicyBook(FREE)).set_registered_model_alias("wine", "champion", 2)
@@ -279,6 +293,7 @@ def test_a_changed_policy_makes_old_evidence_worthless(registry):
     assert "the policy has changed" in registry.refused(registry.move)
 
 
+@pytest.mark.database
 def test_rollback_through_the_tag(registry):
     registry.promote(1)
     registry.promote(2)
@@ -287,6 +302,7 @@ def test_rollback_through_the_tag(registry):
     assert registry.ledger()[-1].reason == "late answers"
 
 
+@pytest.mark.database
 def test_the_guard_counts_attempts_itself(registry):
     registry.open(replace(registry.production, max_attempts=2))
     for run in range(3):
@@ -299,6 +315,7 @@ def test_the_guard_counts_attempts_itself(registry):
 # Workspaces
 
 
+@pytest.mark.database
 def test_workspaces_keep_their_models_apart(registry, monkeypatch):
     monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
     store = registry.open()

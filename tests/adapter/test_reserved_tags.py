@@ -28,6 +28,7 @@ ODD_SPELLINGS = [
 ]
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("key", ["lifecycle.history", "lifecycle.production", "lifecycle.x", *ODD_SPELLINGS])
 def test_nobody_writes_or_deletes_reserved_tags(registry, key):
     registry.promote()
@@ -46,6 +47,7 @@ def test_nobody_writes_or_deletes_reserved_tags(registry, key):
     assert len(registry.state()[0]) == 2
 
 
+@pytest.mark.database
 def test_evidence_and_requests_cannot_be_smuggled_in_at_creation(registry):
     for key, value in (
         (tags.evidence_key("production"), registry.signed(registry.evidence(3))),
@@ -56,6 +58,7 @@ def test_evidence_and_requests_cannot_be_smuggled_in_at_creation(registry):
         registry.refused(registry.store.create_model_version, "wine", "file:///nowhere", None, [tag])
 
 
+@pytest.mark.database
 def test_a_copy_of_a_promoted_version_is_unchecked_again(registry):
     registry.promote()
     registry.write("team", "cellar")
@@ -76,12 +79,14 @@ def test_other_tags_are_peoples_own(registry):
     assert (created.run_id, created.tags) == ("r" * 32, {"a": "b"})
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("key", ["lifecycle", "lifecycles.x", "my.lifecycle.x", "ライフサイクル.x", "параметры.x"])
 def test_tags_that_only_remind_of_ours_are_peoples_own(registry, key):
     registry.write(key, "x")
     assert registry.shown() == {key: "x"}
 
 
+@pytest.mark.database
 def test_what_is_shown_follows_what_is_recorded(registry):
     registry.refused(registry.ask, PromotionRequest("wine", 1, "production"))
     registry.promote()
@@ -92,6 +97,7 @@ def test_what_is_shown_follows_what_is_recorded(registry):
     assert tags.PROMOTION not in shown
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("stage", ["PRODUCTION", "Production", "pRoDuCtIoN"])
 def test_a_stage_in_a_tags_name_goes_by_any_letter_case_and_is_shown_in_the_policys(registry, stage):
     registry.write(f"lifecycle.evidence.{stage}", registry.signed(registry.evidence(1)))
@@ -150,6 +156,7 @@ def test_a_megabyte_is_refused_unread_and_not_repeated(registry, key, text):
 # Editing what is shown
 
 
+@pytest.mark.database
 @pytest.mark.parametrize(
     "behind_the_guards_back",
     [
@@ -172,6 +179,7 @@ def test_the_tables_decide_and_not_the_tags(registry, behind_the_guards_back):
     assert len(registry.ledger()) == 3
 
 
+@pytest.mark.database
 def test_tags_that_somebody_wrote_behind_the_guards_back_allow_nothing(registry):
     registry.judge(1)
     tag_of_1 = registry.shown()
@@ -184,6 +192,7 @@ def test_tags_that_somebody_wrote_behind_the_guards_back_allow_nothing(registry)
     assert "no gate has been run" in registry.refused(registry.move, 2)
 
 
+@pytest.mark.database
 def test_the_copy_that_the_promote_button_makes_leaves_the_evidence_behind(http: Any, registry):
     registry.promote()
     original = registry.shown()
