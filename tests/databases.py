@@ -27,7 +27,11 @@ from sqlalchemy.pool import NullPool
 
 from lifecycle.processes.process import wait_until
 
-KINDS = ("sqlite", "postgresql", "mysql")
+SERVERS = (
+    pytest.param("postgresql", marks=pytest.mark.slow),
+    pytest.param("mysql", marks=[pytest.mark.slow, pytest.mark.proof]),
+)
+KINDS = ("sqlite", *SERVERS)
 STARTS_WITHIN_S = 60.0
 _numbers = count(1)
 

@@ -85,9 +85,7 @@ def laid_out(places: Callable[[str], Databases]) -> Callable[[str], str]:
     return of
 
 
-@pytest.fixture(
-    params=["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "sqlite")]
-)
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

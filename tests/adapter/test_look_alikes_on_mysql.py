@@ -11,7 +11,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
 from tests.databases import Databases, forget, mariadb, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 LOOK_ALIKES = [
     "Champion",

@@ -22,7 +22,7 @@ from lifecycle.processes.process import free_port
 from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.snapshot import SnapshotStore
-from tests.databases import SqliteFiles, forget, run
+from tests.databases import SERVERS, SqliteFiles, forget, run
 from tests.faults.disks import fill, read_only, small_disk
 from tests.faults.promoting import POINTS
 from tests.faults.wine import POLICIES, Wine, now
@@ -68,7 +68,7 @@ def repeat(wine: Wine, promoter, key: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["postgresql", "mysql"], indirect=True)
+@pytest.mark.parametrize("kind", SERVERS, indirect=True)
 def test_connections_that_are_ended_at_each_point(wine, promoters):
     (promoter,) = promoters(wine)
     for point in POINTS:

@@ -15,7 +15,7 @@ PROCESSES = 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("at_once", "times"), [(2, rounds(200, 25)), (3, rounds(50, 10))])
+@pytest.mark.parametrize(("at_once", "times"), [(2, rounds(200, 10)), (3, rounds(50, 5))])
 def test_of_several_that_saw_the_same_one_wins_every_round(wine, promoters, at_once, times):
     processes = promoters(wine, PROCESSES)
     chance, before, holder = random.Random(SEED), len(wine.ledger()), 1

@@ -1,7 +1,8 @@
 """The tests of the registry store once more, on PostgreSQL and on MySQL, and what only those do.
 
 Which tests: those of :data:`ON_EVERY_DATABASE`, whole files of this folder. They are the same functions with
-another ``registry``.
+another ``registry``. test_on_postgresql.py and test_on_mysql.py collect them, a file for each server, so that test
+processes share the work; ``make test`` runs those that are marked ``database``.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -41,9 +44,7 @@ from tests.adapter import (
     test_same_as_mlflow,
 )
 from tests.adapter.conftest import Registry
-from tests.databases import Databases, forget, mariadb, postgresql, run
-
-pytestmark = pytest.mark.slow
+from tests.databases import Databases, forget, run
 
 ON_EVERY_DATABASE = (
     test_approvals,
@@ -64,7 +65,6 @@ LOOK_ALIKES = {
     "test_a_name_that_some_database_takes_for_the_environments_is_one",
 }
 DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
-SERVERS: dict[str, Callable[[], Any]] = {"postgresql": postgresql, "mysql": mariadb}
 
 
 class OnServer(Registry):
@@ -107,18 +107,6 @@ def emptied(uri: str) -> None:
         run(uri, "SET FOREIGN_KEY_CHECKS = 0", *append_only, *others)
 
 
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Iterator[tuple[Databases, list[str]]]:
-    """A server with two databases that MLflow has laid out."""
-    with SERVERS[request.param]() as databases:
-        uris = [databases.create(), databases.create()]
-        for uri in uris:
-            SqlAlchemyStore(uri)
-        yield databases, uris
-        for uri in uris:
-            forget(uri)
-
-
 @pytest.fixture
 def registry(server: tuple[Databases, list[str]], tmp_path: Path, request: pytest.FixtureRequest) -> OnServer:
     _, (uri, _) = server
@@ -153,6 +141,7 @@ def both(one: Callable[[], Any], other: Callable[[], Any]) -> list[Any]:
 # What only servers do
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("spelling", ["lifecycle+{0}", "lifecycle+{0}+{1}"])
 def test_mlflow_finds_the_guard_under_each_spelling(registry, spelling, monkeypatch, tmp_path):
     """As the server does with ``--registry-store-uri``, by its scheme."""
@@ -166,6 +155,7 @@ def test_mlflow_finds_the_guard_under_each_spelling(registry, spelling, monkeypa
         assert isinstance(builder(uri), GuardedStore)
 
 
+@pytest.mark.database
 def test_two_workers_open_an_empty_database_at_once(server, registry):
     databases, _ = server
     uri = databases.create()
@@ -180,6 +170,7 @@ def test_two_workers_open_an_empty_database_at_once(server, registry):
     databases.drop(uri)
 
 
+@pytest.mark.database
 def test_two_people_promote_in_the_same_process_and_the_ledger_holds_both(registry):
     for _ in range(10):
         registry.judge(1)
@@ -192,6 +183,7 @@ def test_two_people_promote_in_the_same_process_and_the_ledger_holds_both(regist
     assert broken_links(registry.ledger()) == []
 
 
+@pytest.mark.database
 def test_two_copies_from_different_models_into_one_environment(registry):
     """Which lock their own model first, and then the environment's."""
     policy = ModelPolicy((registry.production,))
@@ -215,6 +207,7 @@ def test_two_copies_from_different_models_into_one_environment(registry):
     assert broken_links(entries) == []
 
 
+@pytest.mark.database
 def test_two_evidences_at_once_are_both_kept(registry):
     for _ in range(5):
         answers = both(lambda: registry.judge(1), lambda: registry.judge(1, registry.staging))
@@ -222,6 +215,7 @@ def test_two_evidences_at_once_are_both_kept(registry):
     assert registry.sql("SELECT count(*) FROM lifecycle_evidence") == [(10,)]
 
 
+@pytest.mark.database
 def test_the_longest_texts_fit(registry):
     """MySQL's TEXT holds 65,535 bytes; a reason may be in any script."""
     long = registry.evidence(1)
@@ -236,6 +230,7 @@ def test_the_longest_texts_fit(registry):
     assert tags.history_of(registry.shown())[-1] == registry.ledger()[-1]
 
 
+@pytest.mark.database
 def test_a_name_in_another_letter_case_is_the_same_model_or_none(registry):
     """The first on MySQL, the second elsewhere; in no case a way around the guard."""
     with pytest.raises(MlflowException) as caught:
@@ -248,17 +243,37 @@ def test_a_name_in_another_letter_case_is_the_same_model_or_none(registry):
         assert registry.state() == (["Production", "None"], {"champion": 1})
 
 
-# Everything else
+# Everything, for a file to collect
 
 
-def _everything() -> Iterator[tuple[str, Any]]:
-    """Tests under names that say where they come from, and fixtures under their own; ours go before theirs."""
+def everything_on(start: Callable[[], AbstractContextManager[Databases]]) -> dict[str, Any]:
+    """Tests and fixtures by name, for the server that ``start`` starts; ours go before those of other files."""
+
+    @pytest.fixture(scope="module")
+    def server() -> Iterator[tuple[Databases, list[str]]]:
+        """A server with two databases that MLflow has laid out."""
+        with start() as databases:
+            uris = [databases.create(), databases.create()]
+            for uri in uris:
+                SqlAlchemyStore(uri)
+            yield databases, uris
+            for uri in uris:
+                forget(uri)
+
+    ours = {name: thing for name, thing in globals().items() if name.startswith("test_") or _is_fixture(thing)}
+    ours = {name: thing for name, thing in ours.items() if not isinstance(thing, ModuleType)}
+    return dict(_theirs()) | ours | {"server": server}
+
+
+def _theirs() -> Iterator[tuple[str, Any]]:
+    """Tests of other files under names that say where they come from, and fixtures under their own."""
     for module in ON_EVERY_DATABASE:
         for name, thing in vars(module).items():
             if name.startswith("test_") and callable(thing) and name not in LEFT_OUT:
                 yield f"{name}__{module.__name__.rpartition('.test_')[2]}", thing
-            elif type(thing).__name__ == "FixtureFunctionDefinition" and name not in globals():
+            elif _is_fixture(thing):
                 yield name, thing
 
 
-globals().update(_everything())
+def _is_fixture(thing: Any) -> bool:
+    return type(thing).__name__ == "FixtureFunctionDefinition"
