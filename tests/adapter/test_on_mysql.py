@@ -1,4 +1,4 @@
-"""The tests of the registry store on MariaDB, which stands for MySQL too, in make proof alone; see on_servers.py."""
+"""The registry store on MariaDB, which stands for MySQL too; in make proof only. See on_servers.py."""
 
 from __future__ import annotations
 
