@@ -43,7 +43,7 @@ def track(reference: pd.DataFrame, label: str | None = None, *, max_rows: int = 
     """
     import mlflow
 
-    from lifecycle.gates.data_quality.expectations import derive_suite
+    from lifecycle.gates.data_quality.profiler import derive_suite
 
     if mlflow.active_run() is None:
         raise UsageError("lifecycle.track() needs an active run: call it inside 'with mlflow.start_run():'")

@@ -85,7 +85,7 @@ def great_expectations(folder: Path, current: Path) -> str:
     import great_expectations as gx
     import pandas as pd
 
-    from lifecycle.gates.kinds import plain  # it takes pandas' own type for text for no text
+    from lifecycle.gates.column_types import plain  # it takes pandas' own type for text for no text
 
     suite = json.loads((folder / "suite.json").read_text())
     context = gx.get_context(mode="ephemeral")
@@ -166,7 +166,7 @@ def main() -> None:
 
 
 def _prepare(folder: Path, current: Path, rows: int) -> None:
-    from lifecycle.gates.data_quality.expectations import derive_suite
+    from lifecycle.gates.data_quality.profiler import derive_suite
 
     folder.mkdir(exist_ok=True)
     if not current.exists():

@@ -16,7 +16,7 @@ from lifecycle.errors import Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
-    from lifecycle.gates.data_quality.demands import Change
+    from lifecycle.gates.data_quality.suite_diff import SuiteChange
     from lifecycle.gates.report import GateReport
 
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 3, "ERROR": 4}
@@ -219,7 +219,7 @@ def show_suite_command(config: Path | None, suite_source: str, as_json: bool) ->
 
     Example: lifecycle gate suite show models:/flights-delay/3
     """
-    from lifecycle.gates.data_quality.demands import demand_of
+    from lifecycle.gates.data_quality.suite_diff import demand_of
 
     found = _load(config, suite_source)
     if as_json:
@@ -243,7 +243,7 @@ def diff_command(config: Path | None, before: str, after: str, as_json: bool) ->
 
     Example: lifecycle gate suite diff models:/flights-delay/2 expectations.json
     """
-    from lifecycle.gates.data_quality.demands import changes
+    from lifecycle.gates.data_quality.suite_diff import changes
 
     found = changes(*(_load(config, source)["expectations"] for source in (before, after)))
     if as_json:
@@ -285,7 +285,7 @@ def _first_line(gate_type: type) -> str:
 def _derive(data: str, label: str | None) -> dict[str, Any]:
     from lifecycle.data.read import read_dataset
     from lifecycle.errors import unknown
-    from lifecycle.gates.data_quality.expectations import derive_suite
+    from lifecycle.gates.data_quality.profiler import derive_suite
 
     rows = read_dataset(data, label)
     if not rows.count:
@@ -320,7 +320,7 @@ def _load(config: Path | None, source: str) -> dict[str, Any]:
     return read_suite(tracked.suite)
 
 
-def _change_as_dict(change: Change) -> dict[str, Any]:
+def _change_as_dict(change: SuiteChange) -> dict[str, Any]:
     demand = change.after or change.before
     assert demand is not None  # noqa: S101  a change has at least one side
     sides = {"before": change.before, "after": change.after}

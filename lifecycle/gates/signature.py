@@ -1,20 +1,121 @@
-"""Whether the model can be asked at all, and by those who ask today's champion."""
+"""The signature gate: whether the model can be called, and by the clients of today's champion."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lifecycle.domain.verdict import Figure, Verdict
-from lifecycle.gates.compatibility import input_problems, output_problems
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.example_loss import lossy_columns
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, listing, passed
 from lifecycle.scoring.contract import Batch, row_count, rows_of
 from lifecycle.scoring.input_example import golden_batch, golden_content
-from lifecycle.scoring.signature import InvalidInput, NoSignature, Signature
+from lifecycle.scoring.signature import Column, InvalidInput, NoSignature, Signature
+
+# Every value of the key's type is also a value of these; but for longs beyond 2**53, which few columns hold.
+_WIDER = {
+    "integer": {"long", "double"},
+    "long": {"double"},
+    "float": {"double"},
+    "int32": {"int64", "float64"},
+    "float32": {"float64"},
+}
+
+
+def input_problems(before: Signature, after: Signature) -> list[str]:
+    """What a client that sends the inputs of ``before`` would be refused for, one phrase for each input."""
+    known = {column.name: column for column in before.inputs}
+    return [problem for column in after.inputs if (problem := _input_problem(known.get(column.name), column))]
+
+
+def output_problems(before: Signature, after: Signature) -> list[str]:
+    """What a client that reads the outputs of ``before`` would not find, one phrase for each output.
+
+    Outputs are found by name, unnamed ones by their place; further ones harm nobody. A type may become narrower:
+    an integer where there was a long is a number that the client can hold.
+    """
+    known = {_key(i, column): column for i, column in enumerate(after.outputs)}
+    return [
+        problem
+        for i, column in enumerate(before.outputs)
+        if (problem := _output_problem(column, known.get(_key(i, column))))
+    ]
+
+
+def _input_problem(before: Column | None, after: Column) -> str:
+    if before is None:
+        return f"input {after.name!r} is new and required" if after.required else ""
+    if after.type != before.type and after.type not in _WIDER.get(before.type, ()):
+        return f"input {after.name!r} was {before.type} and is now {after.type}"
+    if after.shape != before.shape:
+        return f"input {after.name!r} has another shape"
+    return (
+        f"input {after.name!r} was optional and is now required" if after.required and not before.required else ""
+    )
+
+
+def _output_problem(before: Column, after: Column | None) -> str:
+    name = f"output {before.name!r}" if before.name else "the output"
+    if after is None:
+        return f"{name} is gone"
+    if after.type != before.type and before.type not in _WIDER.get(after.type, ()):
+        return f"{name} was {before.type} and is now {after.type}"
+    if after.shape != before.shape:
+        return f"{name} had shape {_shape(before)} and has now {_shape(after)}"
+    return f"{name} was always there and is now optional" if before.required and not after.required else ""
+
+
+def _key(place: int, column: Column) -> str | int:
+    return column.name or place
+
+
+def _shape(column: Column) -> str:
+    return "of a column" if column.shape is None else str(column.shape).replace("-1", "rows")
+
+
+def lossy_columns(content: Any, batch: Batch) -> list[str]:
+    """Columns of the example that the signature drops, or whose numbers it rounds.
+
+    Args:
+        content: The example as it was logged, in one of MLflow's four shapes.
+        batch: The same as the signature made it.
+
+    Returns:
+        Names in quotes.
+    """
+    given = _columns(content, batch)
+    return [repr(name) for name, values in given.items() if name not in batch or not _kept(values, batch[name])]
+
+
+def _columns(content: Any, batch: Batch) -> Mapping[str, Any]:
+    if "dataframe_split" in content:
+        split = content["dataframe_split"]
+        return dict(zip(split.get("columns", batch), zip(*split["data"], strict=True), strict=True))
+    given = next(content[shape] for shape in ("dataframe_records", "instances", "inputs") if shape in content)
+    if isinstance(given, list) and isinstance(given[0], dict):
+        return {name: [row.get(name) for row in given] for name in dict.fromkeys(_names(given))}
+    return given if isinstance(given, dict) else dict.fromkeys(batch, given)
+
+
+def _names(records: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    return (name for record in records for name in record)
+
+
+def _kept(given: Any, values: NDArray[Any]) -> bool:
+    """Whether every number is exactly the same; texts and times are taken as they are, or refused."""
+    before = np.array(given, dtype=object).ravel()  # as Python's own numbers, which compare exactly
+    return all(
+        kept == value
+        for value, kept in zip(before, values.ravel().tolist(), strict=True)
+        if isinstance(value, int | float)
+    )
+
 
 _log = logging.getLogger(__name__)
 

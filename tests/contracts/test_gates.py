@@ -12,7 +12,7 @@ import yaml
 from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion
 from lifecycle.gates.data_quality import DataQualityGate
-from lifecycle.gates.data_quality.expectations import derive_suite
+from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.gates.drift import DriftGate
 from lifecycle.gates.performance import PerformanceGate
 from lifecycle.gates.signature import SignatureGate

@@ -10,7 +10,7 @@ import pytest
 from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion
 from lifecycle.domain.policy import GateSpec
-from lifecycle.gates.data_quality.expectations import derive_suite
+from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.gates.run import run_gates
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.pyfunc_scorer import PyfuncScorer

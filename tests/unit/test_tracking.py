@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.errors import UsageError
-from lifecycle.gates.data_quality.expectations import derive_suite
+from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.tracking import track
 
 

@@ -1,13 +1,13 @@
-"""Whether the rows of today are what the training run expects of them. Great Expectations judges."""
+"""The data quality gate: current rows against a Great Expectations suite."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -17,9 +17,16 @@ from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.errors import UsageError
 from lifecycle.gates.contract import GateOptions, findings_of
-from lifecycle.gates.data_quality.result import Finding, Result
-from lifecycle.gates.data_quality.suite import TABLE, Suite, columns_of, expectations_of, read_suite
-from lifecycle.gates.data_quality.words import unmet_words
+from lifecycle.gates.data_quality.suite import (
+    TABLE,
+    ExpectationResult,
+    ExpectationStatus,
+    Suite,
+    columns_of,
+    expectations_of,
+    kwargs_of,
+    read_suite,
+)
 from lifecycle.gates.subject import Subject
 from lifecycle.gates.verdicts import (
     broke,
@@ -28,8 +35,75 @@ from lifecycle.gates.verdicts import (
     listing,
     no_current_data,
     passed,
+    percent,
     too_few_rows,
 )
+
+_WORDS = {
+    "expect_column_to_exist": "is missing",
+    "expect_column_values_to_not_be_null": "{unexpected} null ({allowed} may be)",
+    "expect_column_values_to_be_between": "{unexpected} {beyond} ({allowed} may be)",
+    "expect_column_values_to_be_in_set": "{unexpected} in no known category ({allowed} may be)",
+    "expect_column_values_to_be_in_type_list": "has another type",
+    "expect_column_values_to_be_of_type": "has another type",
+    "expect_column_median_to_be_between": "median {observed:g} is {beyond}",
+    "expect_column_mean_to_be_between": "mean {observed:g} is {beyond}",
+    "expect_column_stdev_to_be_between": "spread {observed:g} is {beyond}",
+    "expect_column_min_to_be_between": "the smallest value is {beyond}",
+    "expect_column_max_to_be_between": "the largest value is {beyond}",
+    "expect_column_sum_to_be_between": "the sum is {beyond}",
+    "expect_column_unique_value_count_to_be_between": "number of different values {observed:,} is {beyond}",
+    "expect_column_values_to_be_unique": "{unexpected} more than once ({allowed} may be)",
+    "expect_table_row_count_to_be_between": "number of rows {observed:,} is {beyond}",
+    "expect_table_row_count_to_equal": "number of rows {observed:,} is not {value:,}",
+}
+_WITHOUT_FIGURES = {
+    "expect_column_median_to_be_between": "the median is {beyond}",
+    "expect_column_mean_to_be_between": "the mean is {beyond}",
+    "expect_column_stdev_to_be_between": "the spread is {beyond}",
+}
+
+
+def unmet_words(result: ExpectationResult) -> str:
+    """``column: what is wrong``; the expectation's own name where no wording fits."""
+    kind, kwargs = result.expectation["type"], kwargs_of(result.expectation)
+    figures = {
+        "unexpected": percent((result.details.get("unexpected_percent") or 0) / 100),
+        "allowed": percent(1 - _share(kwargs.get("mostly"))),
+        "observed": result.details.get("observed_value"),
+        "beyond": _beyond(kwargs),
+    }
+    for wording in (_WORDS.get(kind), _WITHOUT_FIGURES.get(kind)):
+        try:
+            return f"{result.subject}: {wording.format(**{**kwargs, **figures})}" if wording else _by_name(result)
+        except (KeyError, ValueError, TypeError):  # no figure, such as the median of no value
+            continue
+    return _by_name(result)
+
+
+def bound(value: object) -> str:
+    """One end of a range; nothing where it is open.
+
+    >>> bound(1000000.0)
+    '1e+06'
+    """
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return f"{value:g}"
+    return "" if value is None else str(value)[:40]
+
+
+def _beyond(kwargs: Mapping[str, Any]) -> str:
+    low, high = bound(kwargs.get("min_value")), bound(kwargs.get("max_value"))
+    return f"outside {low} to {high}" if low and high else f"below {low}" if low else f"above {high}"
+
+
+def _share(mostly: Any) -> float:
+    return 1.0 if mostly is None else float(mostly)
+
+
+def _by_name(result: ExpectationResult) -> str:
+    name = result.expectation["type"].removeprefix("expect_").replace("_", " ")
+    return f"{result.subject}: does not meet {name!r}"
 
 
 class DataQualityOptions(GateOptions):
@@ -109,39 +183,41 @@ class DataQualityGate:
 
     def explain(self, subject: Subject, verdict: Verdict) -> Iterator[Chart]:  # noqa: ARG002  # of the contract
         """Shares of nulls and of unexpected values as bars, and Great Expectations' report."""
-        from lifecycle.gates.data_quality.exhibits import exhibits_of
+        from lifecycle.gates.data_quality.report import exhibits_of
 
         results = findings_of(self, subject)
         if results is not None:
             yield from exhibits_of(results)
 
-    def _verdict(self, results: Sequence[Result], current: Dataset) -> Verdict:
+    def _verdict(self, results: Sequence[ExpectationResult], current: Dataset) -> Verdict:
         """The worst that was found decides."""
         rows, count = current.source, len(results)
         sampled = sum(result.sampled for result in results)
         given = min(self.options.sample_rows, current.count)
         note = f" {sampled} of them were judged on {given:,} rows drawn at random." if sampled else ""
-        if unmet := [printable(unmet_words(r), limit=300) for r in results if r.finding is Finding.UNMET]:
+        if unmet := [
+            printable(unmet_words(r), limit=300) for r in results if r.finding is ExpectationStatus.UNMET
+        ]:
             words = listing(unmet, separator="; ")
             message = f"{len(unmet)} of {count} expectations are not met by {rows}: {words}.{note}"
             return failed(self.name, "expectations_not_met", message)
-        if unreadable := [r.note for r in results if r.finding is Finding.UNREADABLE]:
+        if unreadable := [r.note for r in results if r.finding is ExpectationStatus.UNREADABLE]:
             message = (
                 f"Great Expectations cannot read {len(unreadable)} of {count} expectations: {listing(unreadable)}."
             )
             return broke(self.name, "bad_suite", message)
-        if broken := _subjects(results, Finding.BROKE):
+        if broken := _subjects(results, ExpectationStatus.BROKE):
             return broke(self.name, "expectation_broke", f"Great Expectations broke on: {broken}.")
-        if vacuous := _subjects(results, Finding.VACUOUS) or _nowhere(results, current):
+        if vacuous := _subjects(results, ExpectationStatus.VACUOUS) or _nowhere(results, current):
             return inconclusive(self.name, "no_values", f"There is no value to judge in: {vacuous}.")
-        if unjudged := _subjects(results, Finding.UNJUDGED):
+        if unjudged := _subjects(results, ExpectationStatus.UNJUDGED):
             message = (
                 f"A sample cannot say what is expected of: {unjudged}. Raise sample_rows to {current.count:,}."
             )
             return inconclusive(self.name, "needs_all_rows", message)
         return passed(self.name, f"The {current.count:,} rows of {rows} meet all {count} expectations.{note}")
 
-    def _figures(self, results: Sequence[Result], suite: Suite, current: Dataset) -> dict[str, Figure]:
+    def _figures(self, results: Sequence[ExpectationResult], suite: Suite, current: Dataset) -> dict[str, Figure]:
         found = [result.finding for result in results]
         known = {column for result in results for column in columns_of(result.expectation)}
         sampled = sum(result.sampled for result in results)
@@ -149,8 +225,8 @@ class DataQualityGate:
         return {
             "rows": current.count,
             "expectations": len(results),
-            "not_met": found.count(Finding.UNMET),
-            "broke": found.count(Finding.BROKE) + found.count(Finding.UNREADABLE),
+            "not_met": found.count(ExpectationStatus.UNMET),
+            "broke": found.count(ExpectationStatus.BROKE) + found.count(ExpectationStatus.UNREADABLE),
             "extra_columns": len(set(current.inputs) - known),
             "suite": _digest(suite),
             "sampled_expectations": sampled,
@@ -158,7 +234,7 @@ class DataQualityGate:
         }
 
 
-def _nowhere(results: Sequence[Result], current: Dataset) -> str:
+def _nowhere(results: Sequence[ExpectationResult], current: Dataset) -> str:
     """``any column`` where no value was looked at: that columns are there says nothing of the data."""
     asked = [r.expectation for r in results if r.expectation["type"] != "expect_column_to_exist"]
     if any(expectation["type"] == "expect_column_values_to_be_null" for expectation in asked):
@@ -171,7 +247,7 @@ def _digest(suite: Suite) -> str:
     return hashlib.sha256(json.dumps(suite, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _subjects(results: Sequence[Result], finding: Finding) -> str:
+def _subjects(results: Sequence[ExpectationResult], finding: ExpectationStatus) -> str:
     named = dict.fromkeys(_quoted(r.subject) for r in results if r.finding is finding)
     return listing(list(named))
 

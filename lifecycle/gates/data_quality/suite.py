@@ -1,9 +1,11 @@
-"""A Great Expectations suite as plain JSON, as a person may have edited it. Nothing heavy is imported here."""
+"""A Great Expectations suite as plain JSON, and the results of its expectations. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,7 +13,6 @@ from lifecycle.errors import NotFound, UsageError
 
 Suite = dict[str, Any]
 Expectation = Mapping[str, Any]
-
 TABLE = "table"
 """What an expectation is about when it names no column."""
 HOW_TO_RUN = {"batch_id", "result_format", "catch_exceptions", "include_config"}
@@ -81,3 +82,37 @@ def subject_of(expectation: object) -> str:
 
 def _no_number(word: str) -> NoReturn:
     raise ValueError(word)
+
+
+class ExpectationStatus(StrEnum):
+    """What can be said of an expectation."""
+
+    MET = "met"
+    UNMET = "not met"
+    VACUOUS = "met, for want of values"
+    BROKE = "broke on these rows"
+    UNREADABLE = "not readable"
+    UNJUDGED = "needs all rows at once"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationResult:
+    """One expectation, and what was found.
+
+    Attributes:
+        expectation: ``type`` and ``kwargs``; of one that is not readable, whatever was there.
+        details: Great Expectations' own ``result``: counts and shares. No row values.
+        note: Why it is not readable.
+        sampled: Whether it was judged on a sample of the rows.
+    """
+
+    expectation: Expectation
+    finding: ExpectationStatus
+    details: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    sampled: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The column or columns that it is about, or ``table``."""
+        return subject_of(self.expectation)

@@ -1,8 +1,7 @@
-"""The drift gate: whether the rows of today still look like those that the model was trained on.
+"""The drift gate: whether current rows are distributed as those that the model was trained on.
 
-``distances`` and ``chance`` are the arithmetic; ``numbers`` and ``categories`` apply it to one column's values,
-``columns`` to a column with its nulls, ``compare`` to all columns, ``outcomes`` to labels and predictions;
-``judge`` says what each means, ``decide`` what they mean together.
+``columns`` measures one column, ``compare`` all of them, labels and predictions included; ``decide`` turns the
+distances into a verdict, ``report`` into charts.
 """
 
 from lifecycle.gates.drift.gate import DriftGate

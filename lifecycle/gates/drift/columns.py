@@ -1,27 +1,73 @@
-"""One column of today beside the same column of the reference: what can be measured, and what cannot."""
+"""Distance of one column between reference and current rows: numbers, categories and nulls."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from lifecycle.gates.drift.categories import compare_categories
-from lifecycle.gates.drift.numbers import compare_numbers, sort
-from lifecycle.gates.drift.values import Values
-from lifecycle.gates.kinds import Kind, kind_of
-from lifecycle.statistics.chance import share_change_p
+from lifecycle.data.dataset import drawn
+from lifecycle.gates.column_types import ColumnType, column_type
+from lifecycle.statistics.chance import (
+    Counts,
+    PermutationNull,
+    jensen_shannon_null,
+    share_change_p,
+    wasserstein_null,
+)
+from lifecycle.statistics.distances import Floats, jensen_shannon, wasserstein
+
+
+@dataclass(frozen=True, slots=True)
+class BinShares:
+    """Shares of the rows by bin (then ``ordered``) or category, 0 to 1; all three are as long."""
+
+    labels: tuple[str, ...]
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDrift:
+    """How far the values of a column are apart.
+
+    Attributes:
+        distance: As Evidently measures it.
+        chance: What random splits of the same values give.
+        unit: What kind of distance it is, for people.
+        new: ShareChange of the current values in categories that the reference lacks, beyond what chance gives.
+        missing: ShareChange of the reference's values in categories that the current rows lack.
+    """
+
+    distance: float
+    chance: PermutationNull
+    unit: str
+    picture: BinShares
+    new: float = 0.0
+    missing: float = 0.0
+
+    @property
+    def beyond(self) -> float:
+        """The part of the distance that is not chance."""
+        return self.chance.beyond(self.distance)
+
 
 _log = logging.getLogger(__name__)
-
 FEWEST_VALUES = 30
 """On either side, to compare a column at all."""
 
 
-class Finding(StrEnum):
+class ColumnStatus(StrEnum):
     """What can be said of a column."""
 
     STEADY = "steady"
@@ -34,7 +80,7 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ShareChange:
     """How large a share of a column is something, then and now, and how likely chance makes such a difference."""
 
     before: float
@@ -48,7 +94,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnDrift:
     """What was measured. Either ``values`` or ``problem``, which ``why`` explains.
 
     Attributes:
@@ -57,59 +103,263 @@ class Column:
     """
 
     name: str
-    nulls: Share | None = None
-    infinite: Share | None = None
-    values: Values | None = None
-    problem: Finding | None = None
+    nulls: ShareChange | None = None
+    infinite: ShareChange | None = None
+    values: ValueDrift | None = None
+    problem: ColumnStatus | None = None
     why: str = ""
 
 
-def measure(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> Column:
+def measure(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ColumnDrift:
     """Compare one column. What breaks it is said and not raised: one column must not take the others down."""
     try:
         return _measure(name, reference, current, seed)
     except Exception as exc:
         _log.debug("drift of column %r broke", name, exc_info=True)
-        return Column(name, problem=Finding.BROKE, why=type(exc).__name__)
+        return ColumnDrift(name, problem=ColumnStatus.BROKE, why=type(exc).__name__)
 
 
-def _measure(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> Column:
-    kinds = kind_of(reference), kind_of(current)
+def _measure(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ColumnDrift:
+    kinds = column_type(reference), column_type(current)
     missing = int(reference.isna().sum()), int(current.isna().sum())
     nulls = _share(missing[0], len(reference), missing[1], len(current))
-    known = [kind for kind in kinds if kind is not Kind.EMPTY]
+    known = [kind for kind in kinds if kind is not ColumnType.EMPTY]
     if not known:
-        return Column(name, nulls, problem=Finding.EMPTY)
+        return ColumnDrift(name, nulls, problem=ColumnStatus.EMPTY)
     if len(set(known)) > 1:
-        return Column(name, nulls, problem=Finding.OTHER_KIND, why=f"was {kinds[0]}, is {kinds[1]}")
+        return ColumnDrift(name, nulls, problem=ColumnStatus.OTHER_KIND, why=f"was {kinds[0]}, is {kinds[1]}")
     fewest = min(len(reference) - missing[0], len(current) - missing[1])
     if fewest < FEWEST_VALUES:
         return _too_few(name, nulls, None, fewest)
-    if known[0] is Kind.OTHER:
-        return Column(name, nulls, problem=Finding.UNJUDGED, why=str(Kind.OTHER))
-    if known[0] in (Kind.TEXT, Kind.BOOLEAN):
-        return Column(name, nulls, values=compare_categories(reference, current, seed))
+    if known[0] is ColumnType.OTHER:
+        return ColumnDrift(name, nulls, problem=ColumnStatus.UNJUDGED, why=str(ColumnType.OTHER))
+    if known[0] in (ColumnType.TEXT, ColumnType.BOOLEAN):
+        return ColumnDrift(name, nulls, values=compare_categories(reference, current, seed))
     return _measure_numbers(name, nulls, (reference, current), known[0], seed)
 
 
 def _measure_numbers(
-    name: str, nulls: Share | None, sides: tuple[pd.Series[Any], pd.Series[Any]], kind: Kind, seed: int
-) -> Column:
+    name: str, nulls: ShareChange | None, sides: tuple[pd.Series[Any], pd.Series[Any]], kind: ColumnType, seed: int
+) -> ColumnDrift:
     before, now = (sort(side, kind) for side in sides)
     infinite = _share(before.infinite, len(sides[0]), now.infinite, len(sides[1]))
     fewest = min(len(before.values), len(now.values))
     if fewest < FEWEST_VALUES:
         return _too_few(name, nulls, infinite, fewest)
-    return Column(name, nulls, infinite, compare_numbers(before.values, now.values, kind, seed))
+    return ColumnDrift(name, nulls, infinite, compare_numbers(before.values, now.values, kind, seed))
 
 
-def _too_few(name: str, nulls: Share | None, infinite: Share | None, count: int) -> Column:
+def _too_few(name: str, nulls: ShareChange | None, infinite: ShareChange | None, count: int) -> ColumnDrift:
     why = f"only {count} values on one side; {FEWEST_VALUES} are needed"
-    return Column(name, nulls, infinite, problem=Finding.UNJUDGED, why=why)
+    return ColumnDrift(name, nulls, infinite, problem=ColumnStatus.UNJUDGED, why=why)
 
 
-def _share(before: int, rows_before: int, now: int, rows_now: int) -> Share | None:
+def _share(before: int, rows_before: int, now: int, rows_now: int) -> ShareChange | None:
     if not before and not now:
         return None
     p = share_change_p((before, rows_before), (now, rows_now))
-    return Share(before / rows_before, now / rows_now, p)
+    return ShareChange(before / rows_before, now / rows_now, p)
+
+
+_BINS = 20
+_TAIL = 0.01  # of the reference, on either side, is not in the bins but below or above them
+
+
+@dataclass(frozen=True, slots=True)
+class SortedValues:
+    """The finite values of a column in ascending order, and how many infinite ones there are."""
+
+    values: Floats
+    infinite: int
+
+
+def sort(column: pd.Series[Any], kind: ColumnType) -> SortedValues:
+    """Numbers as they are, datetimes as seconds since 1970; nulls are left out."""
+    values = np.sort(_as_floats(column, kind))  # -inf first, inf later, NaN last
+    first = np.searchsorted(values, -np.inf, side="right")
+    last, end = np.searchsorted(values, (np.inf, np.nan), side="left")
+    return SortedValues(values[first:last], int(first + end - last))
+
+
+def compare_numbers(reference: Floats, current: Floats, kind: ColumnType, seed: int) -> ValueDrift:
+    """Of two sorted samples. Both are changed: they are brought to the reference's scale in place.
+
+    Evidently divides by the standard deviation too, but never by less than 0.001, which hides any change in
+    a column of small numbers. A reference of one single value has no scale: that value is then a category.
+    """
+    show = _moment if kind is not ColumnType.NUMBER else "{:.4g}".format
+    if reference[0] == reference[-1]:
+        return _compare_constant(reference, current, show, seed)
+    middle = float(reference[len(reference) // 2])
+    reference -= middle
+    current -= middle
+    largest = float(np.abs(reference[[0, -1]]).max())  # so that squares stay finite
+    scale = largest * float(np.std(reference / largest))
+    reference /= scale
+    current /= scale
+    if not np.isfinite((reference[0], reference[-1], current[0], current[-1])).all():
+        raise OverflowError("the values are too far apart to subtract")
+    distance = wasserstein(reference, current)
+    chance = wasserstein_null(reference, current, distance, seed)
+    picture = _histogram(reference, current, lambda value: show(value * scale + middle))
+    return ValueDrift(distance, chance, "Wasserstein distance", picture)
+
+
+def _compare_constant(reference: Floats, current: Floats, show: Callable[[float], str], seed: int) -> ValueDrift:
+    value = float(reference[0])
+    same = int(np.searchsorted(current, value, "right") - np.searchsorted(current, value, "left"))
+    before, now = np.array([len(reference), 0]), np.array([same, len(current) - same])
+    distance = float(jensen_shannon(before, now))
+    mixed = before + now
+    chance, unseen = jensen_shannon_null(mixed[mixed > 0], len(reference), distance, seed)
+    different, same_share = now[1] / len(current), same / len(current)
+    picture = BinShares((show(value), "other"), (1.0, 0.0), (same_share, different))
+    missing = 0.0 if same else 1.0
+    return ValueDrift(distance, chance, "Jensen-Shannon distance", picture, max(0.0, different - unseen), missing)
+
+
+def _as_floats(column: pd.Series[Any], kind: ColumnType) -> Floats:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if kind is ColumnType.NUMBER:
+        numbers: Floats = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return numbers
+    if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+        column = pd.to_datetime(column, utc=True)
+    moments = column.to_numpy(dtype="datetime64[us]")  # in UTC, where there is a time zone
+    seconds: Floats = moments.view(np.int64) / 1e6
+    seconds[np.isnat(moments)] = np.nan
+    return seconds
+
+
+def _histogram(reference: Floats, current: Floats, show: Callable[[float], str]) -> BinShares:
+    different = reference[np.r_[True, np.diff(reference) > 0]]
+    if len(different) <= _BINS:
+        edges, labels = _around(different), [show(value) for value in different]
+    else:
+        edges = _edges(reference)
+        labels = [f"{show(low)} to {show(high)}" for low, high in pairwise(edges)]
+    labels = [f"below {labels[0].split(' to ')[0]}", *labels, f"above {labels[-1].split(' to ')[-1]}"]
+    return BinShares(tuple(labels), _shares(reference, edges), _shares(current, edges), ordered=True)
+
+
+def _around(different: Floats) -> Floats:
+    """Bin edges half-way between values."""
+    half = np.diff(different) / 2
+    edges: Floats = np.r_[different[0] - half[0], different[:-1] + half, different[-1] + half[-1]]
+    return edges
+
+
+def _edges(reference: Floats) -> Floats:
+    low, high = reference[[int(_TAIL * len(reference)), int((1 - _TAIL) * (len(reference) - 1))]]
+    if low == high:
+        low, high = reference[[0, -1]]
+    return np.linspace(low, high, _BINS + 1)
+
+
+def _shares(values: Floats, edges: Floats) -> tuple[float, ...]:
+    before = np.searchsorted(values, edges)
+    before[-1] = np.searchsorted(values, edges[-1], "right")
+    counts = np.diff(np.r_[0, before, len(values)])
+    return tuple((counts / len(values)).tolist())
+
+
+def _moment(seconds: float) -> str:
+    return str(np.datetime_as_string(np.datetime64(int(seconds), "s"), unit="m"))
+
+
+_MIXED_ROWS = 100_000  # that random splits are made of, on either side
+_SHOWN = 12
+_LONGEST = 40  # characters of a category's name in a picture
+
+
+def compare_categories(reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ValueDrift:
+    """Of two samples; nulls are left out.
+
+    Categories that the reference lacks are counted together: that leaves the distance as it is, and the
+    memory bounded by the reference, however many of them there are.
+    """
+    before, now = _values(reference), _values(current)
+    known = pc.unique(before)
+    counts = np.array([_counts(before, known), _counts(now, known)])
+    distance = float(jensen_shannon(*counts))
+    parts = [taken(side, drawn(len(side), _MIXED_ROWS, seed)) for side in (before, now)]
+    mixed = pc.value_counts(pa.chunked_array([*parts[0].chunks, *parts[1].chunks])).field("counts").to_numpy()
+    chance, unseen = jensen_shannon_null(mixed, len(parts[0]), distance, seed)
+    new = float(counts[1, -1] / len(now))
+    missing = float(counts[0, counts[1] == 0].sum() / len(before))
+    return ValueDrift(
+        distance,
+        chance,
+        "Jensen-Shannon distance",
+        _category_shares(known, counts),
+        max(0.0, new - unseen),
+        missing,
+    )
+
+
+def _values(column: pd.Series[Any]) -> pa.ChunkedArray:
+    values = as_arrow(column)
+    values = values.drop_null() if values.null_count else values
+    return values if pa.types.is_boolean(values.type) else values.cast(pa.large_string())
+
+
+def _counts(values: pa.ChunkedArray, known: pa.Array) -> Counts:
+    """How often each known category occurs, and all others together."""
+    counts: Counts = np.zeros(len(known) + 1, dtype=np.int64)
+    for piece in pieces(values):
+        places = pc.fill_null(pc.index_in(piece, value_set=known), len(known))
+        counts += np.bincount(places.to_numpy(zero_copy_only=False), minlength=len(counts))
+    return counts
+
+
+def _category_shares(known: pa.Array, counts: Counts) -> BinShares:
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    order = np.argsort(-shares[0, :-1], kind="stable")
+    shown, rest = order[:_SHOWN], order[_SHOWN:]
+    labels = [str(known[int(i)].as_py())[:_LONGEST] for i in shown]
+    columns = shares[:, shown]
+    if len(rest):
+        labels.append(f"other ({len(rest)})")
+        columns = np.c_[columns, shares[:, rest].sum(axis=1)]
+    if counts[1, -1]:
+        labels.append("new")
+        columns = np.c_[columns, shares[:, -1]]
+    before, now = columns.tolist()
+    return BinShares(tuple(labels), tuple(before), tuple(now))
+
+
+_AT_ONCE = 1_000_000
+
+
+def as_arrow(column: pd.Series[Any]) -> pa.ChunkedArray:
+    """A column of text or true/false; categories as what they stand for."""
+    array = pa.array(column, from_pandas=True)
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+def pieces(values: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """All values in order, at most a million at a time."""
+    for chunk in values.chunks:
+        for start in range(0, len(chunk), _AT_ONCE):
+            yield chunk.slice(start, _AT_ONCE)
+
+
+def taken(values: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
+    """The values of some rows, given in ascending order."""
+    start, found = 0, []
+    for piece in pieces(values):
+        first, last = np.searchsorted(rows, (start, start + len(piece)))
+        found.append(piece.take(pa.array(rows[first:last] - start)))
+        start += len(piece)
+    return pa.chunked_array(found, type=values.type)
+
+
+def rows_of(column: pd.Series[Any], rows: NDArray[np.int64]) -> pd.Series[Any]:
+    """Some rows of a column, given in ascending order."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column.iloc[rows].reset_index(drop=True)
+    series: pd.Series[Any] = taken(as_arrow(column), rows).to_pandas()
+    return series.astype(column.dtype).rename(column.name)

@@ -1,26 +1,32 @@
-"""All columns, two at a time: memory does not grow with their number."""
+"""All columns of two data sets compared, and labels and predictions likewise."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from lifecycle.data.dataset import Dataset, drawn
-from lifecycle.gates.drift.arrow import rows_of
-from lifecycle.gates.drift.columns import Column, measure
+from lifecycle.gates.column_types import ColumnType, column_type
+from lifecycle.gates.drift.columns import ColumnDrift, ColumnStatus, measure, rows_of
+from lifecycle.gates.drift.options import DriftOptions
+from lifecycle.gates.subject import Candidate, NotLoaded
+from lifecycle.scoring.contract import Predictions
+from lifecycle.scoring.frames import batch_from_frame
+from lifecycle.scoring.signature import InvalidInput, NoSignature
 
 _THREADS = 2  # numpy and Arrow let the other run while they sort, count and read
-
 Pair = tuple["pd.Series[Any]", "pd.Series[Any]"]
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedColumns:
     """What came of it.
 
     Attributes:
@@ -28,13 +34,13 @@ class Compared:
         samples: The same rows of every column that was read: the reference's, today's.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnDrift, ...]
     samples: tuple[pd.DataFrame, pd.DataFrame]
 
 
 def compare(
     names: Sequence[str], also: Sequence[str], reference: Dataset, current: Dataset, size: int, seed: int
-) -> Compared:
+) -> ComparedColumns:
     """Compare all rows of the columns ``names``, and draw a sample of them and of the columns ``also``.
 
     The sample is taken in passing: drawing it from the files would read them a second time.
@@ -42,7 +48,7 @@ def compare(
     rows = drawn(reference.count, size, seed), drawn(current.count, size, seed)
     kept: dict[str, Pair] = {}
 
-    def one(name: str) -> Column | None:
+    def one(name: str) -> ColumnDrift | None:
         before, now = reference.column(name), current.column(name)
         kept[name] = rows_of(before, rows[0]), rows_of(now, rows[1])
         measured = measure(name, before, now, seed) if name in names else None
@@ -53,8 +59,87 @@ def compare(
     read = list(dict.fromkeys((*names, *also)))
     with ThreadPoolExecutor(_THREADS) as pool:
         columns = list(pool.map(one, read))
-    return Compared(tuple(c for c in columns if c is not None), (_frame(read, kept, 0), _frame(read, kept, 1)))
+    return ComparedColumns(
+        tuple(c for c in columns if c is not None), (_frame(read, kept, 0), _frame(read, kept, 1))
+    )
 
 
 def _frame(names: Sequence[str], kept: Mapping[str, Pair], side: int) -> pd.DataFrame:
     return pd.DataFrame({name: kept[name][side] for name in names})
+
+
+_log = logging.getLogger(__name__)
+_MOST_CLASSES = 20
+_MOST_OUTPUTS = 20
+
+
+def compare_labels(reference: Dataset, current: Dataset, options: DriftOptions) -> tuple[ColumnDrift, ...]:
+    """All labels. Nothing where ``min_rows`` of either side do not have one, because labels come late or never."""
+    label = reference.label
+    if options.max_target_distance is None or label is None or not (reference.has_labels and current.has_labels):
+        return ()
+    before, now = reference.column(label).dropna(), current.column(label).dropna()
+    enough = min(len(before), len(now)) >= options.min_rows
+    return (_compare(label, before, now, options.seed),) if enough else ()
+
+
+def compare_predictions(
+    candidate: Candidate, reference: pd.DataFrame, current: pd.DataFrame, seed: int
+) -> tuple[ColumnDrift, ...]:
+    """What the candidate answers to either side, one column for each output or class.
+
+    Raises:
+        NotLoaded: the candidate may not be loaded.
+    """
+    try:
+        batches = [batch_from_frame(rows, candidate.signature) for rows in (reference, current)]
+        before, now = (dict(_outputs(candidate.scorer.predict(batch))) for batch in batches)
+    except NotLoaded:
+        raise
+    except (InvalidInput, NoSignature) as exc:
+        return (ColumnDrift("prediction", problem=ColumnStatus.UNJUDGED, why=str(exc)),)
+    except Exception as exc:  # the model's own code
+        _log.debug("scoring broke", exc_info=True)
+        return (ColumnDrift("prediction", problem=ColumnStatus.BROKE, why=type(exc).__name__),)
+    return tuple(_compare(name, before[name], now[name], seed) for name in _foremost(before))
+
+
+def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
+    """Each number or class that a row is answered with. Of two probabilities one says all."""
+    if not isinstance(predictions, np.ndarray):
+        for name, values in predictions.items():
+            yield from ((f"{name}: {part}", column) for part, column in _outputs(values))
+    elif predictions.ndim == 1:
+        yield "prediction", pd.Series(predictions)
+    else:
+        flat = predictions.reshape(len(predictions), -1)
+        if flat.shape[1] <= 2:
+            yield "prediction", pd.Series(flat[:, -1])
+        else:
+            yield from ((f"prediction {i}", pd.Series(flat[:, i])) for i in range(flat.shape[1]))
+
+
+def _foremost(outputs: Mapping[str, pd.Series[Any]]) -> list[str]:
+    """Of very many outputs those that are largest on average: the classes that occur."""
+    if len(outputs) <= _MOST_OUTPUTS:
+        return list(outputs)
+    return sorted(outputs, key=lambda name: -float(outputs[name].mean()))[:_MOST_OUTPUTS]
+
+
+def _compare(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ColumnDrift:
+    if _are_classes(reference) and _are_classes(current):
+        reference, current = _named(reference), _named(current)
+    return measure(name, reference, current, seed)
+
+
+def _are_classes(values: pd.Series[Any]) -> bool:
+    """Whether these numbers are codes: a few whole ones. Between codes there is no distance."""
+    if column_type(values) is not ColumnType.NUMBER:
+        return False
+    different = values.dropna().unique()
+    return len(different) <= _MOST_CLASSES and all(float(value).is_integer() for value in different)
+
+
+def _named(values: pd.Series[Any]) -> pd.Series[Any]:
+    codes = values.astype("category")
+    return codes.cat.rename_categories([str(int(code)) for code in codes.cat.categories])

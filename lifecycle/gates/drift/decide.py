@@ -1,20 +1,177 @@
-"""The verdict, from what is said of each column."""
+"""From measured columns to a result for each, and from these to the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from lifecycle.domain.verdict import Figure, Verdict
-from lifecycle.gates.drift.columns import Finding
-from lifecycle.gates.drift.judge import Findings, Judged
+from lifecycle.gates.drift.columns import ColumnDrift, ColumnStatus, ShareChange, ValueDrift
 from lifecycle.gates.drift.options import DriftOptions
 from lifecycle.gates.verdicts import broke, failed, inconclusive, listing, passed, percent
+from lifecycle.statistics.chance import benjamini_hochberg
+
+MOST_CHANCE = 0.3
+"""Where chance alone makes a distance larger than this, nothing but a significant difference says anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnLimits:
+    """How far one column may move.
+
+    Attributes:
+        drifted: Distance from which it has drifted.
+        distance: Distance that it may not exceed.
+        nulls: Largest change of the share of nulls, and of the share of infinite values.
+        new: Largest share of the rows in categories that the reference lacks.
+    """
+
+    drifted: float
+    distance: float
+    nulls: float
+    new: float
+
+    def with_one(self, distance: float | None) -> ColumnLimits:
+        """The same with one limit for the distance, and nothing short of it."""
+        return self if distance is None else replace(self, drifted=distance, distance=distance)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnResult:
+    """One column's finding, and why, in words for people; empty where there is nothing to say."""
+
+    column: ColumnDrift
+    finding: ColumnStatus
+    why: str
+
+    @property
+    def words(self) -> str:
+        """Its name and the reason."""
+        return f"{self.column.name!r} ({self.why})" if self.why else repr(self.column.name)
+
+    @property
+    def moved(self) -> bool:
+        """Whether it counts as drifted."""
+        return self.finding in (ColumnStatus.DRIFTED, ColumnStatus.BEYOND)
+
+    @property
+    def distance(self) -> float:
+        """As Evidently measures it; 0 where there is none."""
+        return self.column.values.distance if self.column.values else 0.0
+
+    @property
+    def p(self) -> float:
+        """How likely chance makes such a distance."""
+        return self.column.values.chance.p if self.column.values else 1.0
+
+    def rank(self) -> tuple[bool, bool, float]:
+        """Sorts those first that moved most."""
+        beyond = self.column.values.beyond if self.column.values else 0.0
+        return not self.moved, self.finding is not ColumnStatus.BEYOND, -beyond
+
+
+@dataclass(frozen=True, slots=True)
+class DriftResults:
+    """What can be said of the inputs, of the labels and of the model's answers."""
+
+    columns: tuple[ColumnResult, ...]
+    labels: tuple[ColumnResult, ...]
+    answers: tuple[ColumnResult, ...]
+
+    @property
+    def counted(self) -> tuple[ColumnResult, ...]:
+        """The columns that are not empty on both sides."""
+        return tuple(found for found in self.columns if found.finding is not ColumnStatus.EMPTY)
+
+    @property
+    def drifted_share(self) -> float:
+        """Of those."""
+        return sum(found.moved for found in self.counted) / max(1, len(self.counted))
+
+
+def find(
+    columns: tuple[ColumnDrift, ...],
+    labels: tuple[ColumnDrift, ...],
+    answers: tuple[ColumnDrift, ...],
+    options: DriftOptions,
+) -> DriftResults:
+    """One finding for each.
+
+    Each question that was asked of the data (have the values changed? the nulls?) is one test among all of them:
+    the more there are, the stronger the evidence has to be in each.
+    """
+    together = (*columns, *labels, *answers)
+    asked = [p for column in together for p in _tests(column).values()]
+    answered = iter(benjamini_hochberg(asked, options.false_discovery_rate))
+    limits = ColumnLimits(
+        options.drift_distance,
+        options.max_column_distance,
+        options.max_null_change,
+        options.max_new_category_share,
+    )
+
+    def judged(column: ColumnDrift, limits: ColumnLimits) -> ColumnResult:
+        stands_out = {question: next(answered) for question in _tests(column)}
+        return ColumnResult(column, *_finding(column, limits, stands_out))
+
+    return DriftResults(
+        tuple(judged(column, limits) for column in columns),
+        tuple(judged(column, limits.with_one(options.max_target_distance)) for column in labels),
+        tuple(judged(column, limits.with_one(options.max_prediction_distance)) for column in answers),
+    )
+
+
+def _tests(column: ColumnDrift) -> dict[str, float]:
+    """The questions that were asked of a column, each with its p-value."""
+    shares = {"nulls": column.nulls, "infinite": column.infinite}
+    asked = {question: share.p for question, share in shares.items() if share}
+    return asked | ({"values": column.values.chance.p} if column.values else {})
+
+
+def _finding(column: ColumnDrift, limits: ColumnLimits, stands_out: dict[str, bool]) -> tuple[ColumnStatus, str]:
+    if column.problem in (ColumnStatus.BROKE, ColumnStatus.EMPTY, ColumnStatus.OTHER_KIND):
+        return column.problem, column.why
+    if column.nulls and stands_out["nulls"] and column.nulls.change > limits.nulls:
+        return ColumnStatus.BEYOND, f"nulls: {_change(column.nulls)}"
+    if column.infinite and _out_of_bounds(column.infinite, limits, stands_out["infinite"]):
+        return ColumnStatus.BEYOND, f"infinite values: {_change(column.infinite)}"
+    if column.values is None:
+        return ColumnStatus.UNJUDGED, column.why
+    return _of_values(column.values, limits, stands_out["values"])
+
+
+def _out_of_bounds(infinite: ShareChange, limits: ColumnLimits, significant: bool) -> bool:
+    """A single one is too many where the reference has none: no model has seen it, and no average survives it."""
+    return not infinite.before or (significant and infinite.change > limits.nulls)
+
+
+def _change(share: ShareChange) -> str:
+    return f"{percent(share.before)}, now {percent(share.now)}"
+
+
+def _of_values(values: ValueDrift, limits: ColumnLimits, significant: bool) -> tuple[ColumnStatus, str]:
+    words = f"{values.distance:.2f}, chance gives {values.chance.distance:.2f}"
+    if not significant:
+        if values.chance.distance > MOST_CHANCE:
+            return ColumnStatus.UNJUDGED, f"chance alone gives a distance of {values.chance.distance:.2f}"
+        return ColumnStatus.STEADY, ""
+    if values.new > limits.new:
+        return (
+            ColumnStatus.BEYOND,
+            f"{words}; {percent(values.new)} of the rows in categories new to the reference",
+        )
+    if values.beyond > limits.distance:
+        return ColumnStatus.BEYOND, words
+    if values.beyond > limits.drifted:
+        return ColumnStatus.DRIFTED, words
+    return ColumnStatus.STEADY, ""
+
 
 _GATE = "drift"
 _LISTED = 7  # columns whose distances and p-values are among the figures
 
 
-def decide(findings: Findings, source: str, options: DriftOptions) -> Verdict:
+def decide(findings: DriftResults, source: str, options: DriftOptions) -> Verdict:
     """What fails comes first, then what broke, then what could not be judged."""
     figures = _figures(findings, options)
     return (
@@ -25,8 +182,8 @@ def decide(findings: Findings, source: str, options: DriftOptions) -> Verdict:
     )
 
 
-def _incomparable(findings: Findings, source: str, figures: dict[str, Figure]) -> Verdict | None:
-    changed = _words((*findings.columns, *findings.labels), Finding.OTHER_KIND)
+def _incomparable(findings: DriftResults, source: str, figures: dict[str, Figure]) -> Verdict | None:
+    changed = _words((*findings.columns, *findings.labels), ColumnStatus.OTHER_KIND)
     if changed:
         message = (
             f"{source} holds other kinds of values than the reference in: {listing(changed)}. "
@@ -39,13 +196,15 @@ def _incomparable(findings: Findings, source: str, figures: dict[str, Figure]) -
     return None
 
 
-def _failed(findings: Findings, summary: str, figures: dict[str, Figure], options: DriftOptions) -> Verdict | None:
+def _failed(
+    findings: DriftResults, summary: str, figures: dict[str, Figure], options: DriftOptions
+) -> Verdict | None:
     allowed = options.max_drifted_share
     if findings.drifted_share > allowed:
         drifted = listing(_moved(findings.counted))
         message = f"{summary}; {percent(allowed)} may. Drifted: {drifted}. Retrain on newer rows."
         return failed(_GATE, "share_exceeded", message, figures)
-    if beyond := _words(findings.counted, Finding.BEYOND):
+    if beyond := _words(findings.counted, ColumnStatus.BEYOND):
         message = (
             f"{summary}, and these further than any single one may: {listing(beyond)}. "
             "If that is as it should be, name them in 'leave_out'; else mend the data, or retrain on newer rows."
@@ -66,20 +225,22 @@ def _failed(findings: Findings, summary: str, figures: dict[str, Figure], option
     return None
 
 
-def _unjudged(findings: Findings, summary: str, figures: dict[str, Figure]) -> Verdict | None:
+def _unjudged(findings: DriftResults, summary: str, figures: dict[str, Figure]) -> Verdict | None:
     rows = (*findings.counted, *findings.labels)
-    if broken := _words(rows, Finding.BROKE):
+    if broken := _words(rows, ColumnStatus.BROKE):
         return broke(_GATE, "column_broke", f"{summary}, but comparing broke on {listing(broken)}.", figures)
-    if broken := _words(findings.answers, Finding.BROKE):
+    if broken := _words(findings.answers, ColumnStatus.BROKE):
         message = f"{summary}, but the model broke on a sample of the rows: {listing(broken)}."
         return broke(_GATE, "predictions_broke", message, figures)
-    if unjudged := _words(rows, Finding.UNJUDGED):
+    if unjudged := _words(rows, ColumnStatus.UNJUDGED):
         message = (
             f"{summary}, but these cannot be judged: {listing(unjudged)}. Give more rows, "
             "or put the columns into 'leave_out'."
         )
         return inconclusive(_GATE, "columns_unjudged", message, figures)
-    silent = [found.words for found in findings.answers if found.finding in (Finding.UNJUDGED, Finding.EMPTY)]
+    silent = [
+        found.words for found in findings.answers if found.finding in (ColumnStatus.UNJUDGED, ColumnStatus.EMPTY)
+    ]
     if silent:
         message = (
             f"{summary}, but the model's answers cannot be judged: {listing(silent)}. "
@@ -89,34 +250,34 @@ def _unjudged(findings: Findings, summary: str, figures: dict[str, Figure]) -> V
     return None
 
 
-def _passed(findings: Findings, source: str, figures: dict[str, Figure], options: DriftOptions) -> Verdict:
+def _passed(findings: DriftResults, source: str, figures: dict[str, Figure], options: DriftOptions) -> Verdict:
     drifted = _moved(findings.counted)
     named = f": {listing(drifted)}" if drifted else ""
     message = f"{_summary(findings, source)}, at most {percent(options.max_drifted_share)} may{named}."
     return passed(_GATE, message, figures)
 
 
-def _summary(findings: Findings, source: str) -> str:
+def _summary(findings: DriftResults, source: str) -> str:
     moved, all_ = len(_moved(findings.counted)), len(findings.counted)
     return f"{moved} of {all_} columns of {source} have drifted ({percent(findings.drifted_share)})"
 
 
-def _moved(found: Iterable[Judged]) -> list[str]:
-    return [one.words for one in sorted(found, key=Judged.rank) if one.moved]
+def _moved(found: Iterable[ColumnResult]) -> list[str]:
+    return [one.words for one in sorted(found, key=ColumnResult.rank) if one.moved]
 
 
-def _words(found: Iterable[Judged], finding: Finding) -> list[str]:
-    return [one.words for one in sorted(found, key=Judged.rank) if one.finding is finding]
+def _words(found: Iterable[ColumnResult], finding: ColumnStatus) -> list[str]:
+    return [one.words for one in sorted(found, key=ColumnResult.rank) if one.finding is finding]
 
 
-def _figures(findings: Findings, options: DriftOptions) -> dict[str, Figure]:
+def _figures(findings: DriftResults, options: DriftOptions) -> dict[str, Figure]:
     counted = findings.counted
     return {
         "columns": len(counted),
         "drifted": len(_moved(counted)),
         "drifted_share": findings.drifted_share,
         "max_drifted_share": options.max_drifted_share,
-        "beyond_limit": len(_words(counted, Finding.BEYOND)),
+        "beyond_limit": len(_words(counted, ColumnStatus.BEYOND)),
         "max_column_distance": options.max_column_distance,
         "sample_rows": options.sample_rows,
         "seed": options.seed,
@@ -127,13 +288,13 @@ def _figures(findings: Findings, options: DriftOptions) -> dict[str, Figure]:
     }
 
 
-def _largest(name: str, found: Iterable[Judged]) -> dict[str, Figure]:
+def _largest(name: str, found: Iterable[ColumnResult]) -> dict[str, Figure]:
     measured = _measured(found)
     return {name: _rounded(measured[0].distance)} if measured else {}
 
 
-def _measured(found: Iterable[Judged]) -> list[Judged]:
-    return [one for one in sorted(found, key=Judged.rank) if one.column.values]
+def _measured(found: Iterable[ColumnResult]) -> list[ColumnResult]:
+    return [one for one in sorted(found, key=ColumnResult.rank) if one.column.values]
 
 
 def _rounded(distance: float) -> float:

@@ -1,4 +1,4 @@
-"""Whether the rows of today still look like those that the model was trained on."""
+"""The drift gate: whether today's rows are distributed as those that the model was trained on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lifecycle.gates.verdicts import failed, inconclusive, listing, no_current_d
 from lifecycle.scoring.signature import NoSignature
 
 if TYPE_CHECKING:
-    from lifecycle.gates.drift.judge import Findings
+    from lifecycle.gates.drift.decide import DriftResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,8 @@ class DriftGate:
         return None
 
     def _judge(self, subject: Subject, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict:
-        from lifecycle.gates.drift.compare import compare
-        from lifecycle.gates.drift.decide import decide
-        from lifecycle.gates.drift.judge import find
-        from lifecycle.gates.drift.outcomes import compare_labels, compare_predictions
+        from lifecycle.gates.drift.compare import compare, compare_labels, compare_predictions
+        from lifecycle.gates.drift.decide import decide, find
 
         options, asks = self.options, self.options.max_prediction_distance is not None
         inputs = _shared(_inputs(subject, reference), reference, current) if asks else ()
@@ -96,7 +94,7 @@ class DriftGate:
         subject.findings[self.name] = findings, compared.samples
         return self._verdict(findings, reference, current)
 
-    def _verdict(self, findings: Findings, reference: Dataset, current: Dataset) -> Verdict:
+    def _verdict(self, findings: DriftResults, reference: Dataset, current: Dataset) -> Verdict:
         from lifecycle.gates.drift.decide import decide
 
         verdict = decide(findings, current.source, self.options)
@@ -109,7 +107,7 @@ class DriftGate:
 
     def explain(self, subject: Subject, verdict: Verdict) -> Iterator[Chart]:  # noqa: ARG002  # of the contract
         """Histograms of the columns that moved most, and Evidently's report on a sample of the rows."""
-        from lifecycle.gates.drift.exhibits import evidently_page, histograms
+        from lifecycle.gates.drift.report import evidently_page, histograms
 
         found = findings_of(self, subject)
         if found is not None:

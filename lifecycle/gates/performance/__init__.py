@@ -1,8 +1,7 @@
-"""The gate ``performance``: a metric against thresholds and the champion, on all rows and on every slice of them.
+"""The performance gate: a metric against thresholds and the champion, on all rows and on every slice.
 
-``scored_rows`` scores, ``answers``, ``metrics`` and ``measured`` measure, ``influence`` and ``intervals`` say how
-sure that is; ``slices`` divides the rows, ``slice_check`` judges the parts, ``sliced_rows`` tells of them;
-``decide`` says what it all means.
+``targets`` holds labels and predictions, ``metrics`` measures them, ``slices`` judges parts of the rows, ``gate``
+decides.
 """
 
 from lifecycle.gates.performance.gate import PerformanceGate

@@ -1,20 +1,32 @@
-"""The metrics of the performance gate, by the names of ``mlflow.models.evaluate`` and by shorter ones.
+"""Metrics of the performance gate, by their names in ``mlflow.models.evaluate`` and by shorter ones.
 
-The values are scikit-learn's, and so the same as MLflow's: with two classes the last one in sorted order is the
-positive one, with more a metric is the mean over the classes, weighted by how many rows have each.
+The values are scikit-learn's, and so the same as MLflow's. With two classes the last one in sorted order is
+positive; with more, a metric is the mean over the classes, weighted by their numbers of rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.gates.performance.answers import Answers, Unmeasurable, check, decisions, numbers, scores
+from lifecycle.gates.performance.targets import (
+    LabelledPredictions,
+    LabelledRows,
+    Unmeasurable,
+    check,
+    decisions,
+    numbers,
+    predictions_of,
+    scores,
+)
+from lifecycle.gates.subject import Candidate
 from lifecycle.statistics import influence
+from lifecycle.statistics.intervals import confidence_interval
 
 Array = NDArray[Any]
 _PROPORTION, _LOSS = (0.0, 1.0), (0.0, float("inf"))
@@ -33,14 +45,14 @@ class Metric:
         bounds: The lowest and the highest value.
     """
 
-    function: Callable[[Any, Answers], float]
-    prepare: Callable[[Array, Array], Answers]
-    influence: Callable[[Answers], Array] | None
-    support: Callable[[Answers], int] = len
+    function: Callable[[Any, LabelledPredictions], float]
+    prepare: Callable[[Array, Array], LabelledPredictions]
+    influence: Callable[[LabelledPredictions], Array] | None
+    support: Callable[[LabelledPredictions], int] = len
     higher_is_better: bool = True
     bounds: tuple[float, float] = _PROPORTION
 
-    def answers(self, labels: Array, predictions: Array) -> Answers:
+    def answers(self, labels: Array, predictions: Array) -> LabelledPredictions:
         """Labels and predictions in the form that the metric needs.
 
         Args:
@@ -53,7 +65,7 @@ class Metric:
         """
         return self.prepare(labels, check(labels, predictions))
 
-    def value(self, answers: Answers) -> float:
+    def value(self, answers: LabelledPredictions) -> float:
         """Its value on these rows. Raises Unmeasurable where it has none."""
         from sklearn import metrics as sk
 
@@ -73,12 +85,12 @@ def measure(name: str, labels: Array, predictions: Array) -> float:
     return metric.value(metric.answers(labels, predictions))
 
 
-def _minority(a: Answers) -> int:
+def _minority(a: LabelledPredictions) -> int:
     """Rows that are not of the most frequent class: ranks need rows of another one to compare with."""
     return len(a) - int(np.bincount(a.truth).max())
 
 
-def _auc(sk: Any, a: Answers) -> float:
+def _auc(sk: Any, a: LabelledPredictions) -> float:
     if a.classes == 2:
         return float(sk.roc_auc_score(a.truth, a.given))
     # One class against the rest; scikit-learn's own loop takes no rows that lack a class.
@@ -88,7 +100,7 @@ def _auc(sk: Any, a: Answers) -> float:
     )
 
 
-def _auc_influence(a: Answers) -> Array:
+def _auc_influence(a: LabelledPredictions) -> Array:
     if a.classes == 2:
         return influence.of_auc(a.truth == 1, a.given)
     from sklearn.metrics import roc_auc_score
@@ -100,13 +112,13 @@ def _auc_influence(a: Answers) -> Array:
     return influence.of_weighted_mean(a.truth, of_class)
 
 
-def _average_precision(sk: Any, a: Answers) -> float:
+def _average_precision(sk: Any, a: LabelledPredictions) -> float:
     if a.classes > 2:
         raise Unmeasurable("two_classes_only", f"it is for two classes and the labels have {a.classes}")
     return float(sk.average_precision_score(a.truth, a.given))
 
 
-def _losses(a: Answers) -> Array:
+def _losses(a: LabelledPredictions) -> Array:
     """Minus the logarithm of the probability that was given to the right class."""
     tiny = np.finfo(a.given.dtype).eps
     rows = np.arange(len(a))
@@ -115,11 +127,11 @@ def _losses(a: Answers) -> Array:
     return losses
 
 
-def _brier(sk: Any, a: Answers) -> float:
+def _brier(sk: Any, a: LabelledPredictions) -> float:
     return float(sk.brier_score_loss(a.truth, a.given, labels=range(a.classes)))
 
 
-def _squared_misses(a: Answers) -> Array:
+def _squared_misses(a: LabelledPredictions) -> Array:
     wanted = a.truth if a.given.ndim == 1 else np.eye(a.classes)[a.truth]
     squares: Array = (a.given - wanted) ** 2
     return squares if squares.ndim == 1 else squares.sum(axis=1)
@@ -133,31 +145,31 @@ def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]
         parts: What each row adds to the two sums, from whether it is of a class and whether it was given it.
     """
 
-    def of_class(a: Answers, index: int) -> tuple[Array, Array]:
+    def of_class(a: LabelledPredictions, index: int) -> tuple[Array, Array]:
         part, whole = parts((a.truth == index).astype(float), (a.given == index).astype(float))
         return part, whole
 
-    def value(sk: Any, a: Answers) -> float:
+    def value(sk: Any, a: LabelledPredictions) -> float:
         if a.classes == 2:
             return float(getattr(sk, function)(a.truth == 1, a.given == 1, zero_division=0))
         return float(getattr(sk, function)(a.truth, a.given, average="weighted", zero_division=0))
 
-    def ratio_and_influence(a: Answers, index: int) -> tuple[float, Array]:
+    def ratio_and_influence(a: LabelledPredictions, index: int) -> tuple[float, Array]:
         part, whole = of_class(a, index)
         return float(part.sum() / max(whole.sum(), 1.0)), influence.of_ratio(part, whole)
 
-    def of_rows(a: Answers) -> Array:
+    def of_rows(a: LabelledPredictions) -> Array:
         if a.classes == 2:
             return influence.of_ratio(*of_class(a, 1))
         return influence.of_weighted_mean(a.truth, lambda index: ratio_and_influence(a, index))
 
-    def support(a: Answers) -> int:
+    def support(a: LabelledPredictions) -> int:
         return int((of_class(a, 1)[1] > 0).sum()) if a.classes == 2 else len(a)
 
     return Metric(value, decisions, of_rows, support)
 
 
-def _of_errors(function: str, losses: Callable[[Answers], Array] | None) -> Metric:
+def _of_errors(function: str, losses: Callable[[LabelledPredictions], Array] | None) -> Metric:
     """A metric of numbers that is the mean of one loss a row."""
     return Metric(
         lambda sk, a: getattr(sk, function)(a.truth, a.given),
@@ -168,7 +180,7 @@ def _of_errors(function: str, losses: Callable[[Answers], Array] | None) -> Metr
     )
 
 
-def _errors(a: Answers) -> Array:
+def _errors(a: LabelledPredictions) -> Array:
     errors: Array = np.abs(a.truth - a.given)
     return errors
 
@@ -211,7 +223,6 @@ _MLFLOW: dict[str, Metric] = {
         bounds=(float("-inf"), 1.0),
     ),
 }
-
 _SHORT = {
     "accuracy": "accuracy_score",
     "precision": "precision_score",
@@ -223,7 +234,6 @@ _SHORT = {
     "mape": "mean_absolute_percentage_error",
     "r2": "r2_score",
 }
-
 METRICS: dict[str, Metric] = {
     **_MLFLOW,
     "brier_score": Metric(
@@ -232,3 +242,54 @@ METRICS: dict[str, Metric] = {
     **{short: _MLFLOW[name] for short, name in _SHORT.items()},
 }
 """Every name that the option ``metric`` takes."""
+
+
+@dataclass(frozen=True)
+class MeasuredMetric:
+    """A version's metric: its value, and what that comes from."""
+
+    version: int
+    metric: Metric
+    answers: LabelledPredictions
+    value: float
+
+    @property
+    def support(self) -> int:
+        """How many rows it rests on."""
+        return self.metric.support(self.answers)
+
+    @cached_property
+    def influence(self) -> NDArray[Any]:
+        """By how much each row moves it. Not for a metric that a single row decides."""
+        assert self.metric.influence is not None  # noqa: S101  # the options refuse slices for such a metric
+        return self.metric.influence(self.answers)
+
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """Its confidence interval; None where a single row decides."""
+        if self.metric.influence is None:
+            return None
+        return confidence_interval(self.value, self.influence, confidence, self.metric.bounds)
+
+    def loss_to(self, other: float) -> float:
+        """How much worse than ``other`` it is; negative where it is better."""
+        return other - self.value if self.metric.higher_is_better else self.value - other
+
+    def support_at(self, rows: NDArray[Any]) -> int:
+        """How many of these rows the metric would rest on."""
+        return self.metric.support(self.answers.at(rows))
+
+    def at(self, rows: NDArray[Any]) -> MeasuredMetric:
+        """The same on some of the rows. Raises Unmeasurable."""
+        answers = self.answers.at(rows)
+        return replace(self, answers=answers, value=self.metric.value(answers))
+
+
+def measure_version(metric: Metric, version: Candidate, rows: LabelledRows) -> MeasuredMetric:
+    """What a version answers to the rows, measured.
+
+    Raises:
+        NoSignature, InvalidInput: it cannot score them.
+        Unmeasurable: its answers have no such metric.
+    """
+    answers = metric.answers(rows.labels, predictions_of(version, rows.frame))
+    return MeasuredMetric(version.version.version, metric, answers, metric.value(answers))

@@ -1,19 +1,26 @@
-"""Rows by the values of one column: the parts on which a model may be worse than it is on the whole."""
+"""Slices of the rows by column values, each judged by itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lifecycle.gates.performance.answers import Unmeasurable
+from lifecycle.domain.charts import Bar, BarChart
+from lifecycle.domain.verdict import Figure
+from lifecycle.gates.performance.metrics import MeasuredMetric
+from lifecycle.gates.performance.options import PerformanceOptions
+from lifecycle.gates.performance.targets import LabelledRows, Unmeasurable
+from lifecycle.gates.verdicts import listing
+from lifecycle.statistics.chance import holm
+from lifecycle.statistics.intervals import one_sided_p
 
 MAX_SLICES = 1000
 """A column with more different values, such as an identifier, does not divide the rows into anything."""
-
 _MAX_NUMBERS = 20  # a number with more different values is divided into quarters
 _NAME_LENGTH = 40
 
@@ -87,3 +94,209 @@ def _shown(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…"
+
+
+MIN_SUPPORT = 10
+"""Rows of each class that a slice needs, where the metric compares classes: with fewer nothing is ever certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceLimits:
+    """What a slice is held against; at least one of the first two.
+
+    Attributes:
+        limit: Lowest value that passes, or highest, as the metric goes; or None.
+        max_drop: How much worse than the champion on the same rows, or None.
+        min_rows: Smaller slices are not judged.
+        confidence: That no slice of a good model is blamed.
+    """
+
+    limit: float | None
+    max_drop: float | None
+    min_rows: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliceResult:
+    """What is known of one slice.
+
+    Attributes:
+        ours, champion: MeasuredMetric on the slice; without champion where there is none to compare with.
+        missed: Whether it is beyond the limit, and not by chance.
+        dropped: Whether it is worse than the champion by more than is allowed, and not equal by chance.
+        within_chance: Whether it is beyond a limit in a way that chance explains.
+    """
+
+    slice: Slice
+    ours: MeasuredMetric
+    champion: MeasuredMetric | None
+    missed: bool = False
+    dropped: bool = False
+    within_chance: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the gate objects to it."""
+        return self.missed or self.dropped
+
+    def loss_to(self, whole: MeasuredMetric) -> float:
+        """How much worse it is than the champion, or without one than the model on all rows."""
+        return self.ours.loss_to(self.champion.value if self.champion else whole.value)
+
+
+def check_slices(
+    slices: Sequence[Slice], ours: MeasuredMetric, champion: MeasuredMetric | None, limits: SliceLimits
+) -> list[SliceResult]:
+    """The slices that can be judged, worst first.
+
+    A slice fails when it is beyond a limit and chance does not explain it: that it is at the limit, or as good as
+    the champion, is rejected with the tests of all slices taken together, so that with probability ``confidence``
+    no slice of a model that is as good everywhere is blamed.
+    """
+    results = [r for s in slices if len(s.rows) >= limits.min_rows and (r := _measure(s, ours, champion))]
+    tests = [test for index, result in enumerate(results) for test in _tests(index, result, limits)]
+    believed = holm([test.chance for test in tests], 1 - limits.confidence)
+    for test, sure in zip(tests, believed, strict=True):
+        if test.beyond:
+            results[test.index] = _told(results[test.index], test, sure=sure)
+    return sorted(results, key=lambda r: (not r.failed, -r.loss_to(ours), r.slice.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One slice against one limit."""
+
+    index: int
+    paired: bool
+    beyond: bool
+    chance: float
+
+
+def _tests(index: int, result: SliceResult, limits: SliceLimits) -> Iterator[_Test]:
+    ours, champion = result.ours, result.champion
+    if limits.limit is not None:
+        shortfall = ours.loss_to(limits.limit)
+        yield _Test(index, False, shortfall > 0, one_sided_p(shortfall, ours.influence, ours.support))
+    if limits.max_drop is not None and champion is not None:
+        drop, support = ours.loss_to(champion.value), min(ours.support, champion.support)
+        paired = ours.influence - champion.influence
+        yield _Test(index, True, drop > limits.max_drop, one_sided_p(drop, paired, support))
+
+
+def _told(result: SliceResult, test: _Test, *, sure: bool) -> SliceResult:
+    if not sure:
+        return replace(result, within_chance=True)
+    return replace(result, dropped=True) if test.paired else replace(result, missed=True)
+
+
+def _measure(part: Slice, ours: MeasuredMetric, champion: MeasuredMetric | None) -> SliceResult | None:
+    """None where too few rows count for the metric, or it has no value."""
+    if min(m.support_at(part.rows) for m in (ours, champion) if m) < MIN_SUPPORT:
+        return None
+    try:
+        return SliceResult(part, ours.at(part.rows), champion.at(part.rows) if champion else None)
+    except Unmeasurable:
+        return None
+
+
+_MOST_BARS = 40
+
+
+@dataclass(frozen=True)
+class SlicedRows:
+    """What was found.
+
+    Attributes:
+        options: What was demanded of the slices.
+        slices: All of them.
+        results: Those that could be judged, worst first.
+        unsliced: The first column that could not be sliced, and why.
+    """
+
+    options: PerformanceOptions
+    slices: Sequence[Slice]
+    results: Sequence[SliceResult]
+    unsliced: Unmeasurable | None = None
+
+    @property
+    def missed(self) -> list[SliceResult]:
+        """Those beyond the limit."""
+        return [result for result in self.results if result.missed]
+
+    @property
+    def dropped(self) -> list[SliceResult]:
+        """Those that are worse than the champion."""
+        return [result for result in self.results if result.dropped]
+
+    @property
+    def unjudged_columns(self) -> list[str]:
+        """Columns of which no slice could be judged."""
+        judged = {result.slice.column for result in self.results}
+        return [column for column in dict.fromkeys(s.column for s in self.slices) if column not in judged]
+
+    def figures(self) -> Mapping[str, Figure]:
+        """Counts, demands, and the worst slice by name: a judged slice has too many rows to be anyone's."""
+        o = self.options
+        demanded = {"slice_min": o.slice_min, "slice_max": o.slice_max, "max_slice_drop": o.slice_drop}
+        judged_rows = sum(len(result.slice.rows) for result in self.results)
+        counts: dict[str, Figure] = {
+            "slices_judged": len(self.results),
+            "slices_unjudged": len(self.slices) - len(self.results),
+            "rows_in_unjudged_slices": sum(len(s.rows) for s in self.slices) - judged_rows,
+            "slices_failed": sum(result.failed for result in self.results),
+            "slices_within_chance": sum(result.within_chance for result in self.results),
+            "min_slice_rows": o.min_slice_rows,
+            **{name: limit for name, limit in demanded.items() if limit is not None},
+        }
+        if self.results:
+            counts |= {"worst_slice": self.results[0].slice.name, "worst_slice_value": self.results[0].ours.value}
+        return counts
+
+    def charts(self) -> Iterator[BarChart]:
+        """One for each column, worst slices first."""
+        for column in self.options.by:
+            bars = [self._bar(result) for result in self.results if result.slice.column == column]
+            if bars:
+                more = f", the worst {_MOST_BARS} of {len(bars)} slices" if len(bars) > _MOST_BARS else ""
+                title = f"{self.options.metric} by {column}{more}"
+                yield BarChart(title, tuple(bars[:_MOST_BARS]), self.options.slice_limit)
+
+    def _bar(self, result: SliceResult) -> Bar:
+        champion = f", champion {result.champion.value:.4f}" if result.champion else ""
+        low, high = result.ours.interval(self.options.confidence) or (None, None)
+        note = f"{len(result.slice.rows):,} rows{champion}"
+        return Bar(result.slice.name, result.ours.value, low, high, note, result.failed)
+
+
+def slice_rows(
+    options: PerformanceOptions, rows: LabelledRows, ours: MeasuredMetric, champion: MeasuredMetric | None
+) -> SlicedRows:
+    """Divide the rows by every column of ``by`` and judge each part."""
+    slices: list[Slice] = []
+    unsliced: Unmeasurable | None = None
+    for column in options.by:
+        try:
+            slices += slices_of(_column(rows, column))
+        except Unmeasurable as exc:
+            unsliced = unsliced or exc
+    limits = SliceLimits(options.slice_limit, options.slice_drop, options.min_slice_rows, options.confidence)
+    return SlicedRows(options, slices, check_slices(slices, ours, champion, limits), unsliced)
+
+
+def _column(rows: LabelledRows, name: str) -> pd.Series[Any]:
+    if name == rows.label:
+        return pd.Series(rows.labels, name=name)
+    if name not in rows.frame:
+        raise Unmeasurable("slice_column_missing", f"{rows.source} has no column {name!r}")
+    return rows.frame[name]
+
+
+def told(results: Sequence[SliceResult]) -> str:
+    """Slices for people, such as ``carrier = AA (0.6123 on 1,234 rows)``."""
+    return listing([f"{r.slice.name} ({_values(r)} on {len(r.slice.rows):,} rows)" for r in results], limit=3)
+
+
+def _values(result: SliceResult) -> str:
+    was = f", champion {result.champion.value:.4f}," if result.champion else ""
+    return f"{result.ours.value:.4f}{was}"

@@ -3,12 +3,9 @@
 Every name and text in it was written by somebody else, and is shown as text wherever it appears.
 """
 
-from lifecycle.gates.report.documents import report_pages, verdict_documents
-from lifecycle.gates.report.gate_report import GateReport
-from lifecycle.gates.report.headline import next_step, title_of
+from lifecycle.gates.report.gate_report import GateReport, report_pages, verdict_documents
 from lifecycle.gates.report.html import render_html
-from lifecycle.gates.report.junit import render_junit
-from lifecycle.gates.report.markdown import render_markdown
+from lifecycle.gates.report.summaries import next_step, render_junit, render_markdown, title_of
 
 __all__ = [
     "GateReport",

@@ -1,7 +1,8 @@
-"""The result of ``lifecycle.check``."""
+"""The result of ``lifecycle.check``, and the files that a gate run leaves."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,8 +12,32 @@ from lifecycle.domain.charts import Explanation
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.sanitize import printable
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.gates.report.documents import report_pages, verdict_documents
-from lifecycle.gates.report.headline import circumstances_of, title_of
+from lifecycle.gates.report.summaries import circumstances_of, title_of
+
+
+def verdict_documents(evidence: Evidence) -> Mapping[str, str]:
+    """File name -> text of what needs no charts: Markdown, JUnit and JSON."""
+    from lifecycle.gates.report.summaries import render_junit, render_markdown
+
+    verdicts = [verdict.as_dict() for verdict in evidence.verdicts]
+    return {
+        "report.md": render_markdown(evidence),
+        "junit.xml": render_junit(evidence),
+        "verdicts.json": json.dumps(verdicts, indent=1),
+    }
+
+
+def report_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Mapping[str, str]:
+    """File name -> HTML: ``report.html`` with the charts, and the other tools' pages beside it.
+
+    Args:
+        explanations: One for each verdict, or none.
+    """
+    from lifecycle.gates.report.html import placed_pages, render_html, render_page
+
+    return {"report.html": render_html(evidence, explanations)} | {
+        placed.file_name: render_page(placed.page) for placed in placed_pages(evidence, explanations)
+    }
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,27 +1,170 @@
-"""The report as a page, as a notebook's output, and the frame around other tools' pages.
+"""The report as a page and as a notebook's output, and the frame around other tools' pages.
 
-Jinja escapes whatever goes into these templates. Nothing in them is a script, or comes from elsewhere.
+Jinja escapes all values in these templates. The pages contain no script of ours and load nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lifecycle.domain.charts import EmbeddedPage, Explanation
+from markupsafe import Markup
+
+from lifecycle.domain.charts import BarChart, EmbeddedPage, Explanation, Histogram
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.sanitize import printable
-from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.report.cards import Room, cards_of
-from lifecycle.gates.report.headline import circumstances_of, facts_of, next_step, title_of
+from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.gates.report.summaries import circumstances_of, facts_of, figures_of, next_step, title_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_FILE = Room(distributions=12, comparisons=4, bars=24)
-_NOTEBOOK = Room(distributions=6, comparisons=2, bars=8)
-_NOTEBOOK_PASSED = Room(distributions=0, comparisons=1, bars=8)  # a notebook is kept in git with its outputs
+
+_NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
+_OURS = {"report"}
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPage:
+    """A page with the name of its file, which no other page has and which stays in the folder."""
+
+    gate: str
+    page: EmbeddedPage
+    file_name: str
+
+
+def placed_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Iterator[PlacedPage]:
+    """The pages of all explanations, in order. What is no plain file name is made one."""
+    taken = set(_OURS)
+    for verdict, explanation in zip(evidence.verdicts, explanations, strict=False):
+        for page in explanation.charts:
+            if isinstance(page, EmbeddedPage):
+                stem = _free(_plain(page.file_name.removesuffix(".html")), _plain(verdict.gate), taken)
+                taken.add(stem.lower())
+                yield PlacedPage(verdict.gate, page, f"{stem}.html")
+
+
+def _plain(name: str) -> str:
+    return _NOT_IN_FILE_NAMES.sub("-", name).strip("-")[:60] or "page"
+
+
+def _free(stem: str, gate: str, taken: set[str]) -> str:
+    candidates = [stem, f"{gate}-{stem}", *(f"{gate}-{stem}-{number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in candidates if name.lower() not in taken)
+
+
+_log = logging.getLogger(__name__)
+_NAME_CHARS, _NOTE_CHARS = 80, 160
+Drawn = TypeVar("Drawn", Histogram, BarChart)
+
+
+@dataclass(frozen=True, slots=True)
+class ChartLimits:
+    """How many pictures of a verdict there is room for, and how many bars in each."""
+
+    distributions: int
+    comparisons: int
+    bars: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnChart:
+    """A drawing and the words around it. ``svg`` is empty where it could not be drawn."""
+
+    title: str
+    note: str
+    svg: Markup
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A verdict as a page shows it."""
+
+    verdict: Verdict
+    figures: tuple[tuple[str, str], ...]
+    distributions: tuple[DrawnChart, ...]
+    comparisons: tuple[DrawnChart, ...]
+    marks: tuple[tuple[str, str], ...]
+    left_out: int
+    problem: str
+    pages: tuple[PlacedPage, ...]
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is something to look at first."""
+        return self.verdict.outcome is not Outcome.PASSED and bool(self.distributions or self.comparisons)
+
+
+def cards_of(
+    evidence: Evidence, explanations: Sequence[Explanation], room: Callable[[Verdict], ChartLimits]
+) -> Iterator[Card]:
+    """A card for each verdict, in order, with its charts where there are any."""
+    pages = tuple(placed_pages(evidence, explanations))
+    by_object = {id(placed.page): placed for placed in pages}
+    explained = chain(explanations, repeat(Explanation()))
+    for verdict, explanation in zip(evidence.verdicts, explained, strict=False):
+        distributions = sorted(_of_kind(explanation, Histogram), key=lambda d: not d.moved)
+        comparisons = _of_kind(explanation, BarChart)
+        fits = room(verdict)
+        yield Card(
+            verdict=verdict,
+            figures=tuple(figures_of(verdict.figures)),
+            distributions=tuple(_distribution(d) for d in distributions[: fits.distributions]),
+            comparisons=tuple(_comparison(c, fits.bars) for c in comparisons[: fits.comparisons]),
+            marks=tuple(_marks(comparisons[: fits.comparisons], fits.bars)),
+            left_out=max(0, len(distributions) - fits.distributions) + max(0, len(comparisons) - fits.comparisons),
+            problem=printable(explanation.note, _NOTE_CHARS),
+            pages=tuple(by_object[id(page)] for page in explanation.charts if id(page) in by_object),
+        )
+
+
+def _of_kind(explanation: Explanation, kind: type[Drawn]) -> list[Drawn]:
+    return [chart for chart in explanation.charts if isinstance(chart, kind)]
+
+
+def _distribution(shown: Histogram) -> DrawnChart:
+    from lifecycle.gates.report.charts import draw_distribution
+
+    svg = _drawn(draw_distribution, shown)
+    return DrawnChart(printable(shown.column, _NAME_CHARS), printable(shown.note, _NOTE_CHARS), svg, shown.moved)
+
+
+def _comparison(shown: BarChart, most: int) -> DrawnChart:
+    from lifecycle.gates.report.charts import draw_comparison, drawn_bars
+
+    drawn = len(drawn_bars(shown, most))
+    note = "" if drawn == len(shown.bars) else f"{drawn} of {len(shown.bars)} shown"
+    return DrawnChart(
+        printable(shown.title, _NAME_CHARS), note, _drawn(partial(draw_comparison, most=most), shown)
+    )
+
+
+def _marks(shown: Sequence[BarChart], most: int) -> Iterator[tuple[str, str]]:
+    from lifecycle.gates.report.charts import drawn_bars, marks_of
+
+    return marks_of(bar for comparison in shown for bar in drawn_bars(comparison, most))
+
+
+def _drawn(draw: Callable[[Drawn], str], shown: Drawn) -> Markup:
+    """A picture that cannot be drawn costs neither the report nor the evidence."""
+    try:
+        return Markup(draw(shown))  # noqa: S704  # made by an XML writer
+    except Exception:
+        _log.debug("a chart could not be drawn", exc_info=True)
+        return Markup()
+
+
+_FILE = ChartLimits(distributions=12, comparisons=4, bars=24)
+_NOTEBOOK = ChartLimits(distributions=6, comparisons=2, bars=8)
+_NOTEBOOK_PASSED = ChartLimits(
+    distributions=0, comparisons=1, bars=8
+)  # a notebook is kept in git with its outputs
 
 
 def render_html(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
@@ -34,7 +177,7 @@ def render_html(evidence: Evidence, explanations: Sequence[Explanation] = ()) ->
 def render_notebook(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
     """The output of a notebook's cell; its styles touch nothing else in the notebook."""
 
-    def room(verdict: Verdict) -> Room:
+    def room(verdict: Verdict) -> ChartLimits:
         return _NOTEBOOK_PASSED if verdict.outcome == "PASSED" else _NOTEBOOK
 
     return _rendered("notebook.html", evidence=evidence, cards=list(cards_of(evidence, explanations, room)))

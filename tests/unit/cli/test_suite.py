@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle.cli.gate import suite
 from lifecycle.errors import Conflict, NotFound, UsageError
-from lifecycle.gates.data_quality.demands import changes, demand_of
+from lifecycle.gates.data_quality.suite_diff import changes, demand_of
 
 ROWS = pd.DataFrame(
     {

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from lifecycle.data.read import read_dataset
-from lifecycle.gates.kinds import Kind, kind_of
+from lifecycle.gates.column_types import ColumnType, column_type
 
 
 def column_of(tmp_path, values, expected=None):
@@ -17,40 +17,40 @@ def column_of(tmp_path, values, expected=None):
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        (["1", "2", ""], Kind.NUMBER),
-        (["1", " 2.5", "1e3", "NA"], Kind.NUMBER),
-        (["inf", "-Infinity", "nan"], Kind.NUMBER),
-        (["True", "false", ""], Kind.BOOLEAN),
-        (["", "NA", "null"], Kind.EMPTY),
-        (["1", "two"], Kind.TEXT),
-        (["2013-07-01", "2013-07-02"], Kind.TEXT),
-        (['"a, b"', '"line\nbreak"'], Kind.TEXT),
+        (["1", "2", ""], ColumnType.NUMBER),
+        (["1", " 2.5", "1e3", "NA"], ColumnType.NUMBER),
+        (["inf", "-Infinity", "nan"], ColumnType.NUMBER),
+        (["True", "false", ""], ColumnType.BOOLEAN),
+        (["", "NA", "null"], ColumnType.EMPTY),
+        (["1", "two"], ColumnType.TEXT),
+        (["2013-07-01", "2013-07-02"], ColumnType.TEXT),
+        (['"a, b"', '"line\nbreak"'], ColumnType.TEXT),
     ],
 )
 def test_the_kind_that_every_value_fits(tmp_path, values, kind):
-    assert kind_of(column_of(tmp_path, values)) is kind
+    assert column_type(column_of(tmp_path, values)) is kind
 
 
 def test_one_value_at_the_end_of_many_decides(tmp_path):
     values = [str(i) for i in range(400_000)]
-    assert kind_of(column_of(tmp_path, values)) is Kind.NUMBER
-    assert kind_of(column_of(tmp_path, [*values, "n/k"])) is Kind.TEXT
+    assert column_type(column_of(tmp_path, values)) is ColumnType.NUMBER
+    assert column_type(column_of(tmp_path, [*values, "n/k"])) is ColumnType.TEXT
 
 
 @pytest.mark.parametrize(
     ("values", "expected", "kind"),
     [
-        (["00501", "10001"], pa.string(), Kind.TEXT),
-        (["2013-07-01 10:00:00", ""], pa.timestamp("us"), Kind.DATETIME),
-        (["2013-07-01T10:00:00Z", ""], pa.timestamp("us", "UTC"), Kind.ZONED_DATETIME),
-        (["AA", "B6"], pa.dictionary(pa.int32(), pa.string()), Kind.TEXT),
-        (["0", "1"], pa.bool_(), Kind.BOOLEAN),
-        (["1", "2"], pa.float64(), Kind.NUMBER),
-        (["tomorrow", ""], pa.timestamp("us"), Kind.TEXT),
+        (["00501", "10001"], pa.string(), ColumnType.TEXT),
+        (["2013-07-01 10:00:00", ""], pa.timestamp("us"), ColumnType.DATETIME),
+        (["2013-07-01T10:00:00Z", ""], pa.timestamp("us", "UTC"), ColumnType.ZONED_DATETIME),
+        (["AA", "B6"], pa.dictionary(pa.int32(), pa.string()), ColumnType.TEXT),
+        (["0", "1"], pa.bool_(), ColumnType.BOOLEAN),
+        (["1", "2"], pa.float64(), ColumnType.NUMBER),
+        (["tomorrow", ""], pa.timestamp("us"), ColumnType.TEXT),
     ],
 )
 def test_the_references_type_where_every_value_fits_it(tmp_path, values, expected, kind):
-    assert kind_of(column_of(tmp_path, values, expected)) is kind
+    assert column_type(column_of(tmp_path, values, expected)) is kind
 
 
 def test_a_sample_has_the_types_of_all_rows(tmp_path):

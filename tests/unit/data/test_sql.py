@@ -7,7 +7,7 @@ import pytest
 from lifecycle.data.read import check_source, read_dataset
 from lifecycle.data.sql import read_query
 from lifecycle.errors import Unavailable, UsageError
-from lifecycle.gates.kinds import Kind, kind_of
+from lifecycle.gates.column_types import ColumnType, column_type
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_same_rows_have_the_same_fingerprint_and_others_another(database):
 
 def test_a_column_whose_first_rows_look_otherwise_is_still_one_column(database):
     column = read_dataset(f"{database}::select x from late_types", None).column("x")
-    assert kind_of(column) is Kind.NUMBER
+    assert column_type(column) is ColumnType.NUMBER
     assert column.sum() == 60_000.5
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion, Snapshot
-from lifecycle.gates.data_quality.expectations import derive_suite
+from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.gates.subject import Candidate, Subject
 
 

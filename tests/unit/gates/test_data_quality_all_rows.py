@@ -141,7 +141,7 @@ def same(ours, theirs):
 
 
 def is_taken(expectation):
-    from lifecycle.gates.data_quality.great_expectations_run import Unreadable, loaded
+    from lifecycle.gates.data_quality.gx import Unreadable, loaded
 
     try:
         return bool(loaded(expectation))
@@ -151,8 +151,8 @@ def is_taken(expectation):
 
 def both(expectations, frame):
     """Ours, None where it has to be judged on a sample, and Great Expectations' own."""
-    from lifecycle.gates.data_quality.all_rows import judge_all_rows
-    from lifecycle.gates.data_quality.great_expectations_run import validate
+    from lifecycle.gates.data_quality.gx import validate
+    from lifecycle.gates.data_quality.judge import judge_all_rows
 
     expectations = [each for each in expectations if is_taken(each)]
     ours = judge_all_rows(expectations, dataset_from_frame(frame, None))
@@ -178,7 +178,7 @@ def test_a_column_of_all_rows_gives_what_great_expectations_says(column):
 @pytest.mark.slow
 @pytest.mark.parametrize("column", ["float with gaps", "int", "text with gaps", "bool", "datetime"])
 def test_every_expectation_that_is_derived_is_judged_from_all_rows(column):
-    from lifecycle.gates.data_quality.expectations import derive_suite
+    from lifecycle.gates.data_quality.profiler import derive_suite
 
     pairs = both(derive_suite(FRAME[[column]])["expectations"], FRAME[[column]])
     assert [expectation for expectation, ours, _ in pairs if ours is None] == []
@@ -228,7 +228,7 @@ class Torn(FrameRows):
 
 @pytest.mark.slow
 def test_a_column_that_breaks_takes_no_other_down():
-    from lifecycle.gates.data_quality.all_rows import judge_all_rows
+    from lifecycle.gates.data_quality.judge import judge_all_rows
 
     rows = Dataset(Torn(pd.DataFrame({"bad": [1.0, 2.0], "good": [1.0, 2.0]})), None, "torn")
     expectations = expecting(

@@ -104,7 +104,7 @@ import sys
 import pandas as pd
 from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.gates.data_quality import DataQualityGate
-from lifecycle.gates.data_quality.expectations import derive_suite
+from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.gates.drift import DriftGate
 from lifecycle.gates.subject import Subject
 

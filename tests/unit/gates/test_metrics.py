@@ -9,8 +9,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lifecycle.gates.performance.answers import Unmeasurable
 from lifecycle.gates.performance.metrics import METRICS, measure
+from lifecycle.gates.performance.targets import Unmeasurable
 
 LABELS = np.array([0, 0, 1, 1])
 SHORT = {"accuracy", "precision", "recall", "f1", "mae", "mse", "rmse", "mape", "r2"}

@@ -129,16 +129,16 @@ def test_chance_blames_no_slice_of_a_twin():
 
 
 def twins_differ(rng):
-    from lifecycle.gates.performance.measured import Measured
-    from lifecycle.gates.performance.metrics import METRICS
-    from lifecycle.gates.performance.slice_check import SliceLimits, check_slices
-    from lifecycle.gates.performance.slices import Slice
+    from lifecycle.gates.performance.metrics import METRICS, MeasuredMetric
+    from lifecycle.gates.performance.slices import Slice, SliceLimits, check_slices
 
     rows, metric = 10_000, METRICS["roc_auc"]
     x, part = rng.normal(size=rows), rng.integers(0, 30, rows)
     late = x + rng.normal(size=rows) > 1
     twins = [metric.answers(late, 1 / (1 + np.exp(-x - rng.normal(0, 0.4, rows)))) for _ in range(2)]
-    ours, champion = (Measured(version, metric, twin, metric.value(twin)) for version, twin in enumerate(twins))
+    ours, champion = (
+        MeasuredMetric(version, metric, twin, metric.value(twin)) for version, twin in enumerate(twins)
+    )
     slices = [Slice("part", f"part = {i}", np.flatnonzero(part == i)) for i in range(30)]
     results = check_slices(slices, ours, champion, SliceLimits(None, 0.01, 200, 0.95))
     return any(r.failed for r in results), sum(r.within_chance for r in results)

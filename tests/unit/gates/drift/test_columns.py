@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.gates.drift.columns import Finding, measure
-from lifecycle.gates.drift.judge import find
-from lifecycle.gates.drift.options import DriftOptions
+from lifecycle.gates.drift.columns import ColumnStatus, measure
+from lifecycle.gates.drift.decide import find
+from lifecycle.gates.drift.gate import DriftOptions
 
 RNG = np.random.default_rng(0)
 N = 2000
@@ -29,56 +29,60 @@ def judged(reference, current, **options):
 @pytest.mark.parametrize(
     ("reference", "current", "finding"),
     [
-        (NORMAL, NORMAL, Finding.STEADY),
-        (NORMAL, NORMAL + 0.3, Finding.DRIFTED),
-        (NORMAL, NORMAL * 1.6, Finding.DRIFTED),
-        (NORMAL, NORMAL + 1, Finding.BEYOND),
-        (NORMAL / 1e6, NORMAL / 1e6 + 1e-6, Finding.BEYOND),
-        (NORMAL * 1e200, NORMAL * 1e200, Finding.STEADY),
-        (NORMAL * 1e200, NORMAL * 1e201, Finding.BEYOND),
-        (NORMAL, np.where(NORMAL > 0, NORMAL, np.nan), Finding.BEYOND),
-        (NULLS, NORMAL, Finding.BEYOND),
-        (NORMAL, NULLS, Finding.BEYOND),
-        (NULLS, NULLS, Finding.EMPTY),
-        (NULLS, FEW, Finding.UNJUDGED),
-        (FEW, FEW, Finding.UNJUDGED),
-        (NORMAL, np.append(NORMAL[1:], np.inf), Finding.BEYOND),
-        (NORMAL, np.append(NORMAL[1:], -np.inf), Finding.BEYOND),
-        (np.append(NORMAL[1:], np.inf), NORMAL, Finding.STEADY),
-        (np.append(NORMAL[400:], [np.inf] * 400), NORMAL, Finding.BEYOND),
-        (NORMAL, np.append(NORMAL[1:], 1e9), Finding.UNJUDGED),
-        (np.full(N, 7.0), np.full(N, 7.0), Finding.STEADY),
-        (np.full(N, 7.0), np.full(N, 8.0), Finding.BEYOND),
-        (np.full(N, 7.0), NORMAL, Finding.BEYOND),
-        (NORMAL, np.full(N, 0.0), Finding.BEYOND),
-        (TEXT, TEXT, Finding.STEADY),
-        (TEXT, np.full(N, "a"), Finding.DRIFTED),
-        (np.full(N, "a"), np.full(N, "a"), Finding.STEADY),
-        (np.full(N, "a"), TEXT, Finding.BEYOND),
-        (TEXT, np.where(RNG.random(N) < 0.1, "new", TEXT), Finding.BEYOND),
-        (TEXT, np.where(RNG.random(N) < 0.01, "new", TEXT), Finding.STEADY),
-        (TEXT, [f"new {i}" for i in range(N)], Finding.BEYOND),
-        (TEXT == "a", TEXT != "a", Finding.DRIFTED),
-        (TEXT == "a", TEXT == "a", Finding.STEADY),
-        (pd.Categorical(TEXT), pd.Categorical(TEXT, ["c", "b", "a", "d"]), Finding.STEADY),
-        (pd.Categorical(TEXT), TEXT, Finding.STEADY),
-        ([f"id {i}" for i in range(N)], [f"id {i}" for i in range(N, 2 * N)], Finding.UNJUDGED),
-        (MANY[0], MANY[1], Finding.UNJUDGED),
-        (DAYS, DAYS, Finding.STEADY),
-        (DAYS, DAYS + pd.Timedelta(days=3650), Finding.BEYOND),
-        (DAYS.dt.tz_localize("UTC"), DAYS.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"), Finding.STEADY),
-        (DAYS, DAYS.dt.tz_localize("UTC"), Finding.OTHER_KIND),
-        (DAYS, DAYS.astype(str), Finding.OTHER_KIND),
-        (DAYS.dt.date, DAYS, Finding.STEADY),
-        (TEXT == "a", (TEXT == "a").astype(int), Finding.OTHER_KIND),
-        ((NORMAL * 100).astype(int), pd.array((NORMAL * 100).astype(int), "Int64"), Finding.STEADY),
-        ([2**63 + i for i in range(N)], [2**63 + i for i in range(N)], Finding.STEADY),
-        (pd.Series([10**400] * N, dtype=object), NORMAL, Finding.BROKE),
-        ([Decimal(i) for i in range(N)], np.arange(N) + 0.0, Finding.STEADY),
-        ([b"a", b"b"] * 500, [b"a", b"b"] * 500, Finding.UNJUDGED),
-        ([[1], [2]] * 500, [[1], [2]] * 500, Finding.UNJUDGED),
-        (["a", 1] * 500, ["a", 1] * 500, Finding.UNJUDGED),
-        ([datetime.time(i % 24) for i in range(N)], [datetime.time(i % 24) for i in range(N)], Finding.UNJUDGED),
+        (NORMAL, NORMAL, ColumnStatus.STEADY),
+        (NORMAL, NORMAL + 0.3, ColumnStatus.DRIFTED),
+        (NORMAL, NORMAL * 1.6, ColumnStatus.DRIFTED),
+        (NORMAL, NORMAL + 1, ColumnStatus.BEYOND),
+        (NORMAL / 1e6, NORMAL / 1e6 + 1e-6, ColumnStatus.BEYOND),
+        (NORMAL * 1e200, NORMAL * 1e200, ColumnStatus.STEADY),
+        (NORMAL * 1e200, NORMAL * 1e201, ColumnStatus.BEYOND),
+        (NORMAL, np.where(NORMAL > 0, NORMAL, np.nan), ColumnStatus.BEYOND),
+        (NULLS, NORMAL, ColumnStatus.BEYOND),
+        (NORMAL, NULLS, ColumnStatus.BEYOND),
+        (NULLS, NULLS, ColumnStatus.EMPTY),
+        (NULLS, FEW, ColumnStatus.UNJUDGED),
+        (FEW, FEW, ColumnStatus.UNJUDGED),
+        (NORMAL, np.append(NORMAL[1:], np.inf), ColumnStatus.BEYOND),
+        (NORMAL, np.append(NORMAL[1:], -np.inf), ColumnStatus.BEYOND),
+        (np.append(NORMAL[1:], np.inf), NORMAL, ColumnStatus.STEADY),
+        (np.append(NORMAL[400:], [np.inf] * 400), NORMAL, ColumnStatus.BEYOND),
+        (NORMAL, np.append(NORMAL[1:], 1e9), ColumnStatus.UNJUDGED),
+        (np.full(N, 7.0), np.full(N, 7.0), ColumnStatus.STEADY),
+        (np.full(N, 7.0), np.full(N, 8.0), ColumnStatus.BEYOND),
+        (np.full(N, 7.0), NORMAL, ColumnStatus.BEYOND),
+        (NORMAL, np.full(N, 0.0), ColumnStatus.BEYOND),
+        (TEXT, TEXT, ColumnStatus.STEADY),
+        (TEXT, np.full(N, "a"), ColumnStatus.DRIFTED),
+        (np.full(N, "a"), np.full(N, "a"), ColumnStatus.STEADY),
+        (np.full(N, "a"), TEXT, ColumnStatus.BEYOND),
+        (TEXT, np.where(RNG.random(N) < 0.1, "new", TEXT), ColumnStatus.BEYOND),
+        (TEXT, np.where(RNG.random(N) < 0.01, "new", TEXT), ColumnStatus.STEADY),
+        (TEXT, [f"new {i}" for i in range(N)], ColumnStatus.BEYOND),
+        (TEXT == "a", TEXT != "a", ColumnStatus.DRIFTED),
+        (TEXT == "a", TEXT == "a", ColumnStatus.STEADY),
+        (pd.Categorical(TEXT), pd.Categorical(TEXT, ["c", "b", "a", "d"]), ColumnStatus.STEADY),
+        (pd.Categorical(TEXT), TEXT, ColumnStatus.STEADY),
+        ([f"id {i}" for i in range(N)], [f"id {i}" for i in range(N, 2 * N)], ColumnStatus.UNJUDGED),
+        (MANY[0], MANY[1], ColumnStatus.UNJUDGED),
+        (DAYS, DAYS, ColumnStatus.STEADY),
+        (DAYS, DAYS + pd.Timedelta(days=3650), ColumnStatus.BEYOND),
+        (DAYS.dt.tz_localize("UTC"), DAYS.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"), ColumnStatus.STEADY),
+        (DAYS, DAYS.dt.tz_localize("UTC"), ColumnStatus.OTHER_KIND),
+        (DAYS, DAYS.astype(str), ColumnStatus.OTHER_KIND),
+        (DAYS.dt.date, DAYS, ColumnStatus.STEADY),
+        (TEXT == "a", (TEXT == "a").astype(int), ColumnStatus.OTHER_KIND),
+        ((NORMAL * 100).astype(int), pd.array((NORMAL * 100).astype(int), "Int64"), ColumnStatus.STEADY),
+        ([2**63 + i for i in range(N)], [2**63 + i for i in range(N)], ColumnStatus.STEADY),
+        (pd.Series([10**400] * N, dtype=object), NORMAL, ColumnStatus.BROKE),
+        ([Decimal(i) for i in range(N)], np.arange(N) + 0.0, ColumnStatus.STEADY),
+        ([b"a", b"b"] * 500, [b"a", b"b"] * 500, ColumnStatus.UNJUDGED),
+        ([[1], [2]] * 500, [[1], [2]] * 500, ColumnStatus.UNJUDGED),
+        (["a", 1] * 500, ["a", 1] * 500, ColumnStatus.UNJUDGED),
+        (
+            [datetime.time(i % 24) for i in range(N)],
+            [datetime.time(i % 24) for i in range(N)],
+            ColumnStatus.UNJUDGED,
+        ),
     ],
 )
 def test_every_kind_of_column_has_a_documented_finding(reference, current, finding):
@@ -114,15 +118,15 @@ def test_a_small_sample_gives_no_alarm_for_what_chance_may_give():
 def test_many_rows_do_not_make_a_trifle_into_drift(rng):
     found = judged(rng.normal(size=20_000), rng.normal(size=1_000_000) + 0.05)
     assert found.p < 0.001
-    assert found.finding is Finding.STEADY
+    assert found.finding is ColumnStatus.STEADY
 
 
 def test_ten_thousand_categories_are_judged_where_there_are_rows_for_them(rng):
     shares = 1 / np.arange(1, 10_001)
     names, shares = np.arange(10_000).astype(str), shares / shares.sum()
     before, now = (rng.choice(names, size, p=shares) for size in (20_000, 100_000))
-    assert judged(before, now).finding is Finding.STEADY
-    assert judged(before, np.where(rng.random(len(now)) < 0.2, "new", now)).finding is Finding.BEYOND
+    assert judged(before, now).finding is ColumnStatus.STEADY
+    assert judged(before, np.where(rng.random(len(now)) < 0.2, "new", now)).finding is ColumnStatus.BEYOND
 
 
 def test_categories_that_only_chance_left_out_of_the_reference_are_not_new(rng):
@@ -145,10 +149,10 @@ def test_a_limit_is_the_users(current, option):
 
 
 def test_a_larger_limit_makes_a_column_beyond_it_one_that_has_drifted():
-    assert judged(NORMAL, NORMAL + 1, max_column_distance=2).finding is Finding.DRIFTED
+    assert judged(NORMAL, NORMAL + 1, max_column_distance=2).finding is ColumnStatus.DRIFTED
     new = np.where(np.arange(N) < N / 5, "new", TEXT)
-    assert judged(TEXT, new).finding is Finding.BEYOND
-    assert judged(TEXT, new, max_new_category_share=0.5).finding is Finding.DRIFTED
+    assert judged(TEXT, new).finding is ColumnStatus.BEYOND
+    assert judged(TEXT, new, max_new_category_share=0.5).finding is ColumnStatus.DRIFTED
 
 
 def test_the_columns_given_are_not_changed(rng):

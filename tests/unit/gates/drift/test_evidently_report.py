@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.gates.drift.columns import measure
-from lifecycle.gates.drift.evidently_report import evidently_report
+from lifecycle.gates.drift.report import evidently_report
 
 pytestmark = pytest.mark.slow
 

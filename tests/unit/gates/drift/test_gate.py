@@ -153,7 +153,7 @@ def test_it_shows_what_moved_first_and_evidentlys_report(explain_rows, spring, j
 
 @pytest.mark.slow
 def test_without_evidently_the_other_charts_are_there(explain_rows, spring, july, monkeypatch):
-    monkeypatch.delitem(sys.modules, "lifecycle.gates.drift.evidently_report", raising=False)
+    monkeypatch.delitem(sys.modules, "lifecycle.gates.drift.report", raising=False)
     monkeypatch.setitem(sys.modules, "evidently", None)  # as if it could not be imported
     charts = explain_rows(spring, july)
     assert {type(chart) for chart in charts} == {Histogram}

@@ -13,7 +13,7 @@ import pytest
 
 from lifecycle.domain.charts import Bar, BarChart, Histogram
 from lifecycle.domain.sanitize import printable
-from lifecycle.gates.report.plots import MAX_BARS, MAX_CATEGORIES, draw_comparison, draw_distribution
+from lifecycle.gates.report.charts import MAX_BARS, MAX_CATEGORIES, draw_comparison, draw_distribution
 
 
 def texts(svg: str) -> list[str]:
@@ -115,7 +115,7 @@ def test_drawing_leaves_pyplot_alone():
     probe = (
         "import sys\n"
         "from lifecycle.domain.charts import Bar, BarChart\n"
-        "from lifecycle.gates.report.plots import draw_comparison\n"
+        "from lifecycle.gates.report.charts import draw_comparison\n"
         "draw_comparison(BarChart('a', (Bar('b', 1.0),)))\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)\n"
     )

@@ -1,4 +1,4 @@
-"""Great Expectations itself: takes expectations one by one, judges rows in memory, and is kept quiet."""
+"""The only module that imports Great Expectations."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from great_expectations.core import ExpectationSuite
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
 from lifecycle.domain.sanitize import printable
-from lifecycle.gates.data_quality.result import Finding, Result
-from lifecycle.gates.data_quality.rows import as_judged
-from lifecycle.gates.data_quality.suite import HOW_TO_RUN, Expectation, columns_of
+from lifecycle.gates.column_types import as_judged
+from lifecycle.gates.data_quality.suite import (
+    HOW_TO_RUN,
+    Expectation,
+    ExpectationResult,
+    ExpectationStatus,
+    columns_of,
+)
 
 _log = logging.getLogger(__name__)
-
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 """No values: the partial lists of unexpected ones would carry rows into logs and reports."""
-
 _ABOUT_NULLS = {  # and about columns as such: the only ones that a column without a value can meet in earnest
     "expect_column_to_exist",
     "expect_column_values_to_be_null",
@@ -87,7 +90,7 @@ def _unreadable(expectation: Expectation, why: str) -> Unreadable:
     return Unreadable(f"{printable(repr(expectation.get('type')), limit=80)} ({why})")
 
 
-def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Result]:
+def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[ExpectationResult]:
     """Judge rows in memory: an ephemeral context, no progress bars, no files, no analytics. One result for each.
 
     Args:
@@ -109,7 +112,7 @@ def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Re
     ]
 
 
-def result_of(expectation: Expectation, validated: Any | None, empty: Collection[str]) -> Result:
+def result_of(expectation: Expectation, validated: Any | None, empty: Collection[str]) -> ExpectationResult:
     """A result from Great Expectations' own, which is None where that broke.
 
     Args:
@@ -117,13 +120,15 @@ def result_of(expectation: Expectation, validated: Any | None, empty: Collection
     """
     fields = _as_json(validated)
     if fields is None or _raised(fields["exception_info"]):
-        return Result(expectation, Finding.BROKE)
+        return ExpectationResult(expectation, ExpectationStatus.BROKE)
     details = fields["result"]
     if not fields["success"]:
-        return Result(expectation, Finding.UNMET, details)
+        return ExpectationResult(expectation, ExpectationStatus.UNMET, details)
     nothing = "element_count" in details and details["element_count"] == details.get("missing_count", 0)
     without = set(empty) & set(columns_of(expectation)) and expectation["type"] not in _ABOUT_NULLS
-    return Result(expectation, Finding.VACUOUS if nothing or without else Finding.MET, details)
+    return ExpectationResult(
+        expectation, ExpectationStatus.VACUOUS if nothing or without else ExpectationStatus.MET, details
+    )
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""A Great Expectations suite from reference rows, written as plain JSON: importing the library takes 6 s.
+"""Derives a Great Expectations suite from reference rows, as plain JSON: importing the library takes 6 s.
 
-The bounds are made to accept clean data of later months and to catch broken data: nulls that leak in, another
-unit, swapped columns, new garbage categories, a column that is stuck, rows that come twice. They say nothing of
-gradual change, which is the drift gate's part.
+The bounds accept clean data of later months and catch broken data: nulls that leak in, another unit, swapped
+columns, new garbage categories, a column that is stuck, rows that come twice. Gradual change is left to the
+drift gate.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.gates.data_quality.rows import as_judged
-from lifecycle.gates.kinds import Kind, kind_of
+from lifecycle.gates.column_types import ColumnType, as_judged, column_type
 
 Expectation = dict[str, Any]
 Demand = tuple[str, dict[str, Any]]
-
 NUMBER_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 """Whole numbers turn into floats as soon as one is missing, and pandas has a dozen spellings of either."""
-_TYPES: Mapping[Kind, Sequence[str]] = {
-    Kind.NUMBER: NUMBER_TYPES,
-    Kind.TEXT: ("str",),
-    Kind.BOOLEAN: ("bool",),
-    Kind.DATETIME: ("datetime64[ns]",),
+_TYPES: Mapping[ColumnType, Sequence[str]] = {
+    ColumnType.NUMBER: NUMBER_TYPES,
+    ColumnType.TEXT: ("str",),
+    ColumnType.BOOLEAN: ("bool",),
+    ColumnType.DATETIME: ("datetime64[ns]",),
 }
 _SLACK = 0.5  # a later month may go beyond the reference by half of its range
 _MOSTLY = 0.99  # and one row in a hundred may do so further
@@ -57,15 +55,15 @@ def derive_suite(rows: pd.DataFrame, name: str = "reference", *, count: int | No
 
 
 def _of_column(name: str, values: pd.Series[Any]) -> list[Expectation]:
-    kind = kind_of(values)
+    kind = column_type(values)
     expectations: list[Demand] = [("to_exist", {})]
-    if kind is not Kind.EMPTY:
+    if kind is not ColumnType.EMPTY:
         expectations += [*_of_type(kind), *_of_nulls(values), *_of_values(kind, values.dropna())]
     return [_expect(f"column_{what}", column=name, **arguments) for what, arguments in expectations]
 
 
-def _of_type(kind: Kind) -> list[Demand]:
-    if kind is Kind.ZONED_DATETIME:  # in a list of types Great Expectations knows none with a time zone
+def _of_type(kind: ColumnType) -> list[Demand]:
+    if kind is ColumnType.ZONED_DATETIME:  # in a list of types Great Expectations knows none with a time zone
         return [("values_to_be_of_type", {"type_": "Timestamp"})]
     return [("values_to_be_in_type_list", {"type_list": list(_TYPES[kind])})] if kind in _TYPES else []
 
@@ -76,26 +74,26 @@ def _of_nulls(values: pd.Series[Any]) -> list[Demand]:
     return [("values_to_not_be_null", {"mostly": mostly})] if mostly > 0 else []
 
 
-def _of_values(kind: Kind, values: pd.Series[Any]) -> list[Demand]:
+def _of_values(kind: ColumnType, values: pd.Series[Any]) -> list[Demand]:
     if _is_identifier(kind, values):
         return [("values_to_be_unique", {"mostly": _MOSTLY})]
     match kind:
-        case Kind.NUMBER:
+        case ColumnType.NUMBER:
             return _of_numbers(values.astype(float))
-        case Kind.TEXT:
+        case ColumnType.TEXT:
             return [*_of_categories(values), *_of_variety(values)]
-        case Kind.BOOLEAN:
+        case ColumnType.BOOLEAN:
             return _of_variety(values)
-        case Kind.DATETIME | Kind.ZONED_DATETIME:
+        case ColumnType.DATETIME | ColumnType.ZONED_DATETIME:
             return [*_of_moments(values), *_of_variety(values)]
     return []
 
 
-def _is_identifier(kind: Kind, values: pd.Series[Any]) -> bool:
+def _is_identifier(kind: ColumnType, values: pd.Series[Any]) -> bool:
     """Whether it tells rows apart: whole numbers or texts of which none comes twice. Later ones will be others."""
-    if len(values) < _FEWEST_FOR_IDENTIFIER or kind not in (Kind.NUMBER, Kind.TEXT):
+    if len(values) < _FEWEST_FOR_IDENTIFIER or kind not in (ColumnType.NUMBER, ColumnType.TEXT):
         return False
-    return bool(values.is_unique) and (kind is Kind.TEXT or bool((values.astype(float) % 1 == 0).all()))
+    return bool(values.is_unique) and (kind is ColumnType.TEXT or bool((values.astype(float) % 1 == 0).all()))
 
 
 def _of_numbers(values: pd.Series[Any]) -> list[Demand]:

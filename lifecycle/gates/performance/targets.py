@@ -1,4 +1,4 @@
-"""Labels and predictions of any spelling, in the form that metrics need."""
+"""Labelled rows and what models predict for them, in the form that metrics need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from lifecycle.data.dataset import Dataset
+from lifecycle.gates.input_rows import ask
+from lifecycle.gates.subject import Candidate
+from lifecycle.scoring.contract import Predictions
 
 Array = NDArray[Any]
 
@@ -20,7 +26,7 @@ class Unmeasurable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class LabelledPredictions:
     """Labels and predictions, row by row.
 
     Attributes:
@@ -37,9 +43,9 @@ class Answers:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def at(self, rows: Array) -> Answers:
+    def at(self, rows: Array) -> LabelledPredictions:
         """Some of the rows. The classes stay those of all rows."""
-        return Answers(self.truth[rows], self.given[rows], self.classes)
+        return LabelledPredictions(self.truth[rows], self.given[rows], self.classes)
 
 
 def check(labels: Array, predictions: Array) -> Array:
@@ -59,21 +65,21 @@ def check(labels: Array, predictions: Array) -> Array:
     return predictions[:, 0] if predictions.ndim == 2 and predictions.shape[1] == 1 else predictions
 
 
-def numbers(labels: Array, predictions: Array) -> Answers:
+def numbers(labels: Array, predictions: Array) -> LabelledPredictions:
     """For regression."""
     if labels.dtype.kind not in "fiu" or predictions.dtype.kind not in "fiu" or predictions.ndim != 1:
         raise Unmeasurable("not_numbers", "labels and predictions are not all numbers, one a row")
     if (labels == labels[0]).all():
         raise Unmeasurable("one_value", "all labels are the same number")
-    return Answers(labels.astype(np.float64), predictions.astype(np.float64))
+    return LabelledPredictions(labels.astype(np.float64), predictions.astype(np.float64))
 
 
-def scores(labels: Array, predictions: Array) -> Answers:
+def scores(labels: Array, predictions: Array) -> LabelledPredictions:
     """For metrics of scores: 1-D of the last class, or 2-D when there are more than two classes."""
     classes, truth = _classes(labels)
     if predictions.ndim == 2:
         _check_width(classes, predictions)
-        return Answers(truth, predictions[:, 1] if len(classes) == 2 else predictions, len(classes))
+        return LabelledPredictions(truth, predictions[:, 1] if len(classes) == 2 else predictions, len(classes))
     if predictions.dtype.kind != "f" or np.isin(predictions, classes).all():
         raise Unmeasurable(
             "no_scores",
@@ -82,23 +88,23 @@ def scores(labels: Array, predictions: Array) -> Answers:
         )
     if len(classes) > 2:
         raise Unmeasurable("classes_differ", f"the labels have {len(classes)} classes and the scores are for two")
-    return Answers(truth, predictions, len(classes))
+    return LabelledPredictions(truth, predictions, len(classes))
 
 
-def decisions(labels: Array, predictions: Array) -> Answers:
+def decisions(labels: Array, predictions: Array) -> LabelledPredictions:
     """For metrics of classes; a score of 0.5 and more is the positive class."""
     classes, truth = _classes(labels)
     if predictions.ndim == 2:
         _check_width(classes, predictions)
-        return Answers(truth, predictions.argmax(axis=1), len(classes))
+        return LabelledPredictions(truth, predictions.argmax(axis=1), len(classes))
     known = np.isin(predictions, classes)
     if known.all() or predictions.dtype.kind != "f":
         # A class that the labels lack is a wrong answer all the same.
         given = np.where(known, np.searchsorted(classes, np.where(known, predictions, classes[0])), -1)
-        return Answers(truth, given, len(classes))
+        return LabelledPredictions(truth, given, len(classes))
     if len(classes) > 2 or predictions.min() < 0 or predictions.max() > 1:
         raise Unmeasurable("not_classes", "the predictions are neither classes nor probabilities of one")
-    return Answers(truth, (predictions >= 0.5).astype(int), len(classes))
+    return LabelledPredictions(truth, (predictions >= 0.5).astype(int), len(classes))
 
 
 def _classes(labels: Array) -> tuple[Array, Array]:
@@ -114,3 +120,83 @@ def _check_width(classes: Array, predictions: Array) -> None:
             "classes_differ",
             f"the labels have {len(classes)} classes and the model gives {predictions.shape[1]} probabilities",
         )
+
+
+_CHUNK_ROWS = 20_000
+_MOST_DRAWN = 10  # times as many rows as are wanted, where few of them have a label
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows that have a label.
+
+    Attributes:
+        frame: All columns but the label's.
+        labels: 1-D.
+        label: Name of the label column.
+        labelled: How many rows of the source have a label.
+        source: Where they come from, for people.
+    """
+
+    frame: pd.DataFrame
+    labels: Array
+    label: str
+    labelled: int
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+def labelled_rows(rows: Dataset | None, size: int, seed: int) -> LabelledRows | None:
+    """At most ``size`` labelled rows, drawn at random; None where no row has a label.
+
+    Where most rows have none, so many are drawn that enough of them do, but never more than ten times ``size``.
+    """
+    if rows is None or rows.label is None or not rows.has_labels:
+        return None
+    labelled = int(rows.column(rows.label).notna().sum())
+    if not labelled:
+        return None
+    wanted = min(-(-size * rows.count // labelled), _MOST_DRAWN * size) if rows.count > size else size
+    frame = rows.sample(wanted, seed)
+    frame = frame[frame[rows.label].notna()]
+    if len(frame) > size:
+        frame = frame.sample(size, random_state=seed).sort_index()
+    labels = _plain(frame.pop(rows.label))
+    return LabelledRows(frame.reset_index(drop=True), labels, rows.label, labelled, rows.source)
+
+
+def _plain(labels: pd.Series[Any]) -> Array:
+    """As numbers, text or true and false, whatever pandas holds them in; else as objects."""
+    try:
+        return np.array(labels.tolist())
+    except ValueError:  # lists of different lengths
+        return np.array([None] * len(labels))
+
+
+def predictions_of(candidate: Candidate, frame: pd.DataFrame) -> Array:
+    """What a version answers, scored in chunks, so that memory does not grow with the columns it makes of a row.
+
+    Raises:
+        NoSignature, InvalidInput: the rows cannot be scored.
+        Unmeasurable: it answers with several columns.
+    """
+    from lifecycle.scoring.frames import batch_from_frame
+
+    answers = []
+    for start in range(0, len(frame), _CHUNK_ROWS):
+        batch = batch_from_frame(frame.iloc[start : start + _CHUNK_ROWS], candidate.signature)
+        answers.append(_one_array(ask(candidate.scorer, batch)))
+    return np.concatenate(answers)
+
+
+def _one_array(predictions: Predictions) -> Array:
+    if isinstance(predictions, np.ndarray):
+        return predictions
+    if len(predictions) == 1:
+        return next(iter(predictions.values()))
+    raise Unmeasurable(
+        "several_outputs",
+        f"the model answers with {len(predictions)} named columns, and it is not known which counts",
+    )

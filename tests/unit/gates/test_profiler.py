@@ -6,7 +6,7 @@ import pytest
 
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.data_quality import DataQualityGate
-from lifecycle.gates.data_quality.expectations import derive_suite
+from lifecycle.gates.data_quality.profiler import derive_suite
 
 
 def kinds_of(suite, column):
@@ -131,10 +131,10 @@ def test_every_spelling_of_text_meets_it(spring, spring_suite, dtype):
 
 
 def unmet(rows, suite):
-    from lifecycle.gates.data_quality.great_expectations_run import validate
-    from lifecycle.gates.data_quality.result import Finding
+    from lifecycle.gates.data_quality.gx import validate
+    from lifecycle.gates.data_quality.suite import ExpectationStatus
 
-    return [r.expectation for r in validate(suite["expectations"], rows) if r.finding is not Finding.MET]
+    return [r.expectation for r in validate(suite["expectations"], rows) if r.finding is not ExpectationStatus.MET]
 
 
 # Clean months pass, and each planted defect is caught. The flights get what they lack: an identifier, a flag and

@@ -1,13 +1,9 @@
-"""Great Expectations' own report of the results, from its own renderer, made fit to be shown anywhere.
-
-Its templates write the names of columns as they are, and load style sheets and scripts from five other places. So
-names and categories lose whatever is no letter, digit or plain sign before it sees them, and of what it writes
-only tags that show text are kept.
-"""
+"""Charts of the data quality gate: shares of rows as bars, and Great Expectations' report."""
 
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -22,9 +18,62 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
-from lifecycle.domain.charts import EmbeddedPage
-from lifecycle.gates.data_quality.great_expectations_run import quiet
-from lifecycle.gates.data_quality.result import Finding, Result
+from lifecycle.domain.charts import Bar, BarChart, Chart, EmbeddedPage
+from lifecycle.gates.data_quality.gx import quiet
+from lifecycle.gates.data_quality.suite import ExpectationResult, ExpectationStatus
+from lifecycle.gates.verdicts import percent
+
+_log = logging.getLogger(__name__)
+_NULLS = "expect_column_values_to_not_be_null"
+_MOST_BARS = 30
+
+
+def exhibits_of(results: Sequence[ExpectationResult]) -> tuple[Chart, ...]:
+    """Explain, and never decide: what cannot be drawn is left out."""
+    exhibits: list[Chart] = [
+        comparison
+        for title, chosen in (
+            ("Rows that are null, in %", [r for r in results if r.expectation.get("type") == _NULLS]),
+            ("Values that are unexpected, in %", [r for r in results if r.expectation.get("type") != _NULLS]),
+        )
+        if (comparison := _comparison(title, chosen)) is not None
+    ]
+    try:
+        return (*exhibits, page_of(results))
+    except Exception:  # another tool's renderer
+        _log.debug("no page of Great Expectations", exc_info=True)
+        return tuple(exhibits)
+
+
+def _comparison(title: str, results: Sequence[ExpectationResult]) -> BarChart | None:
+    """The worst first: unmet ones, then by how much of what may be is used up."""
+    bars = [(_used_up(result), _bar(result)) for result in results if _share(result) is not None]
+    bars.sort(key=lambda pair: (not pair[1].bad, -pair[0]))
+    return BarChart(title, tuple(bar for _, bar in bars[:_MOST_BARS])) if bars else None
+
+
+def _bar(result: ExpectationResult) -> Bar:
+    what = result.expectation["type"].removeprefix("expect_column_values_").replace("_", " ")
+    name = result.subject if result.expectation["type"] == _NULLS else f"{result.subject}: {what}"
+    note = f"{percent(_allowed(result))} may be"
+    return Bar(
+        name, round(100 * (_share(result) or 0.0), 3), note=note, bad=result.finding is ExpectationStatus.UNMET
+    )
+
+
+def _share(result: ExpectationResult) -> float | None:
+    share = result.details.get("unexpected_percent")
+    return None if share is None else float(share) / 100
+
+
+def _allowed(result: ExpectationResult) -> float:
+    mostly = result.expectation["kwargs"].get("mostly")
+    return 0.0 if mostly is None else 1 - float(mostly)
+
+
+def _used_up(result: ExpectationResult) -> float:
+    return (_share(result) or 0.0) / max(_allowed(result), 1e-9)
+
 
 _SIGNS = " _-.,:;+/%()"
 _OF_ONE_ROW = ("expect_column_min_to_be_between", "expect_column_max_to_be_between")
@@ -35,9 +84,9 @@ _LEFT_OUT = frozenset(("head", "style", "script", "nav", "footer", "button", "la
 _LEFT_OUT_CLASSES = frozenset(("sticky", "modal", "ge-walkthrough-modal"))
 
 
-def page_of(results: Sequence[Result]) -> EmbeddedPage:
+def page_of(results: Sequence[ExpectationResult]) -> EmbeddedPage:
     """The report as a page of its own. Holds counts, shares and what the suite says; no row values."""
-    shown = [_validated(result) for result in results if result.finding is not Finding.UNREADABLE]
+    shown = [_validated(result) for result in results if result.finding is not ExpectationStatus.UNREADABLE]
     met = sum(result.success for result in shown)
     validated = ExpectationSuiteValidationResult(
         success=met == len(results),
@@ -67,11 +116,11 @@ _FRAME = """<!DOCTYPE html>
 """
 
 
-def _validated(result: Result) -> ExpectationValidationResult:
+def _validated(result: ExpectationResult) -> ExpectationValidationResult:
     kind = result.expectation["type"]
-    raised = result.finding in (Finding.BROKE, Finding.UNJUDGED)
+    raised = result.finding in (ExpectationStatus.BROKE, ExpectationStatus.UNJUDGED)
     return ExpectationValidationResult(
-        success=result.finding in (Finding.MET, Finding.VACUOUS),
+        success=result.finding in (ExpectationStatus.MET, ExpectationStatus.VACUOUS),
         expectation_config=ExpectationConfiguration(type=kind, kwargs=_harmless(result.expectation["kwargs"])),
         result=_without_values(kind, result.details),
         meta={},

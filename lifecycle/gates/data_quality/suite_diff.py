@@ -1,4 +1,4 @@
-"""What a suite demands, and how two of them differ, in plain words."""
+"""Expectations in plain words, and the differences between two suites."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifecycle.domain.sanitize import printable
-from lifecycle.gates.data_quality.expectations import NUMBER_TYPES
+from lifecycle.gates.data_quality.profiler import NUMBER_TYPES
 from lifecycle.gates.data_quality.suite import HOW_TO_RUN, kwargs_of, subject_of
 from lifecycle.gates.verdicts import listing, percent
 
@@ -63,7 +63,7 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SuiteChange:
     """A demand that two suites do not share.
 
     Attributes:
@@ -86,7 +86,7 @@ def demand_of(expectation: object) -> Demand:
     return Demand(kind, subject_of(expectation), name.replace("_", " "), _words(kwargs), kwargs)
 
 
-def changes(before: Sequence[object], after: Sequence[object]) -> list[Change]:
+def changes(before: Sequence[object], after: Sequence[object]) -> list[SuiteChange]:
     """What one suite has and the other has not, in the order of the first, then of the second.
 
     Expectations of one type on one column are the same demand, the first with the first and so on.
@@ -98,9 +98,9 @@ def changes(before: Sequence[object], after: Sequence[object]) -> list[Change]:
         if one is not None and other is not None:
             found += [] if _comparable(one) == _comparable(other) else [_changed(one, other)]
         elif one is not None:
-            found.append(Change("removed", one, None, one.words))
+            found.append(SuiteChange("removed", one, None, one.words))
         elif other is not None:
-            found.append(Change("added", None, other, other.words))
+            found.append(SuiteChange("added", None, other, other.words))
     return found
 
 
@@ -122,12 +122,12 @@ def _comparable(demand: Demand) -> str:
     return json.dumps(kwargs, sort_keys=True)
 
 
-def _changed(before: Demand, after: Demand) -> Change:
+def _changed(before: Demand, after: Demand) -> SuiteChange:
     old, new = before.kwargs.get("value_set"), after.kwargs.get("value_set")
     words = f"{before.words or 'anything'} → {after.words or 'anything'}"
     if isinstance(old, list) and isinstance(new, list):
         words = "; ".join(filter(None, (_of_sets(old, new), _of_mostly(before, after))))
-    return Change("changed", before, after, words)
+    return SuiteChange("changed", before, after, words)
 
 
 def _words(kwargs: Mapping[str, Any]) -> str:

@@ -1,0 +1,154 @@
+"""Markdown and JUnit summaries of a gate run, and the sentences that every form of a report shares."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from xml.etree import ElementTree as ET
+
+from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.sanitize import markdown_text, printable
+from lifecycle.domain.verdict import Figure, Outcome, Verdict
+
+_NAME_CHARS, _FIGURE_CHARS = 80, 120
+_SHORT = 12  # digits of a digest that tell one from another
+
+
+def title_of(evidence: Evidence) -> str:
+    """``models:/name/version for stage: OUTCOME``."""
+    return f"models:/{evidence.model}/{evidence.version} for {evidence.stage}: {evidence.outcome}"
+
+
+def next_step(evidence: Evidence) -> tuple[str, str]:
+    """What to do now, and the command that does it, as one types it in a shell."""
+    uri = f"models:/{printable(evidence.model)}/{evidence.version}"
+    again = shlex.join(["lifecycle", "gate", "run", uri, "--stage", evidence.stage])
+    match evidence.outcome:
+        case Outcome.PASSED:
+            return "Promote it:", shlex.join(["lifecycle", "promote", uri, "--stage", evidence.stage])
+        case Outcome.INCONCLUSIVE:
+            return "Give the gates what they lacked, and run them again:", again
+        case Outcome.ERROR:
+            return "Mend what broke, and run the gates again:", again
+        case Outcome.FAILED:
+            return (
+                f"It may not go to {evidence.stage}. With other data or another policy, run again:",
+                again,
+            )
+
+
+def facts_of(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
+    """What was judged, by which demands, on which data: name, short value, whole value."""
+    yield "snapshot", evidence.digest[:_SHORT], evidence.digest
+    yield "policy", evidence.policy_digest[:_SHORT], evidence.policy_digest
+    for role, fingerprint in sorted(evidence.data.items()):
+        yield f"{role} data", fingerprint[:_SHORT], fingerprint
+
+
+def figures_of(figures: Mapping[str, Figure]) -> Iterator[tuple[str, str]]:
+    """Names and values for people."""
+    for name, value in figures.items():
+        yield printable(str(name), _NAME_CHARS), printable(_figure(value), _FIGURE_CHARS)
+
+
+def _figure(value: Figure) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.6g}" if isinstance(value, float) else value
+
+
+def circumstances_of(evidence: Evidence) -> Iterator[str]:
+    """Which attempt it was (none: only some gates ran), when, by whom, and how long it took."""
+    yield f"attempt {evidence.attempt}" if evidence.attempt else "a look, which counts for nothing"
+    yield f"{evidence.created_at:%Y-%m-%d %H:%M} UTC"
+    if evidence.requested_by:
+        yield f"by {evidence.requested_by}"
+    yield f"{sum(v.seconds for v in evidence.verdicts):.1f} s"
+    yield f"counts until {evidence.expires_at:%Y-%m-%d %H:%M} UTC"
+
+
+_HEADER = ("Gate", "Verdict", "Why", "Reason", "Seconds")
+
+
+def render_markdown(evidence: Evidence) -> str:
+    """A heading, a table with a row for each gate, and what to do next. Names from the data stay text."""
+    rows = [_HEADER, ("---",) * 4 + ("---:",), *map(_row, evidence.verdicts)]
+    facts = [f"{name} {short}" for name, short, _ in facts_of(evidence)]
+    sentence, command = next_step(evidence)
+    return "\n\n".join(
+        [
+            f"### {markdown_text(title_of(evidence))}",
+            " · ".join(map(markdown_text, [*circumstances_of(evidence), *facts])),
+            "\n".join(f"| {' | '.join(row)} |" for row in rows),
+            f"**Next:** {markdown_text(sentence)}\n\n```shell\n{printable(command)}\n```\n",
+        ]
+    )
+
+
+def _row(verdict: Verdict) -> tuple[str, ...]:
+    return (
+        markdown_text(verdict.gate),
+        f"**{verdict.outcome}**",
+        markdown_text(verdict.message),
+        markdown_text(verdict.reason),
+        f"{verdict.seconds:.1f}",
+    )
+
+
+_ELEMENTS = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error", Outcome.ERROR: "error"}
+
+
+def render_junit(evidence: Evidence) -> str:
+    """A suite ``lifecycle.<stage>`` with a test case for each gate.
+
+    INCONCLUSIVE is an error of type ``inconclusive``: skipped tests are green, and it is not. So is a suite
+    without any gate.
+    """
+    suite = ET.Element("testsuite", _totals(evidence))
+    suite.set("name", printable(f"lifecycle.{evidence.stage}"))
+    suite.set("timestamp", f"{evidence.created_at:%Y-%m-%dT%H:%M:%S}")
+    properties = ET.SubElement(suite, "properties")
+    for name, _, whole in facts_of(evidence):
+        ET.SubElement(properties, "property", name=printable(name), value=printable(whole))
+    ET.SubElement(properties, "property", name="attempt", value=str(evidence.attempt))
+    for verdict in evidence.verdicts or (_NOTHING_RAN,):
+        suite.append(_case(verdict, f"models:/{evidence.model}/{evidence.version}"))
+    lines = [title_of(evidence), ", ".join(circumstances_of(evidence)), *next_step(evidence)]
+    ET.SubElement(suite, "system-out").text = "\n".join(map(printable, lines))
+    suites = ET.Element("testsuites", _totals(evidence))
+    suites.append(suite)
+    ET.indent(suites)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suites, encoding="unicode")}\n'
+
+
+_NOTHING_RAN = Verdict("gates", Outcome.INCONCLUSIVE, "gates.none", "No gate was run.")
+
+
+def _totals(evidence: Evidence) -> dict[str, str]:
+    verdicts = evidence.verdicts or (_NOTHING_RAN,)
+    elements = [_ELEMENTS.get(v.outcome) for v in verdicts]
+    return {
+        "tests": str(len(verdicts)),
+        "failures": str(elements.count("failure")),
+        "errors": str(elements.count("error")),
+        "time": f"{sum(v.seconds for v in verdicts):.3f}",
+    }
+
+
+def _case(verdict: Verdict, uri: str) -> ET.Element:
+    attributes = {"classname": printable(uri), "name": printable(verdict.gate), "time": f"{verdict.seconds:.3f}"}
+    case = ET.Element("testcase", attributes)
+    element = _ELEMENTS.get(verdict.outcome)
+    if element:
+        message = printable(verdict.message)
+        why = ET.SubElement(case, element, message=message, type=_type(verdict))
+        why.text = f"{verdict.outcome} {printable(verdict.reason)}: {message}"
+    figures = [f"{name}: {value}" for name, value in figures_of(verdict.figures)]
+    ET.SubElement(case, "system-out").text = "\n".join([printable(verdict.message), *figures])
+    return case
+
+
+def _type(verdict: Verdict) -> str:
+    return "inconclusive" if verdict.outcome is Outcome.INCONCLUSIVE else printable(verdict.reason)
