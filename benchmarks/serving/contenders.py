@@ -1,4 +1,4 @@
-"""Who is measured, and how each is started."""
+"""The servers that are compared, and how each is started."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ STARTS_WITHIN_S = 120
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers.
+    """A running server.
 
     Attributes:
-        url: Where it is asked.
-        seconds: From its start to the first answer with status 200.
+        url: Address of its scoring path.
+        seconds: Seconds from its start to the first answer with status 200.
         pids: Its processes.
     """
 
@@ -41,18 +41,18 @@ class Running:
 
     @property
     def mib(self) -> float:
-        """Proportional set size of all its processes, in MiB."""
+        """Memory of all its processes in MiB (proportional set size)."""
         return sum(psutil.Process(pid).memory_full_info().pss for pid in self.pids) / 2**20
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One server in one set-up.
+    """One server in one configuration.
 
     Attributes:
-        command: From a model and a port to what is executed; None for ours.
-        options: Ours: what ``-C`` says.
-        body: From a model's body to what this one wants.
+        command: Command for a model and a port; None for ours.
+        options: ``-C`` options of ours.
+        body: Converts a model's body to the form that this server takes.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Contender:
 
     @contextmanager
     def serving(self, model: Model) -> Iterator[Running]:
-        """Start, wait for the first good answer, stop."""
+        """Start a server, wait for its first good answer, and stop it at the end."""
         if self.command is None:
             with _ours(model, self.options) as running:
                 yield running
@@ -137,7 +137,7 @@ def _family(pid: int) -> tuple[int, ...]:
 
 
 def contenders(environments: Path) -> list[Contender]:
-    """All that can be run here.
+    """All contenders that can run here.
 
     Args:
         environments: Folder of virtual environments of the peers, as the README makes them; others are left out.

@@ -1,4 +1,4 @@
-"""What hostile and broken requests do to a server: ours beside ``mlflow models serve``, the same bytes to both."""
+"""Malformed requests: the same bytes to our server and to ``mlflow models serve``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from contenders import Running, contenders
 from models import Model, make_models
 
 PATIENCE_S = 90.0
-"""Longer than any limit of either server."""
+"""Seconds; longer than any limit of either server."""
 JSON = "application/json"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: 0 for nothing within our patience, -1 for a connection that was cut."""
+    """The answer's status: 0 for none in time, -1 for a closed connection."""
 
     status: int
     seconds: float
@@ -39,7 +39,7 @@ class Answer:
 
 
 def send(running: Running, body: bytes, content_type: str | None = JSON, head: str = "") -> Answer:
-    """One request, whatever its headers claim."""
+    """Send one request, whatever its headers claim."""
     server = urlsplit(running.url)
     lines = [f"POST {server.path} HTTP/1.1", f"Host: {server.netloc}", "Connection: close"]
     lines += [f"Content-Type: {content_type}"] if content_type else []
@@ -60,7 +60,7 @@ def send(running: Running, body: bytes, content_type: str | None = JSON, head: s
 
 
 def faults(model: Model) -> Iterator[tuple[str, Callable[[Running], Answer]]]:
-    """Rows 24 to 28 of the fault catalogue, a name and what is sent."""
+    """Rows 24 to 28 of the fault catalogue: a name and the bytes to send."""
     split = json.loads(model.one)["dataframe_split"]
 
     def of(value: str) -> bytes:
@@ -93,7 +93,7 @@ def _sends(body: bytes, content_type: str | None = JSON, head: str = "") -> Call
 
 
 def main() -> None:
-    """The table."""
+    """Print the table."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = make_models(Path(folder))[0]

@@ -1,4 +1,4 @@
-"""Load: as fast as it goes, at about a rate (both by wrk), and at a rate whatever the server does."""
+"""Load generators: as fast as possible and at about a rate (both wrk), and at a fixed rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import uvloop
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one run: answers a second, latencies in ms, and answers that were no 200."""
+    """Result of one run: answers per second, latencies in ms, and answers other than 200."""
 
     per_second: float
     p50: float
@@ -25,12 +25,12 @@ class Measured:
 
 
 def closed_loop(url: str, body: bytes, content_type: str, connections: int, seconds: float) -> Measured:
-    """wrk: each connection asks again as soon as it has its answer."""
+    """Run wrk in a closed loop: each connection sends the next request after its answer."""
     return _wrk(url, body, content_type, connections, seconds)
 
 
 def at_rate(url: str, body: bytes, rate: float, connections: int, seconds: float) -> Measured:
-    """wrk: each connection asks about ``rate / connections`` times a second, at random moments.
+    """Run wrk at a rate: each connection sends about ``rate / connections`` requests a second, at random times.
 
     A client in Python would need a processor of its own, and its pauses would count as the server's. Delays are
     whole milliseconds, so they have to be many: take connections enough.
@@ -68,7 +68,7 @@ def _of_wrk(text: str) -> Measured:
 def answers_at_rate(
     url: str, body: bytes, rate: float, connections: int, seconds: float
 ) -> tuple[list[tuple[int, float]], float]:
-    """Status and ms of each answer, and how many seconds all of it took.
+    """Status and ms of each answer, and the seconds of the whole run.
 
     A request waits from when it was due, also for a free connection: for overload.
     """

@@ -1,4 +1,4 @@
-"""The models that every contender serves, on real data, and the bodies that they are asked with."""
+"""The models that every contender serves, on real data, and the request bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten times more requests than can be answered: how many are, and how soon the others are told."""
+"""Ten times more requests than the capacity: how many are answered, and how fast the others are refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from load import answers_at_rate, closed_loop
 from models import Model, make_models
 
 CONNECTIONS = 512
-"""As many as it takes for ten times the load to arrive, however slowly the first are answered."""
+"""Connections; enough for ten times the load to arrive even if the first answers are slow."""
 
 
 def main() -> None:
-    """The table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,4 +1,4 @@
-"""Serve the same models with every contender and ask each the same."""
+"""Serve the same models with every contender, send each the same requests, and print the tables."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from load import Measured, at_rate, closed_loop
 from models import Model, make_models
 
 CASES = {"1 row, 1": (1, 1), "1 row, 8": (1, 8), "1 row, 32": (1, 32), "100 rows, 8": (100, 8)}
-"""Rows of a request and connections, by name."""
+"""Rows per request and connections, by name."""
 FAST = ("lifecycle", "bare", "static")
 HALF = "1 row at half the first's rate"
-"""One rate for all of the fast ones: what a client sees then is the machine's delay, and theirs."""
+"""One request rate for all fast servers, so that delays of the machine are the same for all."""
 
 
 @dataclass
 class Tally:
-    """What was measured of one contender with one model, a list entry a round."""
+    """Results of one contender with one model, one list entry per round."""
 
     start_s: list[float]
     mib: list[float]
@@ -32,7 +32,7 @@ class Tally:
 
 
 def main() -> None:
-    """Rounds, then a table."""
+    """Run the rounds, then print the tables."""
     given = _arguments()
     with tempfile.TemporaryDirectory() as folder:
         everyone = [c for c in contenders(given.environments) if not given.only or c.name in given.only]

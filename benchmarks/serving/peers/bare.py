@@ -1,4 +1,4 @@
-"""The least that serves a compiled model: no check, no count. ``python bare.py MODEL.onnx asgi|rsgi PORT``.
+"""The least that serves a compiled model, without checks and counts: ``python bare.py MODEL.onnx asgi|rsgi PORT``.
 
 What lies between this and ours is what the features cost; between this and ``static.py``, parsing and the model.
 """

@@ -29,7 +29,7 @@ class Plain:
 
 @bentoml.service(workers=1, traffic={"timeout": 60})
 class Batch:
-    """Its batching takes arrays only, so it is asked with bare rows."""
+    """BentoML's batching takes arrays only, so the rows are bare."""
 
     def __init__(self):
         self.model = load()

@@ -1,4 +1,4 @@
-"""What a tutorial writes: FastAPI, pydantic, a DataFrame, scikit-learn. ``python naive.py MODEL PORT``."""
+"""A server as in tutorials: FastAPI, pydantic, DataFrame, scikit-learn. ``python naive.py MODEL PORT``."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""The ceiling: the same web server with a fixed answer, no parsing and no model. ``python static.py PORT``."""
+"""Upper bound: the same web server with a fixed answer, no parsing and no model. ``python static.py PORT``."""
 
 import sys
 
