@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lifecycle.config.load import Config, load_config
 from lifecycle.domain.deployment import Deployment, DeploymentSpec
 from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
-from lifecycle.errors import LifecycleError, NotFound
+from lifecycle.errors import ConfigError, LifecycleError, NotFound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,9 +177,9 @@ class Lifecycle:
 
     def deployments(self, target: str | None = None) -> list[Deployment]:
         """Every deployment of one target or of all."""
-        from lifecycle.targets.discovery import known_targets
+        from lifecycle.targets.discovery import TARGETS
 
-        return [d for kind in ([target] if target else known_targets()) for d in self.target(kind).list()]
+        return [d for kind in ([target] if target else TARGETS.names()) for d in self.target(kind).list()]
 
     def predict(self, target: str, name: str, rows: pd.DataFrame) -> Predictions:
         """Score rows where a deployment is."""
@@ -201,9 +201,9 @@ class Lifecycle:
 
     def following_targets(self) -> Iterable[Target]:
         """Targets whose deployments are kept equal to their stages."""
-        from lifecycle.targets.discovery import known_targets
+        from lifecycle.targets.discovery import TARGETS
 
-        return [target for target in map(self.target, known_targets()) if target.follows]
+        return [target for target in map(self.target, TARGETS.names()) if target.follows]
 
     def _signer(self) -> EvidenceSigner:
         from lifecycle.registry.signer import EvidenceSigner
@@ -261,7 +261,7 @@ def _check_gates(config: Config) -> None:
                 try:
                     load_gate(spec)
                 except LifecycleError as exc:
-                    raise type(exc)(f"{config.file or 'built-in policy'}: {exc}") from exc
+                    raise ConfigError(f"{config.file or 'built-in policy'}: {exc}") from exc
 
 
 def _prove_loadable(snapshot: Snapshot) -> None:

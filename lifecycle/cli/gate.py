@@ -148,7 +148,7 @@ def list_command(config: Path | None, as_json: bool) -> None:
     Example: lifecycle gate list
     """
     from lifecycle.assembly import load_settings
-    from lifecycle.gates.discovery import gate_class, gate_names
+    from lifecycle.gates.discovery import GATES, gate_class
 
     settings = load_settings(config)
     book = settings.policies
@@ -159,11 +159,11 @@ def list_command(config: Path | None, as_json: bool) -> None:
         for spec in stage.gates
     ]
     if as_json:
-        print_json({"gates": list(gate_names()), "demands": demands})
+        print_json({"gates": list(GATES.names()), "demands": demands})
         return
     print_table(
         ["Gate", "Judges", "Options"],
-        [(n, _first_line(gate_class(n)), ", ".join(gate_class(n).Options.model_fields)) for n in gate_names()],
+        [(n, _first_line(gate_class(n)), ", ".join(gate_class(n).Options.model_fields)) for n in GATES.names()],
     )
     print_table(
         ["Model", "Stage", "Gate", "Options"],

@@ -1,46 +1,25 @@
-"""Gates by name, from the entry-point group ``lifecycle.gates``; the built-in ones use it too."""
+"""Gates by name, from the entry-point group ``lifecycle.gates``, checked when they are found."""
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+import inspect
+from collections.abc import Iterator
 
 from pydantic import ValidationError
 
 from lifecycle.domain.policy import GateSpec
-from lifecycle.errors import ConfigError, UsageError, unknown
+from lifecycle.entry_points import PlugIns
+from lifecycle.errors import ConfigError
 from lifecycle.gates.contract import Gate, GateOptions
 from lifecycle.validation import one_line
-
-GROUP = "lifecycle.gates"
-
-
-def gate_names() -> tuple[str, ...]:
-    """Every gate that is installed, sorted. Imports none of them."""
-    return tuple(sorted({e.name for e in entry_points(group=GROUP)}))
-
-
-def gate_class(name: str) -> type[Gate]:
-    """Import the gate called ``name``.
-
-    Raises:
-        ConfigError: there is no such gate, or two packages claim the name.
-        UsageError: it cannot be imported; the message says which package brings it.
-    """
-    # A package that is found twice on the path is one claim; two different objects are two.
-    claims = {e.value: e for e in entry_points(group=GROUP, name=name)}
-    if not claims:
-        raise ConfigError(unknown("gate", name, gate_names()))
-    if len(claims) > 1:
-        raise ConfigError(f"gate {name!r} is claimed twice: {', '.join(sorted(claims))}; uninstall one of them")
-    return _load(*claims.values())
 
 
 def load_gate(spec: GateSpec) -> Gate:
     """The gate of a policy's line, with its options.
 
     Raises:
-        ConfigError: as :func:`gate_class`, or the options are wrong.
-        UsageError: as :func:`gate_class`.
+        NotFound, Conflict, Unavailable, UsageError: as :meth:`lifecycle.entry_points.PlugIns.load`.
+        ConfigError: the options are wrong.
     """
     cls = gate_class(spec.name)
     try:
@@ -50,12 +29,46 @@ def load_gate(spec: GateSpec) -> Gate:
     return cls(options)  # type: ignore[call-arg]  # a Protocol has no constructor of its own
 
 
-def _load(entry: EntryPoint) -> type[Gate]:
-    try:
-        loaded: type[Gate] = entry.load()
-    except (ImportError, AttributeError) as exc:
-        package = entry.dist.name if entry.dist else entry.module
-        raise UsageError(
-            f"gate {entry.name!r} cannot be imported: {exc}. Reinstall it: pip install --force-reinstall {package}"
-        ) from exc
+def gate_class(name: str) -> type[Gate]:
+    """The class of the gate called ``name``. Raises as :meth:`lifecycle.entry_points.PlugIns.load`."""
+    loaded: type[Gate] = GATES.load(name)
     return loaded
+
+
+def _problem_of(name: str, loaded: object) -> str | None:
+    return next(_problems(name, loaded), None)
+
+
+def _problems(name: str, loaded: object) -> Iterator[str]:
+    if not isinstance(loaded, type):
+        yield "is not a class"
+        return
+    own_name, options = getattr(loaded, "name", None), getattr(loaded, "Options", None)
+    if own_name != name:  # verdicts are matched with the policy by name, so this one could never count
+        yield f"has the name {own_name!r}; it must be {name!r}, like its entry point"
+    if not (isinstance(options, type) and issubclass(options, GateOptions)):
+        yield "has no class Options that derives from GateOptions"
+    if not _takes(loaded, 1):
+        yield "cannot be constructed with its options alone"
+    if not _takes(getattr(loaded, "evaluate", None), 2):
+        yield "has no method evaluate(subject)"
+    if hasattr(loaded, "explain") and not _takes(loaded.explain, 3):
+        yield "has a method explain that does not take (subject, verdict)"
+    if not isinstance(getattr(loaded, "before_loading", False), bool):
+        yield "has a before_loading that is neither True nor False"
+
+
+def _takes(function: object, arguments: int) -> bool:
+    """Whether it can be called with so many positional arguments, ``self`` included."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(*range(arguments))
+    except TypeError:
+        return False
+    except ValueError:  # of C code, which has no signature to look at
+        return True
+    return True
+
+
+GATES = PlugIns("lifecycle.gates", "gate", _problem_of)

@@ -76,12 +76,17 @@ def run_in_order(
 
 def running_order(gates: Sequence[Gate]) -> Iterable[int]:
     """Indices of the gates: those that judge before loading come first."""
-    return sorted(range(len(gates)), key=lambda index: not gates[index].before_loading)
+    return sorted(range(len(gates)), key=lambda index: not judges_before_loading(gates[index]))
+
+
+def judges_before_loading(gate: Gate) -> bool:
+    """What the gate declares; a gate that declares nothing judges after loading."""
+    return bool(getattr(gate, "before_loading", False))
 
 
 def forbids_loading(gate: Gate, verdict: Verdict) -> bool:
     """Whether the model may not be loaded after this."""
-    return gate.before_loading and verdict.outcome is not Outcome.PASSED
+    return judges_before_loading(gate) and verdict.outcome is not Outcome.PASSED
 
 
 def run_gate(gate: Gate, subject: Subject, progress: Progress) -> Verdict:

@@ -1,19 +1,13 @@
-"""Targets by name, from the entry-point group that built-in and third-party targets share."""
+"""Targets by name, from the entry-point group ``lifecycle.targets``."""
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from lifecycle.errors import Conflict, NotFound, Unavailable, unknown
-from lifecycle.targets.contract import Target
+from lifecycle.entry_points import PlugIns
+from lifecycle.targets.contract import Target, TargetOptions
 
-GROUP = "lifecycle.targets"
-
-
-def known_targets() -> list[str]:
-    """The names of every installed target, sorted. Imports none of them."""
-    return sorted(entry_points(group=GROUP).names)
+_METHODS = ("deploy", "describe", "undeploy", "list", "predict")
 
 
 def load_target(name: str, home: Path) -> Target:
@@ -23,23 +17,20 @@ def load_target(name: str, home: Path) -> Target:
         home: The folder that targets keep their state in.
 
     Raises:
-        NotFound: no such target; lists the known ones.
-        Conflict: two packages give different targets the same name.
-        Unavailable: it cannot be imported; the message says what to install.
+        NotFound, Conflict, Unavailable, UsageError: as :meth:`lifecycle.entry_points.PlugIns.load`.
     """
-    found = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
-    if not found:
-        raise NotFound(unknown("target", name, known_targets()))
-    if len(found) > 1:
-        raise Conflict(f"target {name!r} is defined more than once: {', '.join(sorted(found))}; uninstall one")
-    (entry,) = found.values()
-    try:
-        target: Target = entry.load()(home)
-    except (ImportError, AttributeError) as exc:
-        raise Unavailable(_install_hint(entry, exc)) from exc
+    target: Target = TARGETS.load(name)(home)
     return target
 
 
-def _install_hint(entry: EntryPoint, exc: Exception) -> str:
-    package = entry.dist.name if entry.dist else entry.module.partition(".")[0]
-    return f"target {entry.name!r} cannot be loaded ({exc}); run: pip install --upgrade {package}"
+def _problem_of(_name: str, loaded: object) -> str | None:
+    if not isinstance(loaded, type):
+        return "is not a class"
+    options = getattr(loaded, "Options", None)
+    if not (isinstance(options, type) and issubclass(options, TargetOptions)):
+        return "has no class Options that derives from TargetOptions"
+    lacking = [method for method in _METHODS if not callable(getattr(loaded, method, None))]
+    return f"has no method {lacking[0]}" if lacking else None
+
+
+TARGETS = PlugIns("lifecycle.targets", "target", _problem_of)

@@ -104,9 +104,9 @@ def target_help() -> str:
     from pathlib import Path
 
     from lifecycle.controller.deployer import ReleaseOptions
-    from lifecycle.targets.discovery import known_targets, load_target
+    from lifecycle.targets.discovery import TARGETS, load_target
 
-    kinds = known_targets()
+    kinds = TARGETS.names()
     parts = [f"lifecycle:/{kind}\n{load_target(kind, Path()).help}" for kind in kinds]
     return "\n\n".join(
         [
@@ -118,11 +118,11 @@ def target_help() -> str:
 
 
 def _kind_of(target_uri: str) -> str:
-    from lifecycle.targets.discovery import known_targets
+    from lifecycle.targets.discovery import TARGETS
 
     kind = target_uri.removeprefix("lifecycle").removeprefix(":").strip("/")
     if not kind:
-        known = ", ".join(f"lifecycle:/{name}" for name in known_targets())
+        known = ", ".join(f"lifecycle:/{name}" for name in TARGETS.names())
         raise MlflowException.invalid_parameter_value(f"say which kind of target: {known}")
     return kind
 

@@ -21,13 +21,15 @@ from lifecycle.config.schema import BUILT_IN, LifecycleFile, Model, Stage
 from lifecycle.controller.deployer import ReleaseOptions
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import LifecycleError
+from lifecycle.gates import discovery as gate_discovery
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.discovery import gate_class, gate_names, load_gate
+from lifecycle.gates.discovery import gate_class, load_gate
 from lifecycle.gates.performance.metrics import METRICS
 from lifecycle.scoring.payload import MEDIA_TYPES
-from lifecycle.targets.discovery import known_targets
+from lifecycle.targets import discovery as target_discovery
 
 ROOT = Path(__file__).parents[2]
+GATE_NAMES, TARGET_NAMES = gate_discovery.GATES.names(), target_discovery.TARGETS.names()
 SOURCES = {
     path: path.read_text(encoding="utf-8")
     for folder in ("lifecycle", "plugins")
@@ -123,20 +125,20 @@ def gate_page(name: str) -> str:
 
 
 def test_every_gate_has_a_page_and_every_page_a_gate():
-    assert {path.stem for path in (ROOT / "docs" / "gates").iterdir()} == set(gate_names())
-    assert {row[0] for row in rows(GATES, "gate")} == {f"[`{name}`](gates/{name}.md)" for name in gate_names()}
-    for name in gate_names():
+    assert {path.stem for path in (ROOT / "docs" / "gates").iterdir()} == set(GATE_NAMES)
+    assert {row[0] for row in rows(GATES, "gate")} == {f"[`{name}`](gates/{name}.md)" for name in GATE_NAMES}
+    for name in GATE_NAMES:
         assert gate_page(name).startswith(f"# `{name}`\n")
 
 
-@pytest.mark.parametrize("name", gate_names())
+@pytest.mark.parametrize("name", GATE_NAMES)
 def test_a_gates_options_and_defaults(name):
     shared = as_documented(GateOptions)
     assert documented(GATES) == shared
     assert documented(gate_page(name)) | shared == as_documented(gate_class(name).Options)
 
 
-@pytest.mark.parametrize("name", gate_names())
+@pytest.mark.parametrize("name", GATE_NAMES)
 def test_a_gates_examples_are_ones_that_it_takes(name):
     blocks = re.findall(r"```yaml\n(.*?)```", gate_page(name), re.DOTALL)
     assert blocks
@@ -147,7 +149,7 @@ def test_a_gates_examples_are_ones_that_it_takes(name):
             load_gate(GateSpec(gate.name, gate.options))
 
 
-@pytest.mark.parametrize("name", gate_names())
+@pytest.mark.parametrize("name", GATE_NAMES)
 def test_a_gates_page_says_what_it_makes_of_degenerate_input(name):
     told = rows(gate_page(name), "input")
     assert len(told) >= 5
@@ -175,7 +177,7 @@ SHARED = {"passed"} | set().union(
 )
 
 
-@pytest.mark.parametrize("name", gate_names())
+@pytest.mark.parametrize("name", GATE_NAMES)
 def test_a_gates_reasons_are_those_that_its_code_gives(name):
     module = importlib.import_module(gate_class(name).__module__)
     path = Path(module.__file__)
@@ -184,7 +186,7 @@ def test_a_gates_reasons_are_those_that_its_code_gives(name):
     assert given - SHARED <= set(codes(gate_page(name), "reason"))
 
 
-@pytest.mark.parametrize("name", gate_names())
+@pytest.mark.parametrize("name", GATE_NAMES)
 def test_a_gates_page_tells_no_reason_that_nothing_gives(name):
     words = {word for text in SOURCES.values() for word in re.findall(r'"([a-z_]+)"', text)}
     assert set(codes(gate_page(name), "reason")) <= words
@@ -198,10 +200,10 @@ def test_the_reasons_that_gates_share():
 
 
 def test_every_target_has_a_section(target_options):
-    assert set(re.findall(r"^## `(\w+)`", TARGETS, re.MULTILINE)) == set(known_targets()) == set(target_options)
+    assert set(re.findall(r"^## `(\w+)`", TARGETS, re.MULTILINE)) == set(TARGET_NAMES) == set(target_options)
 
 
-@pytest.mark.parametrize("name", known_targets())
+@pytest.mark.parametrize("name", TARGET_NAMES)
 def test_a_targets_options_and_defaults(name, target_options):
     assert documented(section(TARGETS, f"## `{name}`")) == as_documented(target_options[name])
 

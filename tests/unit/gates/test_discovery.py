@@ -4,8 +4,8 @@ from textwrap import dedent
 import pytest
 
 from lifecycle.domain.policy import GateSpec
-from lifecycle.errors import ConfigError, UsageError
-from lifecycle.gates.discovery import gate_class, gate_names, load_gate
+from lifecycle.errors import ConfigError, Conflict, NotFound, Unavailable, UsageError
+from lifecycle.gates.discovery import GATES, gate_class, load_gate
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def install(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["signature", "data_quality", "drift", "performance"])
 def test_the_built_in_gates_are_found_by_name(name):
     assert gate_class(name).name == name
-    assert name in gate_names()
+    assert name in GATES.names()
 
 
 def test_an_unknown_gate_is_answered_with_the_nearest_and_all_known_ones():
-    with pytest.raises(ConfigError, match=r"unknown gate 'drfit'; did you mean 'drift'\? Known: .*signature"):
+    with pytest.raises(NotFound, match=r"unknown gate 'drfit'; did you mean 'drift'\? Known: .*signature"):
         gate_class("drfit")
 
 
@@ -51,9 +51,11 @@ def test_a_third_partys_gate_is_found_and_given_its_options(install):
             Options = Options
             def __init__(self, options):
                 self.options = options
+            def evaluate(self, subject):
+                ...
         """,
     )
-    assert "fairness" in gate_names()
+    assert "fairness" in GATES.names()
     assert load_gate(GateSpec("fairness", {"group": "origin"})).options.group == "origin"
     with pytest.raises(ConfigError, match="gate 'fairness': unknown option 'grup'; did you mean 'group'"):
         load_gate(GateSpec("fairness", {"grup": "origin", "group": "dest"}))
@@ -61,15 +63,72 @@ def test_a_third_partys_gate_is_found_and_given_its_options(install):
 
 def test_a_name_that_two_packages_claim_is_refused(install):
     install(["drift = acme_gates:Drift"])
-    with pytest.raises(ConfigError, match=r"'drift' is claimed twice: acme_gates:Drift, lifecycle\.gates\.drift"):
+    with pytest.raises(Conflict, match=r"'drift' is registered twice: acme_gates:Drift, lifecycle\.gates\.drift"):
         gate_class("drift")
 
 
 @pytest.mark.parametrize("code", ["import not_installed_anywhere", ""])
 def test_a_gate_that_cannot_be_imported_says_which_package_to_install(install, code):
     install(["broken = acme_gates:Broken"], code=code)
-    with pytest.raises(UsageError, match=r"gate 'broken' cannot be imported.*pip install .*acme-gates"):
+    with pytest.raises(Unavailable, match=r"gate 'broken' cannot be imported.*pip install .*acme-gates"):
         gate_class("broken")
+
+
+WELL_FORMED = """
+    from lifecycle.gates.contract import GateOptions
+
+    class Freshness:
+        name = "freshness"
+        Options = GateOptions
+        def __init__(self, options):
+            self.options = options
+        def evaluate(self, subject):
+            ...
+        def explain(self, subject, verdict):
+            return ()
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "words"),
+    [
+        ('name = "freshness"', 'name = "fresh"', "has the name 'fresh'; it must be 'freshness'"),
+        ('name = "freshness"', "", "has the name None"),
+        ("Options = GateOptions", "", "no class Options that derives from GateOptions"),
+        ("Options = GateOptions", "Options = dict", "no class Options that derives from GateOptions"),
+        ("(self, options)", "(self, options, home)", "cannot be constructed with its options alone"),
+        ("def evaluate(self, subject)", "def judge(self, subject)", r"no method evaluate\(subject\)"),
+        ("def evaluate(self, subject)", "def evaluate(self)", r"no method evaluate\(subject\)"),
+        ("(self, subject, verdict)", "(self, subject)", r"explain that does not take \(subject, verdict\)"),
+        ("Options = GateOptions", "Options, before_loading = GateOptions, 'no'", "neither True nor False"),
+    ],
+)
+def test_a_gate_of_another_shape_is_refused_when_it_is_found(install, written, instead, words):
+    install(["freshness = acme_gates:Freshness"], code=WELL_FORMED.replace(written, instead))
+    with pytest.raises(
+        UsageError, match=rf"gate 'freshness'.*acme_gates:Freshness .*{words}.*acme-gates.*Known: .*drift"
+    ):
+        load_gate(GateSpec("freshness"))
+
+
+def test_a_gate_that_declares_nothing_more_than_it_must_is_taken(install):
+    install(["freshness = acme_gates:Freshness"], code=WELL_FORMED)
+    assert load_gate(GateSpec("freshness")).name == "freshness"
+
+
+def test_what_is_no_class_at_all_is_refused(install):
+    install(["freshness = acme_gates:freshness"], code="freshness = 1")
+    with pytest.raises(UsageError, match="acme_gates:freshness is not a class"):
+        gate_class("freshness")
+
+
+def test_a_policy_with_a_gate_that_cannot_be_had_is_a_config_error_that_names_the_file(tmp_path, monkeypatch):
+    from lifecycle.assembly import load_settings
+
+    file = tmp_path / "lifecycle.yaml"
+    file.write_text("models: {m: {stages: {staging: {stage: Staging, gates: [drfit]}}}}")
+    with pytest.raises(ConfigError, match=r"lifecycle\.yaml: unknown gate 'drfit'; did you mean 'drift'"):
+        load_settings(file)
 
 
 @pytest.mark.parametrize(

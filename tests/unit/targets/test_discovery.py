@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lifecycle.errors import Conflict, NotFound, Unavailable
-from lifecycle.targets.discovery import known_targets, load_target
+from lifecycle.errors import Conflict, NotFound, Unavailable, UsageError
+from lifecycle.targets.discovery import TARGETS, load_target
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def install(tmp_path, monkeypatch):
 
 
 def test_the_built_in_targets_are_known():
-    assert {"rest", "batch", "edge"} <= set(known_targets())
+    assert {"rest", "batch", "edge"} <= set(TARGETS.names())
 
 
 def test_a_target_is_constructed_with_its_home(tmp_path):
@@ -38,22 +38,37 @@ def test_an_unknown_target_is_answered_with_the_nearest_and_all_known_ones(tmp_p
 
 def test_a_third_partys_target_is_found_by_name(install, tmp_path):
     install("third", "here = lifecycle.targets.memory_target:MemoryTarget")
-    assert "here" in known_targets()
+    assert "here" in TARGETS.names()
     assert load_target("here", tmp_path).name == "memory"
 
 
 @pytest.mark.parametrize("value", ["no_such_module:X", "lifecycle.targets.memory_target:NoSuchTarget"])
 def test_a_target_that_cannot_be_imported_says_what_to_install(install, tmp_path, value):
     install("third", f"broken = {value}")
-    assert "broken" in known_targets()
-    with pytest.raises(Unavailable, match=r"'broken' cannot be loaded .*pip install --upgrade third"):
+    assert "broken" in TARGETS.names()
+    with pytest.raises(Unavailable, match=r"'broken' cannot be imported .*pip install .*third"):
         load_target("broken", tmp_path)
 
 
 def test_a_name_that_two_packages_claim_is_refused(install, tmp_path):
     install("third", "rest = lifecycle.targets.memory_target:MemoryTarget")
-    with pytest.raises(Conflict, match="'rest' is defined more than once"):
+    with pytest.raises(Conflict, match="'rest' is registered twice"):
         load_target("rest", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("lifecycle.targets.contract:TargetOptions", "has no class Options that derives from TargetOptions"),
+        ("lifecycle.targets.discovery:load_target", "is not a class"),
+    ],
+)
+def test_a_target_of_another_shape_is_refused_when_it_is_found(install, tmp_path, value, words):
+    install("third", f"broken = {value}")
+    with pytest.raises(
+        UsageError, match=rf"target 'broken' cannot be used: {value} {words}.*third.*Known: .*rest"
+    ):
+        load_target("broken", tmp_path)
 
 
 def test_loading_the_rest_target_imports_no_server_and_no_runtime():
