@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def load_settings(explicit: Path | None = None) -> Config:
-    """The configuration of this process, with every gate of the policy known and its options valid.
+    """Read the configuration of this process and check every gate and option of the policy.
 
     Raises:
         ConfigError: the file, a key, a gate or a gate's option is wrong.
@@ -50,10 +50,10 @@ def load_settings(explicit: Path | None = None) -> Config:
 
 
 def make_guard() -> Guard:
-    """The guard inside a registry, by the configuration of this process.
+    """Make the guard of a registry from the configuration of this process.
 
     Raises:
-        ConfigError: the configuration, or the file of trusted keys, is wrong. There is no guard without a policy.
+        ConfigError: the configuration or the file of trusted keys is wrong; a guard needs a policy.
     """
     from lifecycle.promotion.guard import Guard
     from lifecycle.signing.local_key import trust_store
@@ -66,13 +66,13 @@ def make_guard() -> Guard:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """The product, assembled: each part is made when it is first used."""
+    """The assembled product. Each part is made when it is first used."""
 
     config: Config
 
     @cached_property
     def location(self) -> Location:
-        """Where the registry is."""
+        """Address of the registry."""
         from lifecycle.registry.location import mlflow_location
 
         _settle_libraries()
@@ -93,7 +93,7 @@ class Lifecycle:
         )
 
     def gate_runner(self, progress: Progress | None = None) -> GateRunner:
-        """Runs gates."""
+        """The runner of gates."""
         from lifecycle.gates.isolated import run_isolated
         from lifecycle.gates.progress import Progress
         from lifecycle.promotion.gate_runner import GateRunner
@@ -105,14 +105,14 @@ class Lifecycle:
 
     @cached_property
     def promoter(self) -> Promoter:
-        """Promotes and rolls back."""
+        """The part that promotes and rolls back."""
         from lifecycle.promotion.promoter import Promoter
 
         return Promoter(self.registry, self.config.policies, _prove_loadable, local_user(), _now)
 
     @cached_property
     def deployer(self) -> Deployer:
-        """Brings promoted versions up on targets."""
+        """The part that deploys promoted versions to targets."""
         from lifecycle.controller.deployer import Deployer
 
         return Deployer(
@@ -121,13 +121,13 @@ class Lifecycle:
 
     @cached_property
     def reconciler(self) -> Reconciler:
-        """Keeps following deployments equal to their stages."""
+        """The part that updates deployments when their stage or alias moves."""
         from lifecycle.controller.reconciler import Reconciler
 
         return Reconciler(self.deployer, self.following_targets, time.monotonic)
 
     def worker(self, name: str, report: Callable[[Done], None]) -> GateWorker:
-        """Runs the gates that refused promotions wait for."""
+        """The worker that runs queued gate runs."""
         from random import random
 
         from lifecycle.controller.gate_worker import GateWorker
@@ -135,7 +135,7 @@ class Lifecycle:
         return GateWorker(self.registry, self.gate_runner(), name, report, jitter=random)
 
     def deploy(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> Deployment:
-        """Deploy under a new name, and have a deployment of a stage or alias followed."""
+        """Deploy under a new name, and start following if a stage or alias is given."""
         from lifecycle.controller.deployer import DeployRequest
 
         request = DeployRequest.parse(target, name, ModelRef.parse(model_uri), options)
@@ -144,7 +144,7 @@ class Lifecycle:
         return deployment
 
     def redeploy(self, target: str, name: str, model_uri: str | None, options: Mapping[str, str]) -> Deployment:
-        """Replace version or options of a deployment, which may follow from now on."""
+        """Change version or options of a deployment, and start following if a stage or alias is given."""
         from lifecycle.controller.deployer import DeployRequest
 
         ref = ModelRef.parse(model_uri) if model_uri else self.target(target).describe(name).ref
@@ -153,16 +153,16 @@ class Lifecycle:
         return deployment
 
     def resolve(self, target: str, name: str, model_uri: str, options: Mapping[str, str]) -> DeploymentSpec:
-        """What a deployment would be, checked, fetched and compiled, without deploying it."""
+        """Check, fetch and compile the version of a deployment without deploying it."""
         from lifecycle.controller.deployer import DeployRequest
 
         return self.deployer.resolve(DeployRequest.parse(target, name, ModelRef.parse(model_uri), options))
 
     def keep_following(self, registry: Mapping[str, str]) -> None:
-        """Have a follower run if there is anything to follow.
+        """Start the follower if there is a deployment to follow.
 
         Args:
-            registry: The environment variables that lead it to the registry.
+            registry: Environment variables with the registry's address.
         """
         from lifecycle.controller.follower import ensure_follower
 
@@ -170,19 +170,19 @@ class Lifecycle:
             ensure_follower(self.config.home, self.config.file, registry)
 
     def check_status(self, deployments: Iterable[Deployment]) -> StatusCheck:
-        """Whether the registry holds what its ledger tells, by a look at every model that matters here."""
+        """Compare the registry with its ledger, for the models that are deployed here and some others."""
         from lifecycle.controller.status_check import check_status
 
         return check_status(self.promoter, deployments)
 
     def deployments(self, target: str | None = None) -> list[Deployment]:
-        """Every deployment of one target or of all."""
+        """All deployments of one target, or of all targets."""
         from lifecycle.targets.discovery import TARGETS
 
         return [d for kind in ([target] if target else TARGETS.names()) for d in self.target(kind).list()]
 
     def predict(self, target: str, name: str, rows: pd.DataFrame) -> Predictions:
-        """Score rows where a deployment is."""
+        """Score rows with a deployment."""
         from lifecycle.registry.snapshot import SnapshotStore
         from lifecycle.scoring.frames import batch_from_frame
         from lifecycle.scoring.signature import Signature
@@ -194,13 +194,13 @@ class Lifecycle:
         return place.predict(name, batch_from_frame(rows, Signature.from_snapshot(snapshot.path)))
 
     def target(self, name: str) -> Target:
-        """The target called ``name``."""
+        """The target with this name."""
         from lifecycle.targets.discovery import load_target
 
         return load_target(name, self.config.home / "deployments")
 
     def following_targets(self) -> Iterable[Target]:
-        """Targets whose deployments are kept equal to their stages."""
+        """Targets whose deployments follow stages."""
         from lifecycle.targets.discovery import TARGETS
 
         return [target for target in map(self.target, TARGETS.names()) if target.follows]
@@ -230,7 +230,7 @@ class Lifecycle:
             return None
 
     def _reference_rows(self, version: ModelVersion, snapshot: Snapshot) -> Batch | None:
-        """Rows to prove the compiled scorer equal on; the input example serves where none were tracked."""
+        """Rows for comparing the compiled scorer with pyfunc: the logged ones, else the input example."""
         tracked = self.registry.tracked(version)
         if tracked is None:
             return None
@@ -243,7 +243,7 @@ class Lifecycle:
 
 
 def assemble(explicit: Path | None = None) -> Lifecycle:
-    """The product, from the configuration of this process.
+    """Assemble the product from the configuration of this process.
 
     Raises:
         ConfigError: the configuration is wrong.
@@ -283,10 +283,10 @@ def local_user() -> str:
 
 
 def _settle_libraries() -> None:
-    """Defaults for the libraries' own settings; what the user has set in the environment stands.
+    """Set defaults of the libraries' own settings. Variables that the user has set are kept.
 
-    Nothing reports home or prints between our lines, and a registry that is down is known in seconds:
-    MLflow's client retries for minutes.
+    Telemetry and unasked output are off, and an unreachable registry is reported within seconds, where
+    MLflow's client would retry for minutes.
     """
     for variable, value in (
         ("MLFLOW_DISABLE_TELEMETRY", "true"),

@@ -1,7 +1,7 @@
-"""Files that are there whole or not at all, whatever is killed when; and one lock for who may write them.
+"""Atomic and durable file writes, and one file lock.
 
-A file is written aside in the same folder, synced, renamed, and the folder synced: a reader sees the old
-content or the new, and after a power cut too.
+A file is written under another name in the same folder, synced and renamed, and the folder is synced: a reader
+sees the old content or the new, even after a power cut.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def write_durably(path: Path, content: bytes, mode: int | None = None) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace ``path`` in one step."""
+    """Replace ``path`` by a value as JSON, in one step."""
     write_durably(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode())
 
 
 @contextmanager
 def writing_durably(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
-    """A file to write piece by piece, which replaces ``path`` in one step when the block ends without an error.
+    """A file to write in pieces, which replaces ``path`` in one step when the block ends without an error.
 
     Raises:
         OSError: nothing changed, and nothing is left beside it.
@@ -60,12 +60,12 @@ def writing_durably(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def exclusive(path: Path, *, wait: bool = False) -> Iterator[int]:
-    """Hold the lock of a folder or of a file, which is made when it is not there, across processes and threads.
+    """Hold the exclusive lock of a folder or file across processes and threads; a missing file is created.
 
     The kernel frees it when the process dies.
 
     Args:
-        wait: Until it is free.
+        wait: Whether to wait until the lock is free.
 
     Yields:
         The open file.
@@ -84,13 +84,13 @@ def exclusive(path: Path, *, wait: bool = False) -> Iterator[int]:
 
 
 def sync_file(path: Path) -> None:
-    """Put a file that is already written on the disk."""
+    """Sync a written file to disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's names on the disk: a rename is only as durable as its folder."""
+    """Sync a folder's names to disk; a rename is durable only after that."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -99,6 +99,6 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left beside. Only for the one writer of the folder."""
+    """Delete what killed writers have left. Only for the folder's one writer."""
     for litter in folder.glob(f"{_ASIDE}*"):
         litter.unlink()

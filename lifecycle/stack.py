@@ -1,4 +1,4 @@
-"""A guarded MLflow server on this machine: ``mlflow server`` itself, with our registry store."""
+"""The local MLflow server: ``mlflow server`` with the guarded registry store."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _START_DEADLINE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class StackServer:
-    """A running server.
+    """A running local server.
 
     Attributes:
-        url: Where its UI and API are.
-        log: Its output.
+        url: Address of its UI and API.
+        log: File of its output.
     """
 
     url: str
@@ -31,12 +31,12 @@ class StackServer:
     log: Path
 
     def as_environment(self) -> dict[str, str]:
-        """What makes a child process talk to it."""
+        """Environment variables that make a child process use this server."""
         return {"MLFLOW_TRACKING_URI": self.url, "MLFLOW_REGISTRY_URI": self.url}
 
 
 def running_server(home: Path) -> StackServer | None:
-    """The server of this home, or None when none runs."""
+    """The running server of this home, or None."""
     try:
         fields = json.loads(_state(home).read_text(encoding="utf-8"))
         server = StackServer(fields["url"], ProcessId(*fields["process"]), Path(fields["log"]))
@@ -46,15 +46,15 @@ def running_server(home: Path) -> StackServer | None:
 
 
 def start_server(home: Path, config: Path | None, port: int | None = None) -> StackServer:
-    """Start the server and wait until it answers; one that runs already is returned as it is.
+    """Start the server and wait until it answers. A running one is returned unchanged.
 
     Args:
-        config: The ``lifecycle.yaml`` that the guard goes by; None for the built-in policy.
+        config: The guard's ``lifecycle.yaml``; None for the built-in policy.
         port: TCP port on 127.0.0.1; None for any free one.
 
     Raises:
         Conflict: the port is taken.
-        Unavailable: it did not come up; nothing is left running.
+        Unavailable: it did not start; nothing is left running.
     """
     running = running_server(home)
     if running is not None:
@@ -74,7 +74,7 @@ def start_server(home: Path, config: Path | None, port: int | None = None) -> St
 
 
 def stop_server(home: Path) -> bool:
-    """Stop the server of this home; says whether there was one."""
+    """Stop the server of this home; returns whether one was running."""
     server = running_server(home)
     if server is not None:
         stop(server.process)
@@ -91,7 +91,7 @@ def _command(home: Path, port: int) -> list[str]:
         *("--registry-store-uri", f"lifecycle+{database}"),
         *("--artifacts-destination", str(home / "artifacts")),
     ]
-    # mlflow starts uvicorn as a child; the keeper sees to it that neither outlives the other.
+    # mlflow starts uvicorn as a child; the supervisor ends both together
     return [sys.executable, "-P", "-m", "lifecycle.processes.supervise", "--", *server]
 
 
@@ -100,7 +100,7 @@ def _environment(home: Path, config: Path | None) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "GX_ANALYTICS_ENABLED": "false",
-        # Four more processes for background jobs that promotion has no use for.
+        # without four more processes for background jobs, which promotion does not need
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     wanted = {key: os.environ.get(key, value) for key, value in quiet.items()}

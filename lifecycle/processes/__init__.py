@@ -1,1 +1,1 @@
-"""Processes that outlive the call that started them, and never their owner. Standard library and psutil."""
+"""Processes that outlive their caller but not their owner. Standard library and psutil."""

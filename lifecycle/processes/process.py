@@ -1,4 +1,4 @@
-"""Processes by identity: start one that outlives us, wait for one to end, stop exactly that one.
+"""Processes by identity: start one that outlives the caller, wait for its end, stop exactly that one.
 
 Long-running processes end with their owner, also when the owner is killed outright. ``LIFECYCLE_OWNER=<pid>`` or
 ``<pid>:<start>`` names the owner; children inherit it with the environment, so one variable set at the top holds
@@ -28,7 +28,7 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
-    """A process, and not whichever later one got the same number.
+    """Identity of a process, which a later process with the same number does not have.
 
     Attributes:
         started: Seconds from the machine's start to the process's, to a hundredth. Unlike the time of day
@@ -40,7 +40,7 @@ class ProcessId:
 
     @classmethod
     def of(cls, pid: int) -> ProcessId | None:
-        """The process that has this number now, or None when none has (a zombie counts as gone)."""
+        """The identity of the process with this number; None when there is none (a zombie counts as none)."""
         try:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -52,27 +52,27 @@ class ProcessId:
 
     @classmethod
     def own(cls) -> ProcessId:
-        """This very process."""
+        """The identity of this process."""
         own = cls.of(os.getpid())
         assert own is not None  # noqa: S101  we run
         return own
 
 
 def is_alive(process: ProcessId) -> bool:
-    """Whether that very process still runs."""
+    """Whether this process still runs."""
     return ProcessId.of(process.pid) == process
 
 
 def wait_for_end(process: ProcessId, timeout_s: float | None = None) -> bool:
-    """Block until that very process has ended; False when ``timeout_s`` passes first."""
+    """Block until the process has ended; False when ``timeout_s`` passes first."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return True
-    except (AttributeError, OSError):  # no Linux 5.3, or a sandbox that forbids the call
+    except (AttributeError, OSError):  # before Linux 5.3, or in a sandbox that forbids the call
         return _poll_for_end(process, timeout_s)
     try:
-        if not is_alive(process):  # its number may be another process's by now
+        if not is_alive(process):  # its number may belong to another process by now
             return True
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
@@ -94,18 +94,18 @@ VARIABLE = "LIFECYCLE_OWNER"
 
 
 def owned_by_me() -> dict[str, str]:
-    """The environment that makes this process the owner of a child."""
+    """Environment variables that make this process the owner of a child."""
     own = ProcessId.own()
     return {VARIABLE: f"{own.pid}:{own.started}"}
 
 
 def watch_owner(on_gone: Callable[[], None]) -> None:
-    """Call ``on_gone``, in a thread of its own, when the owner has ended.
+    """Call ``on_gone``, in its own thread, when the owner has ended.
 
-    Does nothing when no owner is named. A bare pid means the process that has it now.
+    Does nothing without an owner. A bare pid means the process that has it now.
 
     Raises:
-        UsageError: the variable holds something else.
+        UsageError: the variable is malformed.
     """
     text = os.environ.get(VARIABLE, "")
     if not text:
@@ -134,13 +134,13 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def spawn_detached(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessId:
-    """Start ``argv`` in its own session, with nothing of ours but the log file that it appends to.
+    """Start ``argv`` in its own session; it inherits only the log file that it appends to.
 
     Args:
         env: Added to our own environment.
 
     Raises:
-        Unavailable: it could not be started, or was gone at once.
+        Unavailable: it could not be started, or ended at once.
     """
     _reap()
     with log.open("ab") as output:
@@ -164,7 +164,7 @@ def spawn_detached(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> Pr
 
 
 def stop(process: ProcessId, timeout: float = 10.0) -> None:
-    """Ask that very process to end, and kill it when it has not within ``timeout`` seconds. Idempotent."""
+    """Ask the process to end, and kill it if it does not within ``timeout`` seconds. Idempotent."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not is_alive(process):
             break
@@ -177,7 +177,7 @@ def stop(process: ProcessId, timeout: float = 10.0) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that was free a moment ago; somebody else may take it before you do."""
+    """A TCP port that is free now; another process may take it before you do."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -188,10 +188,10 @@ def wait_until(condition: Callable[[], bool], deadline_s: float, what: str) -> N
     """Poll until ``condition()`` holds.
 
     Args:
-        what: What is waited for, as in "gave up after 5 s waiting until the server answers".
+        what: The condition in words, as in "gave up after 5 s waiting until the server answers".
 
     Raises:
-        Unavailable: it did not within ``deadline_s`` seconds.
+        Unavailable: it did not hold within ``deadline_s`` seconds.
     """
     deadline = time.monotonic() + deadline_s
     while not condition():

@@ -1,11 +1,11 @@
-"""Run a foreign command so that it and all that it starts end with its owner.
+"""Runs a command so that it and all processes that it starts end with their owner.
 
 ::
 
     python -m lifecycle.processes.supervise -- mlflow server --port 5000
 
 SIGTERM, SIGINT, SIGHUP or the owner's end (:mod:`lifecycle.processes.process`) stop the command and every
-descendant: asked first, killed after 5 s. Exits with the command's status, 128 + n when signal n ended it.
+descendant: SIGTERM first, SIGKILL after 5 s. Exits with the command's status, 128 + n when signal n ended it.
 Standard library and psutil only, so that it starts at once.
 """
 
@@ -30,15 +30,15 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Keep ``-- command …`` and return its exit status."""
+    """Run ``-- command …`` to its end and return its exit status."""
     command = list(arguments[1:] if arguments[:1] == ["--"] else arguments)
     if not command:
         print("usage: python -m lifecycle.processes.supervise -- COMMAND …", file=sys.stderr)  # noqa: T201
         return 2
-    # Signals are taken one by one with sigwait and never interrupt us half-way through anything.
+    # signals are taken one by one with sigwait and never interrupt this code
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS | {signal.SIGCHLD})
-    # Whoever loses its parent below us becomes our child, in whatever session: MLflow puts what it runs
-    # into sessions of their own, where no signal to a process group reaches.
+    # A descendant that loses its parent becomes our child, in any session. MLflow starts processes in sessions
+    # of their own, which no signal to a process group reaches.
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     child = _start(command, before)
     watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -53,9 +53,9 @@ def _start(command: list[str], signal_mask: Iterable[int]) -> int:
         return pid
     try:
         os.setsid()
-        # The kernel's own "die with your parent" is a second net for when we are killed outright. It is not
-        # enough alone: it reaches this one process and none of its children, it is not waited for, and
-        # it tells of the parent's end, which need not be the owner's.
+        # The kernel's death signal is a second safety net for when we are killed outright. It is not enough
+        # alone: it reaches this process and none of its children, it is not waited for, and it reports the
+        # parent's end, which need not be the owner's.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_SETMASK, signal_mask)
         os.execvp(command[0], command)  # noqa: S606  an argument list, no shell
@@ -66,7 +66,7 @@ def _start(command: list[str], signal_mask: Iterable[int]) -> int:
 
 
 def _wait(child: int) -> int | None:
-    """The child's wait status, or None when we are told to stop first."""
+    """The child's wait status, or None when a signal asks us to stop first."""
     while True:
         if signal.sigwait(_STOP_SIGNALS | {signal.SIGCHLD}) in _STOP_SIGNALS:
             return None
@@ -76,7 +76,7 @@ def _wait(child: int) -> int | None:
 
 
 def _end_descendants(child: int, status: int | None) -> int:
-    """Stop everything below us; the child's wait status, which may be known already."""
+    """Stop all descendants; returns the child's wait status, which may be known already."""
     deadline = time.monotonic() + _GRACE_S
     _signal_descendants(signal.SIGTERM)
     while psutil.Process().children() or status is None:
@@ -97,7 +97,7 @@ def _signal_descendants(number: signal.Signals) -> None:
 
 
 def _reap(child: int) -> int | None:
-    """Collect whatever has ended below us; the child's wait status when it is among them."""
+    """Collect ended descendants; returns the child's wait status when it is among them."""
     status = None
     while True:
         try:
