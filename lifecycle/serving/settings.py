@@ -17,7 +17,7 @@ class Settings:
         max_rows: Most rows of one request.
         max_pending_mb: MiB of request bodies that one worker holds at once.
         max_connections, max_connections_per_client: Limits of one worker; a client is an address.
-        model_memory_mb: MiB that one process of a pyfunc model may allocate; 0 for no limit.
+        model_memory_mb: MiB that one process of a pyfunc model may allocate; 0 for all of the machine's memory.
         max_in_flight: Most requests of one worker that have been read and not answered.
         max_queue_rows: Most rows of one worker in the queue.
         request_timeout_s: Seconds until a request is answered with 504, unless the client sets less.

@@ -124,6 +124,6 @@ def test_a_certificate_that_no_server_could_use_is_told_before_one_starts(author
     key.chmod(0o644)
     with pytest.raises(OptionError, match="chmod 600"):
         target.deploy(lifecycle_models[0].spec("flights", {"tls_cert": str(cert), "tls_key": str(key)}))
-    with pytest.raises(OptionError, match="write the whole path"):
+    with pytest.raises(OptionError, match="write the absolute path"):
         target.deploy(lifecycle_models[0].spec("flights", {"tls_cert": "cert.pem", "tls_key": "key.pem"}))
     assert target.list() == []
