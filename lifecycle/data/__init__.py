@@ -1,1 +1,1 @@
-"""The rows that gates judge on, wherever they lie, in memory that does not grow with their number."""
+"""Reads the rows that gates judge on, from files, folders and queries, in memory independent of their number."""

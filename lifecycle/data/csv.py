@@ -1,4 +1,4 @@
-"""The one CSV dialect and the one vocabulary for missing values: for gates, batches and request bodies alike.
+"""The one CSV dialect and the one set of null words, for gates, batches and request bodies.
 
 The dialect: UTF-8 with or without a byte order mark; a header; commas; double quotes, doubled inside of quotes.
 A quoted cell may hold line breaks. Empty lines are skipped. A cell that is one of :data:`NULLS`, quoted or not, is
@@ -21,9 +21,12 @@ NULLS = (
     "NULL", "NaN", "None", "n/a", "nan", "null",
 )
 # fmt: on
-"""What ``pandas.read_csv`` takes for a missing value. Models are trained on rows that it read, and MLflow's own
-scoring server reads CSV bodies with it. A column in which such a text is a value (``NA`` for Namibia) must come as
-Parquet or JSON, which tell a text from a missing value."""
+"""The texts that ``pandas.read_csv`` reads as missing values.
+
+Models are trained on rows that it has read, and MLflow's own scoring server reads CSV bodies with it. A column in
+which such a text is a value (``NA`` for Namibia) has to come as Parquet or JSON, which distinguish text from
+missing values.
+"""
 
 _BLOCK = 4 << 20  # bytes; a row must fit into it
 

@@ -1,4 +1,4 @@
-"""CSV files as gates judge them: copied to typed Parquet files once, each column's type found from all of it."""
+"""CSV files for gates: copied once to typed Parquet files, with each column's type taken from all of its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lifecycle.data.files import Files
 from lifecycle.data.parquet import ParquetRows
 from lifecycle.errors import UsageError
 
-_FOUND = (pa.int64(), pa.float64(), pa.bool_())  # the first that every value fits
+_FOUND = (pa.int64(), pa.float64(), pa.bool_())  # the first one that fits every value
 _NATIVE = {pa.int64(), pa.float64(), pa.string()}
 
 
@@ -23,7 +23,7 @@ def read_csv(files: Files, source: str, expected: Types, folder: Path) -> Parque
     """Copy CSV files to typed Parquet files below ``folder``, a few megabytes at a time.
 
     Args:
-        expected: Types to take where every value of a column fits: those of the reference, because CSV has none.
+        expected: Types to use if every value of a column fits: those of the reference, as CSV has no types.
 
     Raises:
         UsageError: not CSV, or files with other columns.
@@ -34,7 +34,7 @@ def read_csv(files: Files, source: str, expected: Types, folder: Path) -> Parque
         candidates = {name: [*([expected[name]] if name in expected else ()), *_FOUND] for name in names}
         try:
             copies = _copy(files, _types(files.paths, candidates, whole=False), folder)
-        except pa.ArrowInvalid:  # a value further down does not fit what the first rows look like
+        except pa.ArrowInvalid:  # a later value does not fit the type of the first rows
             copies = _copy(files, _types(files.paths, candidates, whole=True), folder)
     except (pa.ArrowException, OSError) as exc:
         raise UsageError(f"{source}: not a readable csv file ({type(exc).__name__})") from exc
@@ -55,7 +55,7 @@ def _common_header(paths: Sequence[Path], source: str) -> list[str]:
 
 
 def _types(paths: Sequence[Path], candidates: Mapping[str, Sequence[pa.DataType]], *, whole: bool) -> Types:
-    """For each column the first type that every value fits: of all rows, or of the first few megabytes."""
+    """The first type that fits every value of a column: of all rows, or of the first few megabytes."""
     fitting = {name: list(types) for name, types in candidates.items()}
     for path in paths if whole else paths[:1]:
         for batch in open_cells(path, dict.fromkeys(fitting, pa.string())):
@@ -67,7 +67,7 @@ def _types(paths: Sequence[Path], candidates: Mapping[str, Sequence[pa.DataType]
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:
-    """Dictionaries and other kinds of text are read as plain text."""
+    """The type to store: dictionaries and other kinds of text become plain text."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return pa.string() if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) else kind
 

@@ -1,4 +1,4 @@
-"""Rows to judge on: one column of all of them, or all columns of some."""
+"""Rows to judge on: one column of all rows, or all columns of a sample."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Rows(Protocol):
-    """A source of rows. What it gives away is the caller's own and may be changed."""
+    """A source of rows. Returned columns and frames are copies that the caller may change."""
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of rows."""
         ...
 
     @property
     def types(self) -> Mapping[str, pa.DataType]:
-        """The columns in order, each with its type; nested and mixed ones have ``pa.null()``."""
+        """The columns in order, with their types; nested and mixed columns have ``pa.null()``."""
         ...
 
     @property
@@ -42,12 +42,12 @@ class Rows(Protocol):
         ...
 
     def sample(self, size: int, seed: int) -> pd.DataFrame:
-        """``size`` rows drawn at random without replacement, in order; all of them where there are no more."""
+        """``size`` rows drawn at random without replacement, in order; all rows if there are no more."""
         ...
 
 
 def drawn(count: int, size: int, seed: int) -> NDArray[np.int64]:
-    """Row numbers in ascending order: ``size`` of ``count``, or all of them."""
+    """Row numbers in ascending order: ``size`` drawn of ``count``, or all of them."""
     if size >= count:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, size, replace=False, shuffle=False))
@@ -55,12 +55,12 @@ def drawn(count: int, size: int, seed: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows, and what is known of them.
+    """Rows with their label column and source.
 
     Attributes:
-        rows: Where they come from.
+        rows: The source of the rows.
         label: Name of the label column, or None.
-        source: Where they come from, for people; holds no secret.
+        source: Readable name of the source, without secrets.
     """
 
     rows: Rows
@@ -69,17 +69,17 @@ class Dataset:
 
     @property
     def count(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.rows.count
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column, the label's too."""
+        """All columns, the label included."""
         return tuple(self.rows.types)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Every column but the label's."""
+        """All columns but the label."""
         return tuple(name for name in self.columns if name != self.label)
 
     @property
@@ -93,30 +93,30 @@ class Dataset:
         return self.rows.fingerprint
 
     def column(self, name: str) -> pd.Series[Any]:
-        """One column of all rows: 8 bytes a row for numbers, so ask for one after the other."""
+        """One column of all rows; numbers take 8 bytes a row, so ask for one after the other."""
         return self.rows.column(name)
 
     def sample(self, size: int, seed: int = 0) -> pd.DataFrame:
-        """All columns of ``size`` rows drawn at random, in order; of all rows where there are no more."""
+        """All columns of ``size`` rows drawn at random, in order; all rows if there are no more."""
         return self.rows.sample(size, seed)
 
     def whole(self) -> pd.DataFrame:
-        """Every row. Only for rows that are few by their nature, such as tracked reference rows."""
+        """All rows. Only for small data, such as tracked reference rows."""
         return self.rows.sample(self.count, seed=0)
 
 
 def dataset_from_frame(frame: pd.DataFrame, label: str | None, source: str = "the given data") -> Dataset:
-    """A DataFrame as it is; its fingerprint covers column names, types and values, but not the index.
+    """A DataFrame as a dataset. Its fingerprint covers column names, types and values, but not the index.
 
     Raises:
-        UsageError: it has columns that cannot be told apart.
+        UsageError: two columns have the same name.
     """
     check_columns(list(frame.columns), source)
     return Dataset(FrameRows(frame), label, source)
 
 
 def check_columns(names: list[Any], source: str) -> None:
-    """Raises UsageError for columns without a name of their own."""
+    """Raise UsageError for columns without distinct names."""
     if not all(isinstance(name, str) for name in names):
         raise UsageError(f"{source}: every column needs a name that is text")
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
@@ -126,23 +126,23 @@ def check_columns(names: list[Any], source: str) -> None:
 
 @dataclass(frozen=True)
 class FrameRows:
-    """See :class:`Rows`. The frame is never changed."""
+    """Rows of a DataFrame, which is never changed. Implements :class:`Rows`."""
 
     frame: pd.DataFrame
 
     @property
     def count(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(self.frame)
 
     @cached_property
     def types(self) -> Mapping[str, pa.DataType]:
-        """As Arrow would store them."""
+        """Types that Arrow would store."""
         return {name: _arrow_type(self.frame[name]) for name in self.frame.columns}
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of names, types and values; not of the index."""
+        """sha256 of names, types and values, without the index."""
         described = [[name, str(self.frame[name].dtype)] for name in self.frame.columns]
         digest = hashlib.sha256(json.dumps(described).encode())
         for name in self.frame.columns:
@@ -154,7 +154,7 @@ class FrameRows:
         return self.frame[name].copy()
 
     def sample(self, size: int, seed: int) -> pd.DataFrame:
-        """In the order of the frame."""
+        """A sample in the order of the frame."""
         return self.frame.iloc[drawn(self.count, size, seed)].copy()
 
 
@@ -173,6 +173,6 @@ def _hashes(column: pd.Series[Any]) -> bytes:
 
     try:
         hashed = pd.util.hash_pandas_object(column, index=False)
-    except TypeError:  # lists or dictionaries in its cells
+    except TypeError:  # lists or dictionaries in cells
         hashed = pd.util.hash_pandas_object(column.map(repr), index=False)
     return bytes(hashed.to_numpy().tobytes())

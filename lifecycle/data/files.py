@@ -1,4 +1,4 @@
-"""Which files a path, a directory or a glob means, and the fingerprint of their bytes."""
+"""The files that a path, directory or glob means, and the fingerprint of their bytes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ KINDS = (".parquet", ".csv")
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files of one kind, in the order of their names, and what they looked like when they were found."""
+    """Files of one kind, sorted by name, with their state when they were found."""
 
     paths: tuple[Path, ...]
     base: Path | None
-    """The directory that was asked for: ``month=7/`` below it is a column. None for a file or a glob."""
+    """The directory that was named: ``month=7/`` below it is a column. None for a file or a glob."""
     seen: tuple[tuple[int, int, int], ...]
 
     @classmethod
     def of(cls, paths: Sequence[Path], base: Path | None) -> Files:
-        """These files as they are now.
+        """Files with their current state.
 
         Raises:
             UsageError: one of them is empty or cannot be read.
@@ -33,11 +33,11 @@ class Files:
 
     @property
     def kind(self) -> str:
-        """``.parquet`` or ``.csv``."""
+        """Kind of the files: ``.parquet`` or ``.csv``."""
         return self.paths[0].suffix.lower()
 
     def fingerprint(self) -> str:
-        """sha256 of the bytes of one file; of several, of their names and sha256s."""
+        """sha256 of the bytes of one file; for several, of their names and sha256s."""
         digests = [_sha256(path) for path in self.paths]
         if self.base is None and len(digests) == 1:
             return digests[0]
@@ -46,7 +46,7 @@ class Files:
         return hashlib.sha256(listed.encode()).hexdigest()
 
     def check_unchanged(self) -> None:
-        """Raises UsageError when a file is no longer the one that was found: a judgement of two data sets."""
+        """Raise UsageError if a file has changed since it was found."""
         for path, before in zip(self.paths, self.seen, strict=True):
             if _identity(path) != before:
                 raise UsageError(f"{path}: changed while it was being read; run it again")
@@ -57,10 +57,10 @@ def find_files(source: str) -> Files:
 
     Args:
         source: A ``.parquet`` or ``.csv`` file, a directory with files of one of these kinds at any depth, or
-            a glob. Names that begin with ``.`` or ``_`` are other tools' marks and are left out.
+            a glob. Names that begin with ``.`` or ``_`` are other tools' marker files and are ignored.
 
     Raises:
-        NotFound: nothing there.
+        NotFound: there is no such file.
         UsageError: unknown or several kinds of file, an empty or unreadable one.
     """
     path = Path(source)

@@ -1,4 +1,4 @@
-"""Rows in Parquet files: a column at a time, or a sample in one pass."""
+"""Rows in Parquet files: one column at a time, or a sample in one pass."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from lifecycle.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-_INDEX = re.compile(r"__index_level_\d+__")  # where pandas puts an index that nobody asked for
+_INDEX = re.compile(r"__index_level_\d+__")  # where pandas stores an unnamed index
 
 
 @dataclass(frozen=True)
 class ParquetRows:
-    """See :class:`lifecycle.data.dataset.Rows`.
+    """Rows of Parquet files. Implements :class:`lifecycle.data.dataset.Rows`.
 
     Attributes:
-        source: Where the rows come from, for people.
-        original: The files that ``files`` are a copy of; None when they are the original themselves.
+        source: Readable name of the source.
+        original: The files that ``files`` were copied from; None if they are the originals.
     """
 
     files: Files
@@ -38,28 +38,28 @@ class ParquetRows:
 
     @cached_property
     def count(self) -> int:
-        """From the files' own footers."""
+        """Number of rows, from the files' footers."""
         return int(self._dataset.count_rows())
 
     @cached_property
     def types(self) -> Mapping[str, pa.DataType]:
-        """The columns of all files; a number's type is the widest that one of them has."""
+        """The columns of all files; of numeric types the widest."""
         return {f.name: f.type for f in self._dataset.schema if not _INDEX.fullmatch(f.name)}
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the bytes of the original files."""
+        """sha256 of the original files' bytes."""
         files = self.original or self.files
         digest = files.fingerprint()
         files.check_unchanged()
         return digest
 
     def column(self, name: str) -> pd.Series[Any]:
-        """Only this column is read."""
+        """One column of all rows; other columns are not read."""
         return as_series(self._read(name), name)
 
     def sample(self, size: int, seed: int) -> pd.DataFrame:
-        """One column after the other, so that never more than one is there as a whole."""
+        """A sample, read column by column, so that only one column is in memory as a whole."""
         import pandas as pd
 
         wanted = pa.array(drawn(self.count, size, seed))
@@ -90,10 +90,10 @@ class ParquetRows:
 
 
 def one_schema(schemas: Mapping[Path, pa.Schema], source: str) -> pa.Schema:
-    """The schema that all files can be read with.
+    """The schema with which all files can be read.
 
     Raises:
-        UsageError: they have other columns, or one column with types that have nothing in common.
+        UsageError: the files have different columns, or a column has incompatible types.
     """
     (first, expected), *others = schemas.items()
     for path, schema in others:
@@ -126,7 +126,7 @@ def _agree(one: pa.Schema, other: pa.Schema, name: str) -> bool:
 
 
 def as_series(column: pa.ChunkedArray, name: str) -> pd.Series[Any]:
-    """A column as pandas has it; decimals and dates as numbers and datetimes, not as objects."""
+    """A column as pandas has it; decimals become numbers and dates datetimes, not objects."""
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     series: pd.Series[Any] = column.to_pandas(date_as_object=False)

@@ -1,4 +1,4 @@
-"""Rows from wherever a source says."""
+"""Reads rows from a file, directory, glob or query."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Types = Mapping[str, "pa.DataType"]
 
 
 def read_dataset(source: str, label: str | None, expected: Callable[[], Types] = dict) -> Dataset:
-    """Rows from Parquet or CSV files or a database.
+    """Read rows from Parquet or CSV files or a database.
 
     Args:
         source: A file, a directory, a glob, or ``URL::SELECT …`` with a SQLAlchemy URL.
-        label: Name of the label column; rows without it are unlabelled, which is fine.
-        expected: Gives types for the columns of CSV files, which have none; taken where every value fits.
+        label: Name of the label column; rows without it are unlabelled.
+        expected: Types for columns of CSV files, used if every value fits.
 
     Raises:
-        NotFound: nothing there.
-        UsageError: it cannot be read, or has columns that cannot be told apart.
+        NotFound: there is no such file.
+        UsageError: it cannot be read, or two columns have the same name.
         Unavailable: the database does not answer.
     """
     from lifecycle.data.sql import split_query, without_secrets
@@ -35,12 +35,12 @@ def read_dataset(source: str, label: str | None, expected: Callable[[], Types] =
     query = split_query(source)
     rows = _of_query(*query) if query else _of_files(source, expected)
     dataset = Dataset(rows, label, without_secrets(*query) if query else source)
-    _ = dataset.columns  # what cannot be read is said now and not in the middle of a gate
+    _ = dataset.columns  # unreadable data is reported now, not in the middle of a gate
     return dataset
 
 
 def check_source(source: str) -> None:
-    """Whether something is there to be read. Raises as :func:`read_dataset`; a query is not run."""
+    """Check that a source can be read, without running a query. Raises as :func:`read_dataset`."""
     from lifecycle.data.sql import engine_for, split_query
 
     query = split_query(source)
@@ -70,6 +70,6 @@ def _of_query(url: str, query: str) -> Rows:
 
 
 def _kept(rows: Rows, folder: tempfile.TemporaryDirectory[str]) -> Rows:
-    """The copy lives as long as its rows do."""
+    """A copy that lives as long as its rows."""
     weakref.finalize(rows, folder.cleanup)
     return rows

@@ -1,4 +1,4 @@
-"""Rows that a query gives, copied to Parquet as they stream in."""
+"""Rows of a query, copied to Parquet as they are read."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _ROWS = 50_000
 
 
 def split_query(source: str) -> tuple[str, str] | None:
-    """URL and query of ``URL::SELECT …``, or None where the source is something else."""
+    """URL and query of ``URL::SELECT …``; None for any other source."""
     match = _QUERY.match(source)
     return (match["url"], match["query"]) if match else None
 
 
 def without_secrets(url: str, query: str) -> str:
-    """The source for people: no password, and what the environment supplies by its name."""
+    """Readable source: without passwords, and with environment variables by name."""
     try:
         shown = make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
@@ -41,10 +41,10 @@ def without_secrets(url: str, query: str) -> str:
 
 
 def read_query(url: str, query: str, folder: Path) -> ParquetRows:
-    """Run a query and keep its rows below ``folder``.
+    """Run a query and store its rows below ``folder``.
 
     Args:
-        url: A SQLAlchemy URL. ``${NAME}`` in it, or all of it, is taken from the environment: that is where
+        url: A SQLAlchemy URL. ``${NAME}`` in it is taken from the environment, which is where
             passwords belong.
 
     Raises:
@@ -74,7 +74,7 @@ def _connected(engine: Engine, source: str) -> Connection:
 
 
 def engine_for(url: str, query: str) -> Engine:
-    """The database, not yet connected to. Raises UsageError as :func:`read_query`."""
+    """The database's engine, not connected yet. Raises UsageError as :func:`read_query`."""
     source = without_secrets(url, query)
     unset = [name for name in _VARIABLE.findall(url) if name not in os.environ]
     if unset:
@@ -88,7 +88,7 @@ def engine_for(url: str, query: str) -> Engine:
 
 
 def _write_parts(names: Sequence[str], partitions: Iterable[Sequence[Any]], folder: Path) -> None:
-    """Each part in its own types; they are brought together when they are read."""
+    """Each part has its own types; they are unified when the rows are read."""
     written = 0
     for rows in partitions:
         columns = [_array(values) for values in zip(*rows, strict=True)]

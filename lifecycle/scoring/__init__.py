@@ -1,1 +1,1 @@
-"""From rows to predictions: one scorer for every target."""
+"""Rows to predictions: one scorer for every target."""

@@ -2,8 +2,8 @@
 
 Imported only when a client sends one: pyarrow takes 30 MB.
 
-A few bytes can say that they are gigabytes. So before anything is unpacked, what a Parquet body says of itself is
-bounded; compressed Arrow buffers are not taken, and without them a stream cannot hold more than it is long.
+A small body can unpack to gigabytes. So the sizes that a Parquet body declares are limited before it is
+unpacked. Compressed Arrow buffers are refused; without them a stream is not larger than its body.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lifecycle.scoring.signature import InvalidInput, Malformed, SchemaMismatch,
 from lifecycle.scoring.values import assemble, demand_present
 
 _LARGEST = 64 * 2**20
-"""Bytes that a Parquet body may unpack to."""
+"""Most bytes that a Parquet body may unpack to."""
 _MOST_ROWS = 2**20
 _BATCH = 8192
 _MALFORMED = "Failed to parse input as a Pandas DataFrame. Ensure that it is a valid"
@@ -32,7 +32,7 @@ def batch_from_parquet(body: bytes, signature: Signature) -> Batch:
     """The rows of a Parquet file.
 
     Raises:
-        Malformed: no Parquet, or more than it may unpack to.
+        Malformed: not Parquet, or too large when unpacked.
         InvalidInput: the rows do not fit the signature.
     """
     try:
@@ -50,7 +50,7 @@ def batch_from_stream(body: bytes, signature: Signature) -> Batch:
     """The rows of an Arrow IPC stream without compression.
 
     Raises:
-        Malformed: no such stream.
+        Malformed: not such a stream.
         InvalidInput: the rows do not fit the signature.
     """
     try:
@@ -70,7 +70,7 @@ def stream_from_predictions(predictions: Predictions) -> bytes:
     """Predictions as an Arrow IPC stream of one record batch.
 
     Raises:
-        ValueError: they are nothing that Arrow has a type for.
+        ValueError: Arrow has no type for them.
     """
     try:
         rows = arrow_from_predictions(predictions)
@@ -100,7 +100,7 @@ def _demand_modest(metadata: Any) -> None:
 
 
 def _bounded(batches: Any, schema: pa.Schema, wanted: list[str]) -> pa.Table:
-    """All batches, unless they turn out to be more than they said."""
+    """All batches. Raises Malformed when they are larger than declared."""
     found, rows, size = [], 0, 0
     for batch in batches:
         rows, size = rows + batch.num_rows, size + batch.nbytes
@@ -121,7 +121,7 @@ def _batch(table: pa.Table, signature: Signature) -> Batch:
 
 
 def _matrix(table: pa.Table, signature: Signature) -> Matrix | None:
-    """All columns at once, where they are numbers of the very type that the model takes, and none is missing."""
+    """All columns as one array, if they are numbers of exactly the model's type without missing values."""
     if signature.one_type is None or tuple(table.schema.names) != signature.names:
         return None
     kind = pa.from_numpy_dtype(signature.one_type)
@@ -134,7 +134,7 @@ def _matrix(table: pa.Table, signature: Signature) -> Matrix | None:
 
 
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:
-    """As numpy has them. A dictionary's texts are referred to: written out they could be millions more."""
+    """Values as numpy has them. Texts of a dictionary are referenced: written out they could be millions."""
     if pa.types.is_dictionary(column.type):
         parts = [chunk.dictionary.to_numpy(zero_copy_only=False)[_indices(chunk)] for chunk in column.chunks]
         return np.concatenate(parts) if parts else np.empty(0, object)
@@ -154,7 +154,7 @@ def _indices(chunk: pa.DictionaryArray) -> NDArray[np.intp]:
 
 
 def arrow_from_predictions(predictions: Predictions) -> pa.RecordBatch:
-    """One column ``prediction``; ``prediction_0`` … for several; the model's own names where it has them."""
+    """One column ``prediction``, or ``prediction_0`` …, or the model's own names."""
     if not isinstance(predictions, np.ndarray):
         return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in predictions.items()})
     if predictions.ndim == 1:
@@ -165,17 +165,17 @@ def arrow_from_predictions(predictions: Predictions) -> pa.RecordBatch:
     )
 
 
-# Positions of fields in their tables, in the order of Message.fbs.
+# positions of fields in their tables, in the order of Message.fbs
 _HEADER = 2
 _DATA = 1
 _COMPRESSION = 3
 
 
 def is_compressed(stream: bytes) -> bool:
-    """Whether any record batch or dictionary is.
+    """Whether any record batch or dictionary is compressed.
 
     Raises:
-        pyarrow.ArrowException, ValueError: no such stream.
+        pyarrow.ArrowException, ValueError: not such a stream.
     """
     messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(stream))
     try:
@@ -195,7 +195,7 @@ def _is_compressed(kind: str, header: bytes) -> bool:
 
 
 def _table(header: bytes, table: int, slot: int) -> int:
-    """Where the table is that a field of another table refers to."""
+    """Position of the table that a field of another table refers to."""
     at = _field(header, table, slot)
     if not at:
         raise ValueError("a header lacks a field")
@@ -204,7 +204,7 @@ def _table(header: bytes, table: int, slot: int) -> int:
 
 
 def _field(header: bytes, table: int, slot: int) -> int:
-    """Where a field is; 0 when the table does not have it."""
+    """Position of a field; 0 if the table does not have it."""
     (back,) = struct.unpack_from("<i", header, table)
     fields = table - back
     (size,) = struct.unpack_from("<H", header, fields)

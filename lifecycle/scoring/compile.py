@@ -1,4 +1,4 @@
-"""Compile a snapshot to ONNX, and prove that it answers as before.
+"""Compile a snapshot to ONNX, and check that its predictions are unchanged.
 
 The result is a cache entry: ``<cache>/<digest>-<format>/{model.onnx, scorer.json}``.
 """
@@ -27,7 +27,7 @@ from lifecycle.scoring.signature import Signature
 _LOG = logging.getLogger(__name__)
 
 FORMAT = 2
-"""Of ``scorer.json`` and of the conversion: raise it when either changes, and old entries are left alone."""
+"""Version of ``scorer.json`` and of the conversion. Raise it when either changes; old entries are then ignored."""
 
 TOLERANCE = 1e-6
 """Largest difference, relative for values above 1, that still counts as the same prediction: the compiled
@@ -35,23 +35,23 @@ trees add up float32 leaves, which costs about 2e-7."""
 
 
 class NotCompilable(LifecycleError):
-    """The snapshot cannot be compiled, or the result would answer differently; pyfunc serves instead."""
+    """The snapshot cannot be compiled, or its predictions would change; pyfunc serves instead."""
 
     code = "NOT_COMPILABLE"
 
 
 def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None) -> Path:
-    """Compile a snapshot, once.
+    """Compile a snapshot, or return the compiled form that exists.
 
     Args:
         cache: Folder for compiled snapshots.
-        rows: Rows to prove parity with pyfunc on; the model's input example when None.
+        rows: Rows on which predictions are compared with pyfunc's; the model's input example when None.
 
     Returns:
         The folder that ``OnnxScorer`` loads.
 
     Raises:
-        NotCompilable: no converter for it, no rows to prove parity on, or the answers differ.
+        NotCompilable: no converter, no rows to compare on, or different predictions.
     """
     done = cache / f"{snapshot.digest}-{FORMAT}"
     if (done / "scorer.json").is_file():
@@ -66,16 +66,16 @@ def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None)
 
 
 def convert_snapshot(snapshot: Snapshot, folder: Path, expected: Predictions) -> dict[str, Any]:
-    """Write the compiled form of a snapshot without any proof that it answers as before.
+    """Write the compiled form of a snapshot without comparing predictions.
 
     Args:
-        expected: What pyfunc answers, for its type and shape.
+        expected: Pyfunc's predictions, for type and shape.
 
     Returns:
-        What ``scorer.json`` says.
+        The content of ``scorer.json``.
 
     Raises:
-        NotCompilable: no converter for it.
+        NotCompilable: there is no converter.
     """
     if not isinstance(expected, np.ndarray):
         raise NotCompilable("the model answers with a table; only single arrays compile")
@@ -112,7 +112,7 @@ def _write_onnx(path: Path, snapshot: Path, signature: Signature, *, one_value: 
     predict_fn = flavors["python_function"].get("predict_fn", "predict")
     try:
         model, output = sklearn_to_onnx(mlflow.sklearn.load_model(str(snapshot)), signature, predict_fn)
-    except Exception as exc:  # skl2onnx raises whatever the failing converter raised
+    except Exception as exc:  # skl2onnx raises whatever the failing converter raises
         _LOG.debug("conversion failed", exc_info=True)
         raise NotCompilable(f"scikit-learn model without an exact ONNX form ({type(exc).__name__})") from exc
     output = one_value_a_row(model, output) if one_value else output
@@ -131,7 +131,7 @@ def _prove_parity(folder: Path, rows: Batch, expected: NDArray[Any]) -> dict[str
 
     try:
         got = OnnxScorer(folder).predict(rows)
-    except Exception as exc:  # onnxruntime's exceptions share no base class
+    except Exception as exc:  # onnxruntime's exceptions have no common base class
         _LOG.debug("the compiled model does not run", exc_info=True)
         raise NotCompilable(f"the compiled model does not run ({type(exc).__name__})") from exc
     difference = largest_difference(expected, np.asarray(got))
@@ -155,7 +155,7 @@ def differences(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[np.float64
     same = (expected == got) | ((expected != expected) & (got != got))  # noqa: PLR0124  # only NaN is not itself
     difference = np.full(expected.shape, np.inf)
     if expected.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # infinity less infinity
+        with np.errstate(invalid="ignore"):  # infinity minus infinity
             difference = np.abs(expected - got) / np.maximum(1.0, np.abs(expected))
     difference = np.where(same, 0.0, np.nan_to_num(difference, nan=np.inf, posinf=np.inf))
     largest: NDArray[np.float64] = difference.max(axis=tuple(range(1, difference.ndim)), initial=0.0)
@@ -172,6 +172,6 @@ def _publish(working: Path, done: Path) -> Path:
     try:
         working.rename(done)
     except OSError:
-        if not (done / "scorer.json").is_file():  # somebody else compiled the same digest meanwhile
+        if not (done / "scorer.json").is_file():  # another process has compiled the same digest meanwhile
             raise
     return done

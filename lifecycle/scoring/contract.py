@@ -1,4 +1,4 @@
-"""What a scorer is. Every implementation passes :class:`lifecycle.testing.ScorerContract`."""
+"""The contract of scorers. Every implementation passes :class:`lifecycle.testing.ScorerContract`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Text columns are object arrays of ``str`` and ``None``; a missing number is NaN.
 """
 
 Predictions = NDArray[Any] | Mapping[str, NDArray[Any]]
-"""One array, first axis the rows, or named columns where the model answers with a table."""
+"""One array with one row per input row, or named columns if the model answers with a table."""
 
 
 class Fields(dict[str, NDArray[Any]]):
-    """Predictions of a model that answers with a dict and not a table: a client gets it as it is, by name."""
+    """Predictions of a model that answers with a dict that is not a table; clients get it by name, unchanged."""
 
 
 Params = Mapping[str, Any]
@@ -33,7 +33,7 @@ class Scorer(Protocol):
 
     @property
     def signature(self) -> Signature:
-        """The inputs the model takes."""
+        """The model's inputs, outputs and parameters."""
         ...
 
     @property
@@ -58,30 +58,30 @@ class Scorer(Protocol):
 
 
 def demand_columns(batch: Batch, signature: Signature) -> None:
-    """Raises InvalidInput unless the batch has every column of the signature."""
+    """Raise InvalidInput unless the batch has every column of the signature."""
     lacking = [repr(name) for name in signature.names if name not in batch]
     if lacking:
         raise InvalidInput(f"the rows lack column(s) {', '.join(lacking)}")
 
 
 def row_count(batch: Batch) -> int:
-    """Rows of a batch; 0 for an empty one."""
+    """Number of rows of a batch; 0 for an empty one."""
     for name in batch:
         return len(batch[name])
     return 0
 
 
 def rows_of(predictions: Predictions) -> int:
-    """Rows of predictions."""
+    """Number of rows of predictions."""
     return len(predictions) if isinstance(predictions, np.ndarray) else row_count(predictions)
 
 
 MATRIX = "lifecycle_rows"
-"""The input of a compiled model that takes all its columns at once."""
+"""Name of the input of a compiled model that takes all columns as one matrix."""
 
 
 class Matrix(Mapping[str, NDArray[Any]]):
-    """Columns by name as views of one array, so that a compiled model takes them all at once.
+    """Columns by name as views of one array, which a compiled model takes as a whole.
 
     Attributes:
         array: Of shape (rows, columns), contiguous, in the order of ``names``.
@@ -114,7 +114,7 @@ class Matrix(Mapping[str, NDArray[Any]]):
 
 
 def array_of(batch: Batch, signature: Signature) -> NDArray[Any]:
-    """All columns of a batch as one array of shape (rows, columns), without a copy where it is one already.
+    """All columns of a batch as one array of shape (rows, columns), without a copy if it is one already.
 
     Args:
         signature: Its columns are numbers of one type.

@@ -1,4 +1,4 @@
-"""CSV cells to values: of a request's body, and of the files that a batch reads."""
+"""CSV cells to values, for request bodies and batch files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _INTEGER = r"^\+?(-?\d+)(?:\.0*)?$"
 
 
 def batch_from_csv(body: bytes, signature: Signature) -> Batch:
-    """The rows of a CSV body, see :mod:`lifecycle.data.csv`. Extra columns are left out.
+    """The rows of a CSV body, read as :mod:`lifecycle.data.csv` says. Additional columns are ignored.
 
     Raises:
-        Malformed: no CSV, or a line of another length than the header.
+        Malformed: not CSV, or a line of another length than the header.
         InvalidInput: the rows do not fit the signature.
     """
     if signature.is_tensor:
@@ -36,10 +36,10 @@ def batch_from_csv(body: bytes, signature: Signature) -> Batch:
 
 
 def values_of(cells: pa.Array | pa.ChunkedArray, column: Column) -> NDArray[Any]:
-    """The bytes of CSV cells as values of a column. Numbers may have blanks around them.
+    """Bytes of CSV cells as values of a column. Numbers may be surrounded by blanks.
 
     Raises:
-        InvalidInput: a cell is no value of that type.
+        InvalidInput: a cell is not a value of that type.
     """
     try:
         text = cells.cast(pa.string())
@@ -79,7 +79,7 @@ def _cells(body: bytes, columns: list[str]) -> pa.Table:
 
 
 def _integers(column: Column, text: pa.Array) -> pa.Array:
-    if pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():  # Arrow alone would take 0x10
+    if pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():  # Arrow alone would accept 0x10
         raise _unfit(column)
     try:
         return text.cast(pa.int64())
@@ -95,7 +95,7 @@ def _booleans(column: Column, text: pa.Array) -> pa.Array:
 
 
 def _demand_all(column: Column, fits: pa.Array) -> None:
-    """A missing value is left to the type's own rule."""
+    """Missing values are checked later, by the type's own rule."""
     if not pc.all(pc.fill_null(fits, True)).as_py() and len(fits):
         raise _unfit(column)
 

@@ -10,11 +10,11 @@ from lifecycle.scoring.signature import Signature
 from lifecycle.scoring.values import assemble, tensor
 
 _TEXT = pd.Series(["text"]).dtype
-"""What pandas itself makes of text: ``str`` from pandas 3 on, ``object`` before."""
+"""The type that pandas uses for text: ``str`` from pandas 3 on, ``object`` before."""
 
 
 def batch_from_frame(frame: pd.DataFrame, signature: Signature) -> Batch:
-    """The rows as a batch; extra columns are left out.
+    """The rows as a batch; additional columns are ignored.
 
     Raises:
         InvalidInput: a column is missing, or a value does not fit.
@@ -26,7 +26,7 @@ def batch_from_frame(frame: pd.DataFrame, signature: Signature) -> Batch:
 
 
 def frame_from_batch(batch: Batch) -> pd.DataFrame:
-    """The batch as a frame, with NaN for missing text, as ``read_csv`` would have given."""
+    """The batch as a DataFrame, with NaN for missing text, as ``read_csv`` gives."""
     return pd.DataFrame({name: _with_nan(values) for name, values in batch.items()})
 
 
@@ -34,5 +34,5 @@ def _with_nan(values: np.ndarray[tuple[int, ...], np.dtype[np.object_]]) -> obje
     if values.dtype.kind != "O":
         return values
     text = pd.Series(np.array([np.nan if v is None else v for v in values], dtype=object))
-    # Nothing but missing text would be taken for numbers, which MLflow refuses in a text column.
+    # missing text alone would become numbers, which MLflow refuses in a text column
     return text.astype(_TEXT) if text.isna().all() else text.infer_objects()

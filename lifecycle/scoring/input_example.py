@@ -17,7 +17,7 @@ from lifecycle.scoring.signature import Signature
 
 
 def golden_batch(snapshot: Path) -> Batch | None:
-    """The snapshot's input example, or None when it was logged without one.
+    """The snapshot's input example as a batch, or None without one.
 
     Raises:
         InvalidInput: the example does not fit the model's own signature.
@@ -27,11 +27,11 @@ def golden_batch(snapshot: Path) -> Batch | None:
 
 
 def golden_content(snapshot: Path) -> Any:
-    """The same as it was logged: parsed JSON, before the signature has changed anything."""
+    """The input example as it was logged: parsed JSON, not yet converted by the signature."""
     mlmodel = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))
     example = mlmodel.get("saved_input_example_info") or {}
     serving = snapshot / Path(example.get("serving_input_path") or "serving_input_example.json").name
     if not example or not serving.is_file():
         return None
-    # MLflow writes a missing number as a bare NaN, which is not JSON.
+    # MLflow writes a missing number as a bare NaN, which is not JSON
     return json.loads(serving.read_text(encoding="utf-8"), parse_constant=lambda _: None)

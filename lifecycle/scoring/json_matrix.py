@@ -1,8 +1,8 @@
-"""JSON bodies of nothing but numbers, straight from the parser's buffer into one array.
+"""JSON bodies that contain only numbers, from the parser's buffer directly into one array.
 
-At 100 rows of 30 columns, Python's own numbers and lists would cost four times what parsing does. This is only a
-short cut: whatever is not exactly as expected (another order of columns, a null, parameters, a BOM, JSON that is
-none) gives None, and :mod:`lifecycle.scoring.json_rows` decides.
+For 100 rows of 30 columns, Python numbers and lists would take four times as long as parsing. This is only a
+shortcut: for anything unexpected (another order of columns, a null, parameters, a BOM, invalid JSON)
+it returns None, and :mod:`lifecycle.scoring.json_rows` reads the body.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lifecycle.scoring.contract import Batch, Matrix
 from lifecycle.scoring.signature import Signature
 
 _LARGEST = 2**20
-"""Bytes. The parser keeps about 15 times its largest document."""
+"""Most bytes of a body; the parser keeps about 15 times its largest document."""
 _BUFFER: dict[np.dtype[Any], str] = {
     np.dtype(np.float64): "d",
     np.dtype(np.float32): "d",
@@ -27,13 +27,13 @@ _BUFFER: dict[np.dtype[Any], str] = {
 _CELL: dict[str, np.dtype[Any]] = {"d": np.dtype(np.float64), "i": np.dtype(np.int64)}
 _BOM = b"\xef\xbb\xbf"
 _COLUMNS_BYTES = 4096
-"""From here on ``inputs`` by column are worth it: each column costs a search."""
+"""Least rows for reading ``inputs`` by column: each column costs a search."""
 _START = 64
-"""Bytes within which the key has to be, so that no other body is parsed in vain."""
+"""The key has to be within so many bytes, so that other bodies are not parsed in vain."""
 
 
 class _Parsers(threading.local):
-    """One parser a thread: it is reused, and must not be while somebody else reads from it."""
+    """One reusable parser per thread; it must not be reused while its document is read."""
 
     def __init__(self) -> None:
         self.mine = simdjson.Parser()
@@ -43,7 +43,7 @@ _PARSERS = _Parsers()
 
 
 def read_matrix(body: bytes, signature: Signature) -> Batch | None:
-    """The rows, or None where a closer look is needed. Never raises for a body."""
+    """The rows, or None if the body needs the slower reader. Never raises for a body."""
     if len(body) > _LARGEST or body.startswith(_BOM):
         return None
     try:
@@ -52,7 +52,7 @@ def read_matrix(body: bytes, signature: Signature) -> Batch | None:
         if signature.is_tensor and len(signature.inputs) == 1:
             return _tensor(body, signature)
     except (ValueError, TypeError, AttributeError, LookupError, RuntimeError):
-        pass  # simdjson's ways to say: no JSON, a value of another type, no such key
+        pass  # simdjson's errors: invalid JSON, a value of another type, a missing key
     return None
 
 
@@ -72,7 +72,7 @@ def _table(body: bytes, signature: Signature, dtype: np.dtype[Any]) -> Batch | N
 
 
 def _split(body: bytes, split: Any, names: tuple[str, ...], kind: str) -> NDArray[Any] | None:
-    """As many keys as are found, so none is there twice; as many brackets as rows have, so no cell is a list."""
+    """As many keys as expected, so none is repeated; as many brackets as rows, so no cell is a list."""
     keys = len(split)
     brackets = 2
     if keys == 3:
@@ -92,7 +92,7 @@ def _columns(body: bytes, columns: Any, names: tuple[str, ...], kind: str) -> ND
     if len(columns) != len(names) or body.count(b"[") != len(names):
         return None
     buffers = [np.frombuffer(columns[name].as_buffer(of_type=kind), _CELL[kind]) for name in names]
-    # Raises ValueError for columns of different lengths.
+    # raises ValueError for columns of different lengths
     array = np.stack(buffers, axis=1)
     return array if len(array) else None
 

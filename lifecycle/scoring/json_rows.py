@@ -1,4 +1,4 @@
-"""MLflow's JSON shapes to batches: the careful way, which takes every legal spelling and refuses the others.
+"""MLflow's JSON shapes to batches: accepts every valid form and refuses all others.
 
 Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally, "Inference Server Specification".
 """
@@ -20,7 +20,7 @@ from lifecycle.scoring.values import demand_present, from_cells, missing, number
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 UNWRAPPED = ("messages", "prompt", "input")
-"""Keys of language models' requests, which MLflow hands to the model as they are."""
+"""Keys of language models' requests, which MLflow passes to the model unchanged."""
 
 _REQUIRED = f"The input must be a JSON dictionary with exactly one of the input fields {{{str(FORMATS)[1:-1]}}}"
 
@@ -29,7 +29,7 @@ def batch_from_content(content: Any, signature: Signature) -> Batch:
     """A parsed JSON body as a batch.
 
     Raises:
-        Malformed: not one of MLflow's shapes.
+        Malformed: the body has none of MLflow's shapes.
         InvalidInput: the rows do not fit the signature.
     """
     shape = shape_of(content)
@@ -37,10 +37,10 @@ def batch_from_content(content: Any, signature: Signature) -> Batch:
 
 
 def shape_of(content: Any) -> str:
-    """Which of the four shapes a parsed body has.
+    """The shape of a parsed body: one of four.
 
     Raises:
-        Malformed: none, or more than one.
+        Malformed: it has none of them, or several.
     """
     if not isinstance(content, dict):
         got = "a list" if isinstance(content, list) else f"unexpected input type '{type(content)}'"
@@ -67,7 +67,7 @@ def batch_from_unwrapped(content: dict[str, Any], signature: Signature) -> Batch
     """One row whose columns are the body's own keys.
 
     Raises:
-        SchemaMismatch: the model takes other columns.
+        SchemaMismatch: the model has other columns.
     """
     taken = {key: [value] for key, value in content.items() if key in signature.names}
     if signature.is_tensor or not taken:
@@ -175,7 +175,7 @@ def _tensor_batch(content: Any, signature: Signature) -> Batch:
 
 
 def _positions(names: Sequence[str], wanted: Sequence[str]) -> Callable[[Any], Any] | None:
-    """What takes the wanted cells out of a row that has ``names``; None where it has them just so."""
+    """Picks the wanted cells of a row with these ``names``; None if the row already has exactly them."""
     if tuple(names) == wanted:
         return None
     at = {name: position for position, name in enumerate(names)}
@@ -183,7 +183,7 @@ def _positions(names: Sequence[str], wanted: Sequence[str]) -> Callable[[Any], A
 
 
 def _matrix(rows: Sequence[Any], take: Callable[[Any], Any] | None, signature: Signature) -> Matrix | None:
-    """All cells at once, or None where one is missing or of another type."""
+    """All cells as one array; None if one is missing or has another type."""
     width = len(signature.names)
     try:
         taken = rows if take is None else map(take, rows)
@@ -215,23 +215,23 @@ _DEEPEST = 64
 _SMALL = 2**18
 _FEW = 4096
 _CONTAINERS = 500_000
-"""Lists and objects in one body. Each takes 60 to 200 bytes, whatever it takes in the body."""
+"""Most lists and objects of a body. Each takes 60 to 200 bytes of memory."""
 _KEYS = 10_000
-"""Keys of one object, on average."""
+"""Average keys of one object, at most."""
 
 
 def parse(body: bytes) -> Any:
     """The body's JSON.
 
     Raises:
-        Malformed: it is none (NaN, infinity and numbers that no double holds are none), or would take too much.
+        Malformed: not JSON (NaN, infinity and numbers beyond doubles are not), or too large in memory.
     """
     if len(body) > _SMALL:
         _demand_modest(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        # Where, and not what: the parser's words never quote the body.
+        # only the position: the parser's message could quote the body
         raise Malformed(
             "Invalid input. Ensure that input is a valid JSON formatted string. "
             f"Error: {exc.msg} at line {exc.lineno}, column {exc.colno}"
@@ -239,15 +239,15 @@ def parse(body: bytes) -> Any:
 
 
 def demand_unique_keys(body: bytes, content: Any, known: Sequence[dict[str, Any]]) -> None:
-    """Refuse an object that has a key twice, of which the parser keeps the last.
+    """Refuse an object with a repeated key, of which the parser would keep the last.
 
     Every key has its colon, so there are as many colons outside texts as keys.
 
     Args:
-        known: The objects that the content is expected to be made of; a cheap guess, if it is right.
+        known: Objects that the content probably consists of, to save time.
 
     Raises:
-        Malformed: a key is there twice, or objects and lists are nested too deeply.
+        Malformed: a key is repeated, or objects and lists are nested too deeply.
     """
     braces, colons, _ = _census(body)
     if braces == len(known) and colons == sum(map(len, known)):
@@ -267,17 +267,17 @@ def _demand_modest(body: bytes) -> None:
 
 
 def _census(body: bytes) -> tuple[int, int, int]:
-    """How many opening braces, colons and opening brackets there are, in texts or not."""
+    """Numbers of opening braces, colons and opening brackets, inside of texts too."""
     if len(body) < _FEW:
         return body.count(b"{"), body.count(b":"), body.count(b"[")
-    # For many hits numpy is five times faster.
+    # for many hits numpy is five times faster
     characters = np.frombuffer(body, np.uint8)
     braces, colons, brackets = (int(np.count_nonzero(characters == ord(sign))) for sign in "{:[")
     return braces, colons, brackets
 
 
 def _without_texts(body: bytes) -> bytes:
-    if b"\\" in body:  # first what is escaped, so that each quote that remains opens or closes a text
+    if b"\\" in body:  # escapes are removed first, so that each remaining quote opens or closes a text
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b"".join(body.split(b'"')[::2])
 

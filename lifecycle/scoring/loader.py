@@ -1,4 +1,4 @@
-"""From a snapshot to a scorer that has been seen to work: checked bytes, loaded, scored once."""
+"""From a snapshot to a working scorer: verified bytes, loaded, scored once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def load_verified(snapshot: Snapshot, compiled: Path | None) -> Scorer:
-    """Load the scorer of exactly these bytes and score the model's own input example with it.
+    """Load the scorer of exactly these files and score the model's own input example with it.
 
     Raises:
-        IntegrityError: the snapshot's or the compiled scorer's files are not of that digest.
-        DeploymentFailed: it does not load, or cannot score its own example.
+        IntegrityError: the files of the snapshot or compiled scorer do not match the digest.
+        DeploymentFailed: the model does not load, or cannot score its example.
     """
     SnapshotStore(snapshot.path.parent).verify(snapshot)
     if compiled is not None:
@@ -30,7 +30,7 @@ def load_verified(snapshot: Snapshot, compiled: Path | None) -> Scorer:
         _score_example(scorer, snapshot.path)
     except LifecycleError:
         raise
-    except Exception as exc:  # a model's libraries raise whatever they like, row values included
+    except Exception as exc:  # a model's libraries may raise anything, row values included
         _LOG.exception("snapshot %s does not come up", snapshot.digest)
         raise DeploymentFailed(
             f"the model does not load or score its input example ({type(exc).__name__})"
@@ -57,9 +57,9 @@ def _score_example(scorer: Scorer, snapshot: Path) -> None:
 
 
 def load_scorer(snapshot: Path, compiled: Path | None = None) -> Scorer:
-    """Load the compiled scorer where there is one, else pyfunc.
+    """Load the compiled scorer if there is one, else pyfunc.
 
-    Only the one that is used is imported: ONNX Runtime in 0.2 s, or MLflow and the model's libraries in
+    Only the libraries in use are imported: ONNX Runtime in 0.2 s, or MLflow and the model's libraries in
     several seconds.
     """
     if compiled is not None:

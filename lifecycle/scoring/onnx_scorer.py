@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it is read when ONNX Runtime is imported
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when ONNX Runtime is imported
 
 import onnxruntime as ort
 
@@ -48,11 +48,11 @@ class OnnxScorer:
 
     @property
     def signature(self) -> Signature:
-        """The inputs the model takes."""
+        """The model's inputs, outputs and parameters."""
         return self._signature
 
     def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
-        """Score a batch. A model that takes parameters is not compiled, so there are none."""
+        """Score a batch. A model with parameters is not compiled, so there are none."""
         del params
         if self._matrix is not None:
             return self._run({self._matrix: self._together(batch)})
@@ -93,8 +93,8 @@ def _checked(path: Path, sha256: str) -> bytes:
 
 
 def _session(model: bytes) -> Any:
-    # One thread: a request should not fight its neighbours for cores, and sums stay in one order,
-    # so that a row scores the same alone and in a batch.
+    # One thread: requests should not compete for cores, and sums keep one order, so that a row scores the same
+    # alone and in a batch.
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

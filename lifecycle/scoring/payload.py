@@ -35,7 +35,7 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 
 class UnsupportedContentType(LifecycleError):
-    """The body's media type is not one that this server reads."""
+    """The body's media type is not supported."""
 
     code = "UNSUPPORTED_CONTENT_TYPE"
     exit_code = 2
@@ -45,8 +45,8 @@ class Body(NamedTuple):
     """A request body, read.
 
     Attributes:
-        params: Checked, with defaults; None for a model without parameters.
-        unwrapped: Whether the answer is to be without ``predictions`` around it, as MLflow has it for the
+        params: Checked parameters with defaults; None for a model without parameters.
+        unwrapped: Whether the answer has no ``predictions`` around it, as MLflow answers
             requests of language models.
     """
 
@@ -60,7 +60,7 @@ def read(body: bytes, content_type: str, signature: Signature) -> Body:
     """Read a request body.
 
     Raises:
-        UnsupportedContentType: none of JSON, CSV, Parquet and Arrow, or not in UTF-8.
+        UnsupportedContentType: not JSON, CSV, Parquet or Arrow, or not in UTF-8.
         InvalidInput: malformed, or the rows or parameters do not fit the signature.
     """
     return _reader(content_type[:200])(body, signature)
@@ -108,7 +108,7 @@ def _read_json(body: bytes, signature: Signature) -> Body:
 
 
 def _objects(content: dict[str, Any], shape: str) -> list[dict[str, Any]]:
-    """The objects that a body of that shape usually has."""
+    """Objects that a body of that shape usually has."""
     rows = content[shape]
     found = [content, content.get("params"), *(rows if isinstance(rows, list) else (rows,))]
     return [value for value in found if isinstance(value, dict)]
@@ -141,19 +141,19 @@ _READERS: dict[str, Callable[[bytes, Signature], Body]] = {
 }
 
 MEDIA_TYPES = tuple(_READERS)
-"""Everything that is read."""
+"""The media types that are supported."""
 
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 def encode(predictions: Predictions) -> bytes:
-    """``{"predictions": …}``; NaN and infinity become null, so the body is always valid JSON."""
+    """Encode as ``{"predictions": …}``; NaN and infinity become null, so the body is always valid JSON."""
     return orjson.dumps({"predictions": _jsonable(predictions)}, _other, _OPTIONS)
 
 
 def encode_unwrapped(predictions: Predictions) -> bytes:
-    """The same without ``predictions`` around it."""
+    """Encode without ``predictions`` around the answer."""
     return orjson.dumps(_jsonable(predictions), _other, _OPTIONS)
 
 
@@ -169,14 +169,14 @@ def _jsonable(predictions: Predictions) -> Any:
 
 def _array(array: NDArray[Any]) -> Any:
     if array.dtype == np.float32:
-        # As a double, as MLflow writes it: orjson would write the shortest text that means the same float32.
+        # as a double, as MLflow writes it: orjson would write the shortest text of the same float32
         return array.astype(np.float64)
     native = array.dtype.kind in "fiub" and array.dtype != np.float16
     return np.ascontiguousarray(array) if native else _cells(array)
 
 
 def _cells(array: NDArray[Any]) -> list[Any]:
-    """Python's own values. numpy gives times of a nanosecond as whole numbers, and MLflow as pandas' ISO 8601."""
+    """Python values. numpy gives times in nanoseconds as whole numbers; MLflow writes pandas' ISO 8601."""
     if array.dtype.kind != "M":
         cells: list[Any] = array.tolist()
         return cells
@@ -185,7 +185,7 @@ def _cells(array: NDArray[Any]) -> list[Any]:
 
 
 def _other(value: Any) -> Any:
-    """What orjson does not know; MLflow's own encoder has the same forms."""
+    """Values that orjson does not know, in the forms of MLflow's encoder."""
     if isinstance(value, bytes | bytearray):
         return base64.encodebytes(value).decode("ascii")
     if isinstance(value, np.ndarray | np.generic):

@@ -1,4 +1,4 @@
-"""The scorer of last resort, and the yardstick of the others: MLflow's own pyfunc."""
+"""The fallback scorer and the reference for the others: MLflow's own pyfunc."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PyfuncScorer:
 
     @property
     def signature(self) -> Signature:
-        """The inputs the model takes."""
+        """The model's inputs, outputs and parameters."""
         return self._signature
 
     def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
@@ -43,7 +43,7 @@ class PyfuncScorer:
         return _normalised(self._model.predict(frame_from_batch(batch), params))
 
     def _none(self) -> Predictions:
-        """The answer to no rows, in the shape of the answer to the model's input example."""
+        """The answer to zero rows, in the shape of the answer to the model's input example."""
         example = golden_batch(self._snapshot)
         if example is None or not row_count(example):
             raise InvalidInput("there are no rows to score")
@@ -59,7 +59,7 @@ class PyfuncScorer:
 
 
 def _normalised(answer: Any) -> Predictions:
-    """Pyfunc may answer with a frame, a series, an array or a list."""
+    """One form for pyfunc's answers, which may be a frame, a series, an array or a list."""
     if isinstance(answer, pd.DataFrame):
         return {str(name): answer[name].to_numpy() for name in answer.columns}
     if isinstance(answer, dict):
@@ -68,7 +68,7 @@ def _normalised(answer: Any) -> Predictions:
 
 
 def _array(values: Any) -> NDArray[Any]:
-    """As numpy has it, unless it would change the values: numbers among texts, lists of different lengths."""
+    """As a numpy array, unless that would change values: numbers among texts, lists of different lengths."""
     if isinstance(values, list | tuple) and not _alike(values):
         return np.fromiter(values, object, len(values))
     return np.asarray(values)

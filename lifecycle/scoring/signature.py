@@ -1,6 +1,6 @@
 """A model's signature, read from its MLmodel file without importing MLflow.
 
-The serving process needs the signature and must not pay 1.5 s and 150 MB for ``import mlflow``.
+The server needs the signature without the 1.5 s and 150 MB of ``import mlflow``.
 Format: https://mlflow.org/docs/latest/ml/model/signatures
 """
 
@@ -35,14 +35,14 @@ _SIDES = ("inputs", "outputs", "params")
 
 
 class NoSignature(LifecycleError):
-    """The model was logged without a signature, so nothing can be checked against it."""
+    """The model was logged without a signature, so input cannot be checked."""
 
     code = "NO_SIGNATURE"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input: a named column, or a tensor.
+    """One input: a named column or a tensor.
 
     Attributes:
         name: Empty for an unnamed tensor.
@@ -58,7 +58,7 @@ class Column:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The numpy type that a batch holds this column in."""
+        """The numpy type of this column in a batch."""
         if self.shape is not None:
             return np.dtype(self.type)
         return _NUMPY[self.type]
@@ -66,14 +66,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The inputs of a model, in order, its outputs as far as they are known, and its parameters.
+    """The inputs of a model in order, its outputs as far as they are known, and its parameters.
 
-    What follows from them is worked out once and not for every request:
+    Derived values are computed once, not per request:
 
     Attributes:
         names: Input names, in order.
         is_tensor: Whether the model takes tensors and not columns.
-        one_type: The type that all columns share, where that is a number's and a batch can be one matrix;
+        one_type: The numeric type that all columns share, so that a batch can be one matrix;
             else None.
     """
 
@@ -93,7 +93,7 @@ class Signature:
         object.__setattr__(self, "one_type", one_type)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only."""
+        """As JSON types."""
         return {
             side: [
                 {"name": c.name, "type": c.type, "shape": c.shape and list(c.shape), "required": c.required}
@@ -104,7 +104,7 @@ class Signature:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Signature:
-        """Read what :meth:`as_dict` wrote."""
+        """The inverse of :meth:`as_dict`."""
         inputs, outputs = (tuple(_own_column(c) for c in fields[side]) for side in ("inputs", "outputs"))
         return cls(inputs, outputs, tuple(Param.from_dict(param) for param in fields.get("params", ())))
 
@@ -113,7 +113,7 @@ class Signature:
         """Read the signature from a snapshot's MLmodel file.
 
         Raises:
-            NoSignature: there is none, or it has a type that cannot be served (objects, arrays, maps).
+            NoSignature: there is no signature, or it has an unsupported type (objects, arrays, maps).
         """
         mlmodel = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))
         signature = mlmodel.get("signature") or {}
@@ -146,22 +146,22 @@ def _own_column(fields: dict[str, Any]) -> Column:
 
 
 class InvalidInput(LifecycleError):
-    """Rows that do not fit the signature."""
+    """Rows do not fit the signature."""
 
     code = "INVALID_INPUT"
     exit_code = 2
 
 
 class Malformed(InvalidInput):
-    """A body that is not in one of the formats: nobody can say what its rows are."""
+    """A body is in none of the supported formats."""
 
 
 class SchemaMismatch(InvalidInput):
-    """Rows that lack a column, or a tensor of another shape."""
+    """Rows lack a column, or a tensor has another shape."""
 
 
 class InvalidParams(InvalidInput):
-    """Inference parameters that are not of the type that the signature gives them."""
+    """An inference parameter has another type than in the signature."""
 
 
 _TAKES: dict[str, tuple[type, ...]] = {
@@ -178,11 +178,11 @@ _MAKES: dict[str, Any] = {"float": float, "double": float, "datetime": datetime.
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter.
+    """One inference parameter.
 
     Attributes:
         type: MLflow's type name.
-        default: As JSON gives it.
+        default: Default as JSON value.
         many: Whether it is a list.
     """
 
@@ -192,19 +192,19 @@ class Param:
     many: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only."""
+        """As JSON types."""
         return {"name": self.name, "type": self.type, "default": self.default, "many": self.many}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Param:
-        """Read what :meth:`as_dict` wrote."""
+        """The inverse of :meth:`as_dict`."""
         return cls(**fields)
 
     def value(self, given: Any) -> Any:
-        """Python's own value of what JSON gives; whole numbers do for float, nothing else is converted.
+        """Python value of a JSON value. Whole numbers are accepted for float; nothing else is converted.
 
         Raises:
-            InvalidParams: it is of another type.
+            InvalidParams: the value has another type.
         """
         if not self.many:
             return self._one(given)
@@ -215,7 +215,7 @@ class Param:
     def _one(self, given: Any) -> Any:
         if given is None:
             return None
-        # By exact type: bool is an int for Python and none for MLflow.
+        # exact types: bool is an int in Python but not in MLflow
         if type(given) not in _TAKES[self.type]:
             raise self._refused("")
         try:
@@ -231,7 +231,7 @@ def param_from_mlmodel(spec: Mapping[str, Any]) -> Param:
     """Read one of the signature's parameters.
 
     Raises:
-        ValueError: a type that cannot be served.
+        ValueError: the type is not supported.
     """
     name, kind = str(spec["name"]), spec.get("type") or spec.get("dtype")
     if kind not in _TAKES:
@@ -240,16 +240,16 @@ def param_from_mlmodel(spec: Mapping[str, Any]) -> Param:
 
 
 def checked(given: Any, params: Sequence[Param]) -> dict[str, Any] | None:
-    """A request's parameters with the defaults of the others; those that the signature does not name are left out.
+    """A request's parameters with defaults for the others; unknown ones are ignored.
 
     Args:
-        given: What the body holds under ``params``; None for nothing.
+        given: The body's ``params``; None without.
 
     Returns:
-        None for a model without parameters, whatever is given, as MLflow has it.
+        None for a model without parameters, as in MLflow.
 
     Raises:
-        InvalidParams: no object, or a value of another type.
+        InvalidParams: not an object, or a value has another type.
     """
     if not params:
         return None

@@ -1,12 +1,12 @@
 """scikit-learn pipelines to ONNX, exactly.
 
-skl2onnx as it is loses exactness or fails in two places, both mended here:
+skl2onnx alone is inexact or fails in two places, both corrected here:
 
-- ONNX Runtime has no float64 ``Imputer``; ``Where(IsNaN(x), fill, x)`` says the same for any float.
+- ONNX Runtime has no float64 ``Imputer``; ``Where(IsNaN(x), fill, x)`` is equal for any float.
 - scikit-learn's trees compare float32, so a Cast goes before each tree ensemble. Without it 9 labels of
   336,776 flights differed, with it none.
 
-Columns that are all numbers of one type go in as one matrix: thirty inputs of one row each cost ONNX Runtime more
+Columns of one numeric type become one matrix: thirty inputs of one row each cost ONNX Runtime more
 than the model does.
 """
 
@@ -55,7 +55,7 @@ def sklearn_to_onnx(model: Any, signature: Signature, predict_fn: str) -> tuple[
         predict_fn: The method that pyfunc calls: ``predict`` or ``predict_proba``.
 
     Returns:
-        The ONNX model and the name of the output that answers like ``predict_fn``.
+        The ONNX model and the name of the output that equals ``predict_fn``.
 
     Raises:
         Exception: skl2onnx's own errors, of many types, when a step has no converter.
@@ -72,10 +72,10 @@ def sklearn_to_onnx(model: Any, signature: Signature, predict_fn: str) -> tuple[
 
 
 def _with_matrix(model: Any, signature: Signature) -> ModelProto:
-    """One input; a step that picks columns by name gets them split off."""
+    """One matrix input; for steps that pick columns by name it is split."""
     try:
         return _convert(model, [(MATRIX, _TYPES[signature.inputs[0].type]([None, len(signature.inputs)]))])
-    except Exception:  # of many types: skl2onnx raises whatever the failing converter raised
+    except Exception:  # of many types: skl2onnx raises whatever the failing converter raises
         _LOG.debug("no conversion with one matrix", exc_info=True)
         onnx_model = _convert(model, [(c.name, _tensor_type(c)) for c in signature.inputs])
         split_matrix(onnx_model, signature)
@@ -83,7 +83,7 @@ def _with_matrix(model: Any, signature: Signature) -> ModelProto:
 
 
 def _with_columns(model: Any, signature: Signature) -> ModelProto:
-    """One input a column; an estimator that takes a matrix gets them put together, as doubles, as pandas does."""
+    """One input per column; for an estimator that takes a matrix they are joined as doubles, as in pandas."""
     try:
         return _convert(model, [(c.name or "input", _tensor_type(c)) for c in signature.inputs])
     except Exception:
@@ -106,10 +106,10 @@ def _convert(model: Any, inputs: list[tuple[str, Any]]) -> ModelProto:
 
 
 def one_value_a_row(model: ModelProto, output: str) -> str:
-    """Have a model answer with a vector where scikit-learn does: skl2onnx gives regressors a column.
+    """Make the model answer with a vector where scikit-learn does: skl2onnx gives regressors a column.
 
     Returns:
-        The name of the output that is a vector.
+        The name of the vector output.
     """
     graph, flat, shape = model.graph, f"{output}_flat", f"{output}_flat_shape"
     column = next(o.type.tensor_type for o in graph.output if o.name == output)
@@ -178,10 +178,10 @@ _ELEMENTS = {
 
 
 def split_matrix(model: ModelProto, signature: Signature) -> None:
-    """Give a model with one input a column the one input :data:`MATRIX` instead.
+    """Replace the one-per-column inputs of a model by the one input :data:`MATRIX`.
 
     Raises:
-        NotImplementedError: its opset is too old for that.
+        NotImplementedError: the model's opset is too old.
     """
     if next(o.version for o in model.opset_import if o.domain == "") < _SPLIT_SINCE:
         raise NotImplementedError(f"opset {_SPLIT_SINCE} or later is needed")
@@ -194,7 +194,7 @@ def split_matrix(model: ModelProto, signature: Signature) -> None:
 
 
 def gather_columns(model: ModelProto, signature: Signature) -> None:
-    """Give a model with the one input :data:`MATRIX` of doubles one input a column instead."""
+    """Replace the one input :data:`MATRIX` of doubles by one input per column."""
     doubles = [f"{MATRIX}_{i}" for i in range(len(signature.inputs))]
     model.graph.node.insert(0, helper.make_node("Concat", doubles, [MATRIX], axis=1))
     for name, double in zip(signature.names, doubles, strict=True):
@@ -203,10 +203,10 @@ def gather_columns(model: ModelProto, signature: Signature) -> None:
 
 
 def keep_only(model: ModelProto, output: str) -> None:
-    """Leave out what is not needed for one output: ONNX Runtime would compute it for every request."""
+    """Remove nodes that one output does not need: ONNX Runtime would compute them for every request."""
     graph, needed = model.graph, {output}
     kept = []
-    for node in reversed(graph.node):  # which are in the order of their execution
+    for node in reversed(graph.node):  # in the order of execution
         if needed.intersection(node.output):
             needed.update(node.input)
             kept.append(node)

@@ -1,7 +1,7 @@
-"""Values of any spelling to the arrays that a signature asks for: cells, columns, tensors, whole batches.
+"""Converts values to the arrays that a signature asks for: cells, columns, tensors, whole batches.
 
-Strict: a conversion that would lose something (1.5 into a ``long``, text into a number, a missing value where the
-type has none) is refused with the column and the row, never with the value.
+Strict: a lossy conversion (1.5 to ``long``, text to a number, a missing value where the
+type has none) is refused; the message names column and row, never the value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 
 def coerce(column: Column, values: Array) -> Array:
-    """Return ``values`` (1-D) as the column's dtype, without a copy where they have it already.
+    """Values (1-D) in the column's dtype, without a copy if they have it already.
 
     Raises:
         InvalidInput: a value does not fit the column's type.
@@ -34,7 +34,7 @@ def coerce(column: Column, values: Array) -> Array:
 
 
 def missing(column: Column, rows: int) -> Array:
-    """The stand-in for an optional column that the rows lack.
+    """Replacement values of an optional column that the rows lack.
 
     Raises:
         InvalidInput: the type has no missing value.
@@ -62,11 +62,11 @@ def _to_float(column: Column, values: Array) -> Array:
 def _to_integer(column: Column, values: Array) -> Array:
     if values.dtype.kind == "O":
         _demand(column, values, lambda v: _is_number(v) and not isinstance(v, bool) and _is_whole(v))
-        # As Python's own: a float among them would make floats of all, and whole numbers beyond 2**53 others.
+        # as Python objects: a float among them would turn all into floats, and change whole numbers beyond 2**53
         values = np.array([int(v) for v in values])
     limits = np.iinfo(column.dtype)
     if values.dtype.kind == "f":
-        # The limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">".
+        # the limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">"
         fits = (values == np.floor(values)) & (values > float(limits.min) - 1) & (values < float(limits.max) + 1)
         _demand_all(column, fits)
     elif values.dtype.kind in "iu":
@@ -98,7 +98,7 @@ def _to_datetime(column: Column, values: Array) -> Array:
         return _nanoseconds(column, values, values.astype(column.dtype))
     if values.dtype.kind not in "OU":
         raise _wrong_type(column, 0)
-    # numpy would take a number for so many nanoseconds since 1970.
+    # numpy would read a number as nanoseconds since 1970
     _demand(column, values, lambda v: _is_missing(v) or isinstance(v, str | date | np.datetime64))
     times = [None if _is_missing(v) else v for v in values]
     try:
@@ -108,7 +108,7 @@ def _to_datetime(column: Column, values: Array) -> Array:
 
 
 def _nanoseconds(column: Column, given: Array, converted: Array) -> Array:
-    """Nanoseconds reach from 1677 to 2262; numpy turns what lies beyond into some other time."""
+    """Nanoseconds cover 1677 to 2262; numpy turns times beyond into other times."""
     _demand_all(column, np.isnat(given) | (converted.astype(given.dtype) == given))
     return converted
 
@@ -133,7 +133,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    """A float at the limits of int64 may have been another number before it was parsed."""
+    """A float at the limits of int64 may have been another number before parsing."""
     return bool(value == value // 1) and (not isinstance(value, float) or abs(value) < 2.0**63)
 
 
@@ -153,7 +153,7 @@ def _wrong_type(column: Column, row: int) -> InvalidInput:
 
 
 def flattened(data: list[Any]) -> tuple[list[Any], set[type]]:
-    """The values row-major without the lists around them, and their types; a list beside a value stays one."""
+    """The values in row-major order, without lists around them, and their types. A list beside a value stays."""
     kinds = set(map(type, data))
     while kinds == {list}:
         data = list(chain.from_iterable(data))
@@ -167,7 +167,7 @@ _MAYBE_FLOAT = {float, int, type(None)}
 
 
 def from_cells(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
-    """A column's values.
+    """Values of a column from its cells.
 
     Raises:
         InvalidInput: a cell does not fit the column's type.
@@ -181,7 +181,7 @@ def from_cells(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
 
 
 def numbers(column: Column, cells: Sequence[Any]) -> NDArray[Any] | None:
-    """Numbers of exactly the column's type, all at once; None where each has to be looked at."""
+    """Numbers of exactly the column's type, converted at once; None if each has to be inspected."""
     kinds = set(map(type, cells))
     try:
         if column.type in ("double", "float"):
@@ -197,7 +197,7 @@ def numbers(column: Column, cells: Sequence[Any]) -> NDArray[Any] | None:
 
 
 def _doubles(cells: Sequence[float]) -> NDArray[np.float64]:
-    """For many cells twice as fast as ``np.array``, which looks at each before it converts the first."""
+    """For many cells twice as fast as ``np.array``, which inspects each before converting the first."""
     if len(cells) < _FEW:
         return np.array(cells, np.float64)
     return np.frombuffer(bytearray(struct.pack(f"{len(cells)}d", *cells)))
@@ -218,7 +218,7 @@ def _texts(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
 
 
 def _looked_at(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
-    """Of the type that they have themselves. numpy would take a boolean among numbers for a number."""
+    """Values in their own type. numpy would read a boolean among numbers as a number."""
     if not len(cells):
         return np.empty(0, column.dtype)
     kinds = set(map(type, cells))
@@ -230,11 +230,11 @@ def _looked_at(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
 def assemble(
     signature: Signature, present: Collection[str], values_of: Callable[[str], NDArray[Any]], rows: int
 ) -> Batch:
-    """The signature's columns, in its order and types; columns that it does not name are left out.
+    """The signature's columns in its order and types; other columns are ignored.
 
     Args:
-        present: Names of the columns that there are.
-        values_of: A column's values, 1-D.
+        present: Names of the given columns.
+        values_of: Returns a column's values, 1-D.
 
     Raises:
         InvalidInput: a required column is missing, or a value does not fit.
@@ -246,14 +246,14 @@ def assemble(
 
 
 def demand_present(signature: Signature, present: Collection[str]) -> None:
-    """Raises SchemaMismatch unless every column that is required is there."""
+    """Raise SchemaMismatch unless every required column is present."""
     lacking = [c.name for c in signature.inputs if c.required and c.name not in present]
     if lacking:
         raise SchemaMismatch(f"the rows lack column(s) {', '.join(map(repr, lacking))}")
 
 
 def tensor(column: Column, values: Any) -> NDArray[Any]:
-    """Nested values as the tensor that the signature asks for, first axis the rows.
+    """Nested values as the tensor that the signature asks for; the first axis is the rows.
 
     Raises:
         InvalidInput: ragged, not numeric, or another shape.
@@ -263,7 +263,7 @@ def tensor(column: Column, values: Any) -> NDArray[Any]:
     except ValueError:
         raise SchemaMismatch("the input is not a rectangular array") from None
     kind, wanted = array.dtype.kind, column.dtype.kind
-    # numpy takes a boolean among numbers for a number.
+    # numpy reads a boolean among numbers as a number
     mixed = kind in "iuf" and isinstance(values, list) and bool in flattened(values)[1]
     if mixed or kind not in "biuf" or (kind == "b") != (wanted == "b"):
         raise InvalidInput(f"the input wants {column.type} numbers")
@@ -285,7 +285,7 @@ def tensor(column: Column, values: Any) -> NDArray[Any]:
 
 def _whole(column: Column, array: NDArray[Any]) -> NDArray[Any]:
     limits = np.iinfo(column.dtype)
-    # The limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">".
+    # the limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">"
     fits = (array == np.floor(array)) & (array > float(limits.min) - 1) & (array < float(limits.max) + 1)
     if not fits.all():
         raise InvalidInput(f"the input wants {column.type} numbers, and one is not whole or too large")

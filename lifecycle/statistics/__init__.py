@@ -1,1 +1,1 @@
-"""Distances, chance, influence and confidence intervals: numpy arrays in, figures out; numpy and scipy only."""
+"""Distances, permutation tests, influence and confidence intervals: numpy arrays in, figures out."""

@@ -1,4 +1,4 @@
-"""What chance alone gives: permutation nulls of distances, and corrections for many tests at once.
+"""Permutation nulls of distances, and corrections for multiple tests.
 
 A permutation test mixes two samples, splits them again at random and measures the reported distance on each split.
 The mean of the splits says how much of a distance is chance; the tail gives its p-value. The tail is that of a

@@ -21,19 +21,19 @@ Array = NDArray[Any]
 
 
 def of_mean(losses: Array) -> Array:
-    """Of the mean of ``losses``, one number a row."""
+    """Influence on the mean of ``losses``, one number per row."""
     influence: Array = (losses - losses.mean()) / len(losses)
     return influence
 
 
 def of_root_mean(squares: Array) -> Array:
-    """Of the root mean of ``squares``, one number a row."""
+    """Influence on the root mean of ``squares``, one number per row."""
     root = float(np.sqrt(squares.mean()))
     return of_mean(squares) / (2 * root) if root else np.zeros(len(squares))
 
 
 def of_ratio(part: Array, whole: Array) -> Array:
-    """Of the sum of ``part`` divided by the sum of ``whole``; 0 where that is 0/0."""
+    """Influence on the sum of ``part`` divided by the sum of ``whole``; 0 where that is 0/0."""
     total = float(whole.sum())
     if not total:
         return np.zeros(len(part))
@@ -42,7 +42,7 @@ def of_ratio(part: Array, whole: Array) -> Array:
 
 
 def of_r2(truth: Array, given: Array) -> Array:
-    """Of the coefficient of determination of predictions ``given``."""
+    """Influence on the coefficient of determination of predictions ``given``."""
     errors, spread = (truth - given) ** 2, (truth - truth.mean()) ** 2
     total = spread.sum()
     influence: Array = errors.sum() * spread / total**2 - errors / total
@@ -50,11 +50,11 @@ def of_r2(truth: Array, given: Array) -> Array:
 
 
 def of_auc(positive: Array, scores: Array) -> Array:
-    """Of the area under the ROC curve (DeLong); ties count half.
+    """Influence on the area under the ROC curve (DeLong); ties count half.
 
     Args:
         positive: Whether each row is of the positive class.
-        scores: One a row, higher for the positive class.
+        scores: One per row, higher for the positive class.
     """
     group, positives, negatives = _by_score(positive, scores)
     won = (np.cumsum(negatives) - negatives / 2) / negatives.sum()  # by a positive of this score
@@ -67,7 +67,7 @@ def of_auc(positive: Array, scores: Array) -> Array:
 
 
 def of_average_precision(positive: Array, scores: Array) -> Array:
-    """Of average precision: the mean of the precisions at each positive row's score."""
+    """Influence on average precision: the mean of the precisions at each positive row's score."""
     group, positives, negatives = _by_score(positive, scores)
     above = np.cumsum(positives[::-1])[::-1]  # positives of this score or a higher one
     rows = np.cumsum((positives + negatives)[::-1])[::-1]
@@ -79,7 +79,7 @@ def of_average_precision(positive: Array, scores: Array) -> Array:
 
 
 def of_weighted_mean(truth: Array, of_class: Callable[[int], tuple[float, Array]]) -> Array:
-    """Of the mean over the classes of a value for each, weighted by how many rows have it.
+    """Influence on the mean of per-class values, weighted by the number of rows per class.
 
     Args:
         truth: Class indices.
