@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from traceback import extract_tb
 
-from lifecycle.domain.charts import BarChart, EmbeddedPage, Explanation, Histogram
+from lifecycle.domain.charts import Chart, Explanation
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import LifecycleError, NotFound
@@ -118,23 +118,28 @@ def explain_gate(gate: Gate, verdict: Verdict, subject: Subject, seconds: float)
     """One gate's charts and pages within ``seconds``, whatever it raises."""
     if not isinstance(gate, ExplainingGate) or verdict.reason in {f"{gate.name}.{what}" for what in _RUNNERS}:
         return Explanation()
-    drawn: queue.SimpleQueue[Explanation] = queue.SimpleQueue()
-    Thread(target=lambda: drawn.put(_explain(gate, verdict, subject)), daemon=True).start()
+    charts: list[Chart] = []
+    ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    Thread(target=lambda: ended.put(_explain(gate, verdict, subject, charts)), daemon=True).start()
     try:
-        return drawn.get(timeout=seconds)
+        note = ended.get(timeout=seconds)
     except queue.Empty:
-        return Explanation(note=f"The charts took longer than {seconds:g} s and were left out.")
+        note = f"Charts that took longer than {seconds:g} s were left out."
+    return Explanation(tuple(charts), note)
 
 
-def _explain(gate: ExplainingGate, verdict: Verdict, subject: Subject) -> Explanation:
+def _explain(gate: ExplainingGate, verdict: Verdict, subject: Subject, charts: list[Chart]) -> str:
+    """Append the charts as they come; returns why there are no more, empty where all are there."""
+    chart: object
     try:
-        charts = tuple(gate.explain(subject, verdict))
+        for chart in gate.explain(subject, verdict):
+            if not isinstance(chart, Chart):
+                return "The gate gave something else than charts."
+            charts.append(chart)
     except Exception as exc:
         _log.debug("gate %s cannot explain its verdict", verdict.gate, exc_info=True)
-        return Explanation(note=f"The charts could not be made: {_where(exc)}.")
-    if not all(isinstance(chart, Histogram | BarChart | EmbeddedPage) for chart in charts):
-        return Explanation(note="The gate gave something else than charts.")
-    return Explanation(charts)
+        return f"Some charts could not be made: {_where(exc)}."
+    return ""
 
 
 def _evaluate(gate: Gate, subject: Subject) -> Verdict:

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from dateutil.parser import parse  # type: ignore[import-untyped]
-from great_expectations.execution_engine import PandasExecutionEngine
-from great_expectations.validator.metric_configuration import MetricConfiguration
-from great_expectations.validator.metrics_calculator import MetricsCalculator
 from numpy.typing import NDArray
 
 from lifecycle.gates.column_types import column_as_judged
+from lifecycle.gates.data_quality.gx import Engine, MetricRequest, engine_of, resolved, unexpected_values
 
 OF_DISTINCT_VALUES = {
     "column.min",
@@ -34,23 +32,19 @@ class NeedsSample(Exception):
     """A metric that is not known here, or too costly to have from all rows."""
 
 
-class MetricBroke(Exception):
-    """Great Expectations' own metric raised."""
-
-
 class TableMetrics:
     """What is known of rows by their number and the names of their columns."""
 
     def __init__(self, schema: pd.DataFrame, count: int) -> None:
         """Take a frame of no rows with the names and types of all columns, and how many rows there are."""
-        self.engine = PandasExecutionEngine(batch_data_dict={"schema": schema})
+        self.engine = engine_of(schema)
         self.count = count
 
     def known(self) -> dict[str, MetricFunction]:
         """How to calculate a metric from its arguments, by name."""
         return {"table.row_count": lambda _: self.count}
 
-    def value(self, metric: MetricConfiguration) -> Any:
+    def value(self, metric: MetricRequest) -> Any:
         """The metric's value.
 
         Raises:
@@ -66,7 +60,7 @@ class TableMetrics:
             return []  # as many as the result's format asks for
         return self._of_distinct(metric)
 
-    def _of_distinct(self, metric: MetricConfiguration) -> Any:
+    def _of_distinct(self, metric: MetricRequest) -> Any:
         raise NeedsSample(metric.metric_name)
 
 
@@ -114,25 +108,6 @@ def repeated_count(ordered: NDArray[Any]) -> int:
     return int(np.count_nonzero(np.r_[False, like_next] | np.r_[like_next, False]))
 
 
-def engine_of(values: pd.Series[Any]) -> PandasExecutionEngine:
-    """Great Expectations' engine on one column of few rows."""
-    return PandasExecutionEngine(batch_data_dict={"values": values.to_frame()})
-
-
-def resolved(metric: MetricConfiguration, engine: PandasExecutionEngine) -> Any:
-    """Great Expectations' own value of a metric.
-
-    Raises:
-        MetricBroke: it raised.
-    """
-    calculator = MetricsCalculator(engine)
-    graph = calculator.build_metric_dependency_graph([metric])
-    found, aborted = calculator.resolve_validation_graph(graph)
-    if aborted:
-        raise MetricBroke(metric.metric_name)
-    return found[metric.id]
-
-
 _MOST_DISTINCT = 1_000_000
 
 
@@ -160,13 +135,13 @@ class NumberMetrics(ColumnMetrics):
             known["column_values.not_in_set.unexpected_count"] = self._inside_set
         return known
 
-    def _of_distinct(self, metric: MetricConfiguration) -> Any:
+    def _of_distinct(self, metric: MetricRequest) -> Any:
         if metric.metric_name not in OF_DISTINCT_VALUES:
             raise NeedsSample(metric.metric_name)
         distinct = pd.Series(self._given.unique(), name=self._values.name)
         if len(distinct) > _MOST_DISTINCT:
             raise NeedsSample("too many distinct values")
-        return resolved(metric, engine_of(distinct))
+        return resolved(metric, engine_of(distinct.to_frame()))
 
     def _outside_set(self, given: Arguments) -> int:
         inside = None if given["value_set"] is None else self._given.isin(given["value_set"])
@@ -273,14 +248,14 @@ class CategoryMetrics(ColumnMetrics):
             known |= aggregates(self._column.astype(bool))
         return known
 
-    def _of_distinct(self, metric: MetricConfiguration) -> Any:
+    def _of_distinct(self, metric: MetricRequest) -> Any:
         if metric.metric_name in OF_DISTINCT_VALUES:
             return resolved(metric, self._engine)
         return int(self._counts[_unexpected(metric, self._engine, _OF_EACH_VALUE)].sum())
 
     @cached_property
-    def _engine(self) -> PandasExecutionEngine:
-        return engine_of(self._judged(self._distinct))
+    def _engine(self) -> Engine:
+        return engine_of(self._judged(self._distinct).to_frame())
 
     def _judged(self, values: list[Any]) -> pd.Series[Any]:
         """With a null at the end where the column has any: it decides on the type."""
@@ -310,8 +285,8 @@ class IdentifierMetrics(ColumnMetrics):
             "column_values.unique.unexpected_count": lambda _: repeated_count(self._hashes),
         }
 
-    def _of_distinct(self, metric: MetricConfiguration) -> Any:
-        return self.held if _unexpected(metric, engine_of(self._one), _OF_KIND).all() else 0
+    def _of_distinct(self, metric: MetricRequest) -> Any:
+        return self.held if _unexpected(metric, engine_of(self._one.to_frame()), _OF_KIND).all() else 0
 
     @cached_property
     def _hashes(self) -> NDArray[np.uint64]:
@@ -328,12 +303,9 @@ def text_metrics(schema: pd.DataFrame, column: pd.Series[Any]) -> ColumnMetrics:
     return (IdentifierMetrics if some.nunique() > _PEEK / 2 else CategoryMetrics)(schema, column)
 
 
-def _unexpected(metric: MetricConfiguration, engine: PandasExecutionEngine, exact: set[str]) -> NDArray[np.bool_]:
+def _unexpected(metric: MetricRequest, engine: Engine, exact: set[str]) -> NDArray[np.bool_]:
     """For each value that the engine has and that is not null, whether it is unexpected."""
     name = metric.metric_name.removeprefix("column_values.").removesuffix(".unexpected_count")
     if name == metric.metric_name or name not in exact:
         raise NeedsSample(metric.metric_name)
-    condition = MetricConfiguration(
-        f"column_values.{name}.condition", metric.metric_domain_kwargs, metric.metric_value_kwargs
-    )
-    return np.asarray(resolved(condition, engine)[0], dtype=bool)
+    return unexpected_values(metric, name, engine)

@@ -183,11 +183,11 @@ class DataQualityGate:
 
     def explain(self, subject: Subject, verdict: Verdict) -> Iterator[Chart]:  # noqa: ARG002  # of the contract
         """Shares of nulls and of unexpected values as bars, and Great Expectations' report."""
-        from lifecycle.gates.data_quality.report import exhibits_of
+        from lifecycle.gates.data_quality.report import charts_of
 
         results = findings_of(self, subject)
         if results is not None:
-            yield from exhibits_of(results)
+            yield from charts_of(results)
 
     def _verdict(self, results: Sequence[ExpectationResult], current: Dataset) -> Verdict:
         """The worst that was found decides."""

@@ -8,12 +8,21 @@ import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 from great_expectations.core import ExpectationSuite
+from great_expectations.core.expectation_validation_result import (
+    ExpectationSuiteValidationResult,
+    ExpectationValidationResult,
+)
+from great_expectations.execution_engine import PandasExecutionEngine
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.validator.metric_configuration import MetricConfiguration
+from great_expectations.validator.metrics_calculator import MetricsCalculator
+from numpy.typing import NDArray
 
 from lifecycle.domain.sanitize import printable
 from lifecycle.gates.column_types import as_judged
@@ -26,6 +35,8 @@ from lifecycle.gates.data_quality.suite import (
 )
 
 _log = logging.getLogger(__name__)
+Engine: TypeAlias = PandasExecutionEngine
+MetricRequest: TypeAlias = MetricConfiguration
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
 """No values: the partial lists of unexpected ones would carry rows into logs and reports."""
 _ABOUT_NULLS = {  # and about columns as such: the only ones that a column without a value can meet in earnest
@@ -45,6 +56,10 @@ _DECIDES_NOTHING = {
 }
 _REF_ELSEWHERE = re.compile(r'"\$ref": "(?!#)')
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class MetricBroke(Exception):
+    """Great Expectations' own metric raised."""
 
 
 class Unreadable(Exception):
@@ -186,3 +201,73 @@ def _raised(info: Mapping[str, Any]) -> bool:
     if "raised_exception" in info:
         return bool(info["raised_exception"])
     return any(part.get("raised_exception") for part in info.values())
+
+
+def engine_of(rows: pd.DataFrame) -> Engine:
+    """Great Expectations' engine on a few rows."""
+    return Engine(batch_data_dict={"rows": rows})
+
+
+def resolved(metric: MetricRequest, engine: Engine) -> Any:
+    """Great Expectations' own value of a metric.
+
+    Raises:
+        MetricBroke: it raised.
+    """
+    calculator = MetricsCalculator(engine)
+    graph = calculator.build_metric_dependency_graph([metric])
+    found, aborted = calculator.resolve_validation_graph(graph)
+    if aborted:
+        raise MetricBroke(metric.metric_name)
+    return found[metric.id]
+
+
+def unexpected_values(metric: MetricRequest, name: str, engine: Engine) -> NDArray[np.bool_]:
+    """Whether each value that the engine has, nulls aside, is unexpected by the condition ``name``."""
+    condition = MetricRequest(
+        f"column_values.{name}.condition", metric.metric_domain_kwargs, metric.metric_value_kwargs
+    )
+    return np.asarray(resolved(condition, engine)[0], dtype=bool)
+
+
+def render_report(shown: Sequence[Mapping[str, Any]]) -> str:
+    """Great Expectations' own report as a whole HTML page, which loads scripts and styles from elsewhere.
+
+    Args:
+        shown: ``type``, ``kwargs``, ``success``, ``result`` and, where it broke, ``problem`` of each expectation.
+    """
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    met = sum(each["success"] for each in shown)
+    validated = ExpectationSuiteValidationResult(
+        success=met == len(shown),
+        results=[_validated(each) for each in shown],
+        suite_name="data_quality",
+        statistics={
+            "evaluated_expectations": len(shown),
+            "successful_expectations": met,
+            "unsuccessful_expectations": len(shown) - met,
+            "success_percent": 100 * met / len(shown) if shown else None,
+        },
+        meta={"great_expectations_version": gx.__version__},
+    )
+    with quiet():
+        document = ValidationResultsPageRenderer(run_info_at_end=True).render(validated)
+        html: str = DefaultJinjaPageView().render(document, "page_minimal.j2")
+    return html
+
+
+def _validated(shown: Mapping[str, Any]) -> ExpectationValidationResult:
+    problem = shown.get("problem")
+    return ExpectationValidationResult(
+        success=shown["success"],
+        expectation_config=ExpectationConfiguration(type=shown["type"], kwargs=shown["kwargs"]),
+        result=shown["result"],
+        meta={},
+        exception_info={
+            "raised_exception": problem is not None,
+            "exception_message": problem,
+            "exception_traceback": None if problem is None else "",
+        },
+    )

@@ -15,13 +15,21 @@ from lifecycle.gates.column_types import ColumnType, column_type
 from lifecycle.gates.data_quality.column_metrics import (
     CategoryMetrics,
     ColumnMetrics,
-    MetricBroke,
     NeedsSample,
     NumberMetrics,
     TableMetrics,
     text_metrics,
 )
-from lifecycle.gates.data_quality.gx import RESULT_FORMAT, Unreadable, loaded, quiet, readable, result_of, validate
+from lifecycle.gates.data_quality.gx import (
+    RESULT_FORMAT,
+    MetricBroke,
+    Unreadable,
+    loaded,
+    quiet,
+    readable,
+    result_of,
+    validate,
+)
 from lifecycle.gates.data_quality.suite import Expectation, ExpectationResult, ExpectationStatus, columns_of
 
 _OF_HOW_MANY_ROWS = (  # on a sample they would say something else

@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import html
-import logging
-from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from great_expectations import __version__
-from great_expectations.core.expectation_validation_result import (
-    ExpectationSuiteValidationResult,
-    ExpectationValidationResult,
-)
-from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-from great_expectations.render.view import DefaultJinjaPageView
-
 from lifecycle.domain.charts import Bar, BarChart, Chart, EmbeddedPage
-from lifecycle.gates.data_quality.gx import quiet
 from lifecycle.gates.data_quality.suite import ExpectationResult, ExpectationStatus
 from lifecycle.gates.verdicts import percent
 
-_log = logging.getLogger(__name__)
 _NULLS = "expect_column_values_to_not_be_null"
 _MOST_BARS = 30
 
 
-def exhibits_of(results: Sequence[ExpectationResult]) -> tuple[Chart, ...]:
-    """Explain, and never decide: what cannot be drawn is left out."""
-    exhibits: list[Chart] = [
-        comparison
-        for title, chosen in (
-            ("Rows that are null, in %", [r for r in results if r.expectation.get("type") == _NULLS]),
-            ("Values that are unexpected, in %", [r for r in results if r.expectation.get("type") != _NULLS]),
-        )
-        if (comparison := _comparison(title, chosen)) is not None
-    ]
-    try:
-        return (*exhibits, page_of(results))
-    except Exception:  # another tool's renderer
-        _log.debug("no page of Great Expectations", exc_info=True)
-        return tuple(exhibits)
+def charts_of(results: Sequence[ExpectationResult]) -> Iterator[Chart]:
+    """Shares of nulls, shares of unexpected values, and then Great Expectations' page."""
+    for title, chosen in (
+        ("Rows that are null, in %", [r for r in results if r.expectation.get("type") == _NULLS]),
+        ("Values that are unexpected, in %", [r for r in results if r.expectation.get("type") != _NULLS]),
+    ):
+        if (chart := _bar_chart(title, chosen)) is not None:
+            yield chart
+    yield page_of(results)
 
 
-def _comparison(title: str, results: Sequence[ExpectationResult]) -> BarChart | None:
+def _bar_chart(title: str, results: Sequence[ExpectationResult]) -> BarChart | None:
     """The worst first: unmet ones, then by how much of what may be is used up."""
     bars = [(_used_up(result), _bar(result)) for result in results if _share(result) is not None]
     bars.sort(key=lambda pair: (not pair[1].bad, -pair[0]))
@@ -80,29 +60,25 @@ _OF_ONE_ROW = ("expect_column_min_to_be_between", "expect_column_max_to_be_betwe
 _MOST_TEXT, _MOST_ITEMS = 200, 20
 _TAGS = frozenset(("div", "span", "p", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li", "br"))
 _TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "strong", "b", "i", "small"}
-_LEFT_OUT = frozenset(("head", "style", "script", "nav", "footer", "button", "label", "form", "svg"))
-_LEFT_OUT_CLASSES = frozenset(("sticky", "modal", "ge-walkthrough-modal"))
+_LEFT_OUT = {"head", "title", "style", "script", "nav", "footer", "button", "label", "form", "svg"}
 
 
 def page_of(results: Sequence[ExpectationResult]) -> EmbeddedPage:
-    """The report as a page of its own. Holds counts, shares and what the suite says; no row values."""
-    shown = [_validated(result) for result in results if result.finding is not ExpectationStatus.UNREADABLE]
-    met = sum(result.success for result in shown)
-    validated = ExpectationSuiteValidationResult(
-        success=met == len(results),
-        results=shown,
-        suite_name="data_quality",
-        statistics={
-            "evaluated_expectations": len(shown),
-            "successful_expectations": met,
-            "unsuccessful_expectations": len(shown) - met,
-            "success_percent": 100 * met / len(shown) if shown else None,
-        },
-        meta={"great_expectations_version": __version__},
+    """Great Expectations' report as a page of its own: counts, shares and what the suite says; no row values."""
+    import nh3
+
+    from lifecycle.gates.data_quality.gx import render_report
+
+    shown = [_shown(result) for result in results if result.finding is not ExpectationStatus.UNREADABLE]
+    kept = nh3.clean(
+        render_report(shown),
+        tags=_TAGS,
+        clean_content_tags=_LEFT_OUT,
+        attributes={"*": {"class"}},
+        url_schemes=set(),
+        link_rel=None,
     )
-    with quiet():
-        document = ValidationResultsPageRenderer(run_info_at_end=True).render(validated)
-        body = _Kept.of(DefaultJinjaPageView().render(document))
+    body = "\n".join(filter(None, map(str.strip, kept.splitlines())))
     style = files("lifecycle.gates.data_quality").joinpath("page.css").read_text(encoding="utf-8")
     return EmbeddedPage(
         "great_expectations.html", "Great Expectations' report", _FRAME.format(style=style, body=body)
@@ -116,20 +92,16 @@ _FRAME = """<!DOCTYPE html>
 """
 
 
-def _validated(result: ExpectationResult) -> ExpectationValidationResult:
+def _shown(result: ExpectationResult) -> dict[str, Any]:
     kind = result.expectation["type"]
-    raised = result.finding in (ExpectationStatus.BROKE, ExpectationStatus.UNJUDGED)
-    return ExpectationValidationResult(
-        success=result.finding in (ExpectationStatus.MET, ExpectationStatus.VACUOUS),
-        expectation_config=ExpectationConfiguration(type=kind, kwargs=_harmless(result.expectation["kwargs"])),
-        result=_without_values(kind, result.details),
-        meta={},
-        exception_info={
-            "raised_exception": raised,
-            "exception_message": str(result.finding) if raised else None,
-            "exception_traceback": "" if raised else None,
-        },
-    )
+    broke = result.finding in (ExpectationStatus.BROKE, ExpectationStatus.UNJUDGED)
+    return {
+        "type": kind,
+        "kwargs": _harmless(result.expectation["kwargs"]),
+        "success": result.finding in (ExpectationStatus.MET, ExpectationStatus.VACUOUS),
+        "result": _without_values(kind, result.details),
+        "problem": str(result.finding) if broke else None,
+    }
 
 
 def _without_values(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,41 +137,3 @@ def _harmless(value: Any) -> Any:
         items = [_harmless(each) for each in list(value)[:_MOST_ITEMS]]
         return items if len(value) <= _MOST_ITEMS else [*items, f"and {len(value) - _MOST_ITEMS} more"]
     return value
-
-
-class _Kept(HTMLParser):
-    """Text, and the tags that show it, with their classes."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self._parts: list[str] = []
-        self._left_out: list[str] = []
-
-    @classmethod
-    def of(cls, page: str) -> str:
-        """What is kept of a page."""
-        parser = cls()
-        parser.feed(page)
-        parser.close()
-        lines = (line.strip() for line in "".join(parser._parts).splitlines())
-        return "\n".join(line for line in lines if line)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        classes = (dict(attrs).get("class") or "").split()
-        if self._left_out:
-            self._left_out += [tag] if tag == self._left_out[0] else []
-        elif tag in _LEFT_OUT or _LEFT_OUT_CLASSES & set(classes):
-            self._left_out.append(tag)
-        elif tag in _TAGS:
-            named = f' class="{html.escape(" ".join(classes))}"' if classes else ""
-            self._parts.append(f"<{tag}{named}>")
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._left_out:
-            self._left_out = self._left_out[:-1] if tag == self._left_out[0] else self._left_out
-        elif tag in _TAGS and tag != "br":
-            self._parts.append(f"</{tag}>")
-
-    def handle_data(self, data: str) -> None:
-        if not self._left_out:
-            self._parts.append(html.escape(data))

@@ -10,7 +10,7 @@ from lifecycle.domain.charts import BarChart, EmbeddedPage
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.progress import Progress
-from lifecycle.gates.run import run_gate
+from lifecycle.gates.run import explain_gates, run_gate
 
 SUITE = {"name": "s", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "x"}}]}
 ROWS = pd.DataFrame({"x": np.arange(200.0)})
@@ -481,8 +481,10 @@ def test_the_report_holds_no_row(subject_of):
 def test_without_that_report_the_other_charts_are_there(subject_of, july, spring_suite, monkeypatch):
     subject = subject_of(current=july, suite=spring_suite)
     monkeypatch.setattr("great_expectations.render.view.DefaultJinjaPageView.render", None)
-    assert charts(subject, EmbeddedPage) == []
-    assert charts(subject, BarChart) != []
+    gate = DataQualityGate(DataQualityGate.Options())
+    (explanation,) = explain_gates([gate], [gate.evaluate(subject)], subject)
+    assert {type(chart) for chart in explanation.charts} == {BarChart}
+    assert "TypeError" in explanation.note
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from lifecycle.data.read import read_dataset
 from lifecycle.domain.charts import EmbeddedPage, Histogram
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.drift import DriftGate
+from lifecycle.gates.run import explain_gates
 
 RNG = np.random.default_rng(0)
 
@@ -152,11 +153,13 @@ def test_it_shows_what_moved_first_and_evidentlys_report(explain_rows, spring, j
 
 
 @pytest.mark.slow
-def test_without_evidently_the_other_charts_are_there(explain_rows, spring, july, monkeypatch):
-    monkeypatch.delitem(sys.modules, "lifecycle.gates.drift.report", raising=False)
+def test_without_evidently_the_other_charts_are_there(no_signature, subject_of, spring, july, monkeypatch):
     monkeypatch.setitem(sys.modules, "evidently", None)  # as if it could not be imported
-    charts = explain_rows(spring, july)
-    assert {type(chart) for chart in charts} == {Histogram}
+    gate = DriftGate(DriftGate.Options(max_prediction_distance=None))
+    subject = subject_of(no_signature, spring, july)
+    (explanation,) = explain_gates([gate], [gate.evaluate(subject)], subject)
+    assert {type(chart) for chart in explanation.charts} == {Histogram}
+    assert "evidently" in explanation.note
 
 
 @pytest.mark.slow
