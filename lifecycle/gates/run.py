@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from traceback import extract_tb
+from typing import cast
 
 from lifecycle.domain.charts import Chart, Explanation
 from lifecycle.domain.policy import GateSpec
@@ -130,10 +131,9 @@ def explain_gate(gate: Gate, verdict: Verdict, subject: Subject, seconds: float)
 
 def _explain(gate: ExplainingGate, verdict: Verdict, subject: Subject, charts: list[Chart]) -> str:
     """Append the charts as they come; returns why there are no more, empty where all are there."""
-    chart: object
     try:
-        for chart in gate.explain(subject, verdict):
-            if not isinstance(chart, Chart):
+        for chart in cast("Iterable[object]", gate.explain(subject, verdict)):
+            if not isinstance(chart, Chart):  # a gate of somebody else's
                 return "The gate gave something else than charts."
             charts.append(chart)
     except Exception as exc:
