@@ -1,4 +1,4 @@
-"""What every gate must do, whoever wrote it: inherit this class and supply the two fixtures."""
+"""The contract suite of gates: inherit the class and supply its two fixtures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from lifecycle.data.dataset import Dataset, dataset_from_frame
+from lifecycle.domain.charts import Chart
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
-from lifecycle.gates.contract import Gate
+from lifecycle.gates.contract import ExplainingGate, Gate, GateOptions
 from lifecycle.gates.subject import Subject
 
 TELLTALE = "planted-5ecret"
@@ -29,11 +30,11 @@ class GateContract:
     - ``gate``: a gate with its options.
     - ``subject``: a subject that it passes, with reference and current rows.
 
-    and may say otherwise what the gate cannot do without (:meth:`starved`).
+    It may override :meth:`starved`, where the gate cannot do without other things than rows.
     """
 
     def starved(self, subject: Subject) -> Mapping[str, Subject]:
-        """Subjects that the gate has nothing to judge on, by what they lack."""
+        """Subjects without enough to judge, by what they lack."""
         return {
             "no data at all": with_rows(subject, lambda _: None),
             "zero rows": with_rows(subject, lambda rows: rows.head(0)),
@@ -78,6 +79,17 @@ class GateContract:
             said = f"{verdict.message} {verdict.reason} {dict(verdict.figures)}"
             assert TELLTALE not in said
             assert str(int(TELLTALE_NUMBER)) not in said
+
+    def test_it_can_explain_its_verdict_by_charts(self, gate: Gate, subject: Subject) -> None:
+        if not isinstance(gate, ExplainingGate):
+            return
+        assert all(isinstance(chart, Chart) for chart in gate.explain(subject, gate.evaluate(subject)))
+
+    def test_it_declares_what_the_runner_reads(self, gate: Gate) -> None:
+        assert isinstance(gate.name, str)
+        assert gate.name
+        assert issubclass(gate.Options, GateOptions)
+        assert isinstance(gate.before_loading, bool)
 
     def test_an_unknown_option_is_refused(self, gate: Gate) -> None:
         with pytest.raises(ValidationError, match="colour"):
