@@ -1,1 +1,1 @@
-"""Checks of a snapshot against data."""
+"""Gates: checks of a model version before promotion."""

@@ -1,4 +1,4 @@
-"""Gates by name, from the entry-point group ``lifecycle.gates``, checked when they are found."""
+"""Finds gates by name in the entry-point group ``lifecycle.gates``, and validates them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lifecycle.validation import one_line
 
 
 def load_gate(spec: GateSpec) -> Gate:
-    """The gate of a policy's line, with its options.
+    """The gate that a policy names, with its options.
 
     Raises:
         NotFound, Conflict, Unavailable, UsageError: as :meth:`lifecycle.entry_points.PlugIns.load`.
@@ -44,7 +44,7 @@ def _problems(name: str, loaded: object) -> Iterator[str]:
         yield "is not a class"
         return
     own_name, options = getattr(loaded, "name", None), getattr(loaded, "Options", None)
-    if own_name != name:  # verdicts are matched with the policy by name, so this one could never count
+    if own_name != name:  # verdicts are matched with the policy by name, so its verdict would never count
         yield f"has the name {own_name!r}; it must be {name!r}, like its entry point"
     if not (isinstance(options, type) and issubclass(options, GateOptions)):
         yield "has no class Options that derives from GateOptions"
@@ -59,14 +59,14 @@ def _problems(name: str, loaded: object) -> Iterator[str]:
 
 
 def _takes(function: object, arguments: int) -> bool:
-    """Whether it can be called with so many positional arguments, ``self`` included."""
+    """Whether a function accepts so many positional arguments, ``self`` included."""
     if not callable(function):
         return False
     try:
         inspect.signature(function).bind(*range(arguments))
     except TypeError:
         return False
-    except ValueError:  # of C code, which has no signature to look at
+    except ValueError:  # implemented in C, without a signature
         return True
     return True
 

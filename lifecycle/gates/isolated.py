@@ -1,4 +1,4 @@
-"""Gates in a process of their own: one that hangs is stopped, one that crashes takes nothing down."""
+"""Runs gates in a separate process: a hanging gate is stopped, a crash stays there."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from lifecycle.processes.process import owned_by_me
 from lifecycle.signing.local_key import KEY_VARIABLE
 
 _log = logging.getLogger(__name__)
-_START_SECONDS = 120.0  # to import what the worker itself needs
+_START_SECONDS = 120.0  # for the worker's own imports
 
 _SECRETS = frozenset(
     {
@@ -50,7 +50,7 @@ Message = Mapping[str, Any]
 
 
 def run_isolated(job: GateJob, progress: Progress) -> GateResults:
-    """Run a job in another process, which is ended when a gate overruns its ``max_seconds``; the rest still runs.
+    """Run a job in another process, which is ended when a gate exceeds ``max_seconds``; the others still run.
 
     Raises:
         ConfigError: an unknown gate or a wrong option; nothing ran.
@@ -65,7 +65,7 @@ def run_isolated(job: GateJob, progress: Progress) -> GateResults:
 
 
 def _explanations(job: GateJob, gates: Sequence[Gate], verdicts: Sequence[Verdict]) -> tuple[Explanation, ...]:
-    """One for each verdict, made in another process. Where that crashes, the rest get a note."""
+    """One explanation per verdict, made in another process. If that crashes, the others get a note."""
     if not any(isinstance(gate, ExplainingGate) for gate in gates):
         return tuple(Explanation() for _ in gates)
     explained: list[Explanation] = []
@@ -82,11 +82,11 @@ def _explanations(job: GateJob, gates: Sequence[Gate], verdicts: Sequence[Verdic
 
 
 class _NotStartedError(Exception):
-    """The worker did not get as far as the gate."""
+    """The worker process did not reach the gate."""
 
 
 class _Run:
-    """What is known so far."""
+    """Verdicts so far."""
 
     def __init__(self, job: GateJob, gates: Sequence[Gate], progress: Progress) -> None:
         self._job, self._gates, self._progress = job, gates, progress
@@ -96,7 +96,7 @@ class _Run:
         self._may_load = True
 
     def attempt(self) -> None:
-        """One worker: until all gates have answered, or one of them ends it."""
+        """Run one worker process until all gates have answered or one of them ends it."""
         arguments = self._job, self.waiting, self._may_load
         with _worker(("work", arguments, _log.isEnabledFor(logging.DEBUG))) as worker:
             while self.waiting:
@@ -117,13 +117,14 @@ class _Run:
                 return
 
     def _hear(self, worker: _Worker, index: int) -> Verdict:
-        """The verdict on the next gate.
+        """The verdict of the next gate.
 
-        Raises queue.Empty after its time, EOFError when the worker ended, _NotStartedError when it hangs before.
+        Raises queue.Empty after its time, EOFError when the worker has ended, _NotStartedError when it hangs
+        before.
         """
         gate = self._gates[index]
         try:
-            worker.message(_START_SECONDS)  # that it has started
+            worker.message(_START_SECONDS)  # the message that it has started
         except queue.Empty:
             raise _NotStartedError from None
         self._progress.on_start(gate.name)
@@ -146,7 +147,7 @@ class _Run:
 
 
 class _Worker:
-    """The other process, and what it says."""
+    """The worker process and its messages."""
 
     def __init__(self, process: subprocess.Popen[bytes], request: bytes) -> None:
         self._process = process
@@ -155,7 +156,7 @@ class _Worker:
         threading.Thread(target=self._receive, daemon=True).start()
 
     def message(self, seconds: float) -> Message:
-        """The next message. Raises queue.Empty when none comes in time, EOFError when none will."""
+        """The next message. Raises queue.Empty when none comes in time, EOFError when the worker has ended."""
         line = self._lines.get(timeout=seconds)
         if not line.endswith(b"\n"):
             raise EOFError
@@ -166,7 +167,7 @@ class _Worker:
         return message
 
     def ended_by(self) -> str:
-        """Why it is gone, for people."""
+        """Why the worker has ended, as readable text."""
         status = self._process.wait()
         return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
@@ -207,7 +208,7 @@ def _worker(request: object) -> Iterator[_Worker]:
 
 
 def _without_secrets() -> dict[str, str]:
-    """The model's own code runs over there: what signs its evidence is none of its business."""
+    """The environment without secrets, since the model's own code runs in the worker."""
     return {name: value for name, value in os.environ.items() if name not in _SECRETS}
 
 

@@ -11,7 +11,7 @@ from lifecycle.domain.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Called when a gate starts, with its name, and when its verdict is there."""
+    """Callbacks: a gate starts, and a gate has given its verdict."""
 
     on_start: Callable[[str], object] = lambda _: None
     on_verdict: Callable[[Verdict], object] = lambda _: None
@@ -23,7 +23,7 @@ class GateResults:
 
     Attributes:
         verdicts: One for each gate, in the order of the policy.
-        data: Fingerprints of the data that was looked at, by role.
+        data: Fingerprints of the data that was read, by role.
         explain: Makes the charts and pages, one explanation for each verdict. Slow; never raises.
     """
 

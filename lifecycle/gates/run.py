@@ -27,7 +27,7 @@ from lifecycle.scoring.contract import Scorer
 _log = logging.getLogger(__name__)
 
 _RUNNERS = ("not_found", "not_loaded", "model_raises", "error", "timed_out", "crashed")
-"""Reasons of verdicts that the runner gives in place of the gate: there is nothing to explain."""
+"""Reasons of verdicts that the runner gives instead of the gate, so that there is nothing to explain."""
 
 
 def run_here(job: GateJob, progress: Progress, load_scorer: Callable[[Path], Scorer]) -> GateResults:
@@ -46,14 +46,14 @@ def run_here(job: GateJob, progress: Progress, load_scorer: Callable[[Path], Sco
 def run_gates(
     specs: Sequence[GateSpec], subject: Subject, progress: Progress | None = None
 ) -> tuple[Verdict, ...]:
-    """One verdict per gate, in order. Every gate runs, whatever the ones before it said.
+    """One verdict per gate, in order. Every gate runs, whatever the verdicts before.
 
     Gates that judge before loading run first, and unless they pass the model is not loaded for the others.
 
     Args:
         specs: The policy's gates. All their names and options are checked before the first one runs.
-        subject: What they judge.
-        progress: Whom to tell.
+        subject: What the gates judge.
+        progress: Callbacks.
 
     Raises:
         ConfigError: an unknown gate or a wrong option; nothing ran.
@@ -67,7 +67,7 @@ def run_gates(
 def run_in_order(
     gates: Sequence[Gate], order: Iterable[int], subject: Subject, progress: Progress
 ) -> Iterator[tuple[int, Verdict]]:
-    """Verdicts by index, as they come."""
+    """Verdicts by index, in the order of completion."""
     for index in order:
         verdict = run_gate(gates[index], subject, progress)
         if forbids_loading(gates[index], verdict):
@@ -81,17 +81,17 @@ def running_order(gates: Sequence[Gate]) -> Iterable[int]:
 
 
 def judges_before_loading(gate: Gate) -> bool:
-    """What the gate declares; a gate that declares nothing judges after loading."""
+    """Whether the gate judges before loading; by default it does not."""
     return bool(getattr(gate, "before_loading", False))
 
 
 def forbids_loading(gate: Gate, verdict: Verdict) -> bool:
-    """Whether the model may not be loaded after this."""
+    """Whether the model must not be loaded after this verdict."""
     return judges_before_loading(gate) and verdict.outcome is not Outcome.PASSED
 
 
 def run_gate(gate: Gate, subject: Subject, progress: Progress) -> Verdict:
-    """One gate's verdict, whatever it raises."""
+    """One gate's verdict; an exception becomes ERROR."""
     progress.on_start(gate.name)
     started = time.monotonic()
     verdict = replace(_evaluate(gate, subject), seconds=time.monotonic() - started)
@@ -105,9 +105,9 @@ def explain_gates(
     """One explanation for each verdict, in order. Call it when the verdicts are recorded; it may take minutes.
 
     Args:
-        gates: Those that gave the verdicts.
-        subject: What they judged; with their findings, or loaded anew in another process.
-        seconds: Budget of each gate. Past it the gate is given up, and the next one begins.
+        gates: The gates that gave the verdicts.
+        subject: What they judged, with their findings, or loaded anew in another process.
+        seconds: Time limit of each gate; after it the next gate is explained.
     """
     if any(map(forbids_loading, gates, verdicts)):
         subject.forbid_loading()
@@ -116,7 +116,7 @@ def explain_gates(
 
 
 def explain_gate(gate: Gate, verdict: Verdict, subject: Subject, seconds: float) -> Explanation:
-    """One gate's charts and pages within ``seconds``, whatever it raises."""
+    """One gate's charts and pages within ``seconds``; never raises."""
     if not isinstance(gate, ExplainingGate) or verdict.reason in {f"{gate.name}.{what}" for what in _RUNNERS}:
         return Explanation()
     charts: list[Chart] = []
@@ -130,10 +130,10 @@ def explain_gate(gate: Gate, verdict: Verdict, subject: Subject, seconds: float)
 
 
 def _explain(gate: ExplainingGate, verdict: Verdict, subject: Subject, charts: list[Chart]) -> str:
-    """Append the charts as they come; returns why there are no more, empty where all are there."""
+    """Append the charts as they come; returns why some are missing, or an empty text."""
     try:
         for chart in cast("Iterable[object]", gate.explain(subject, verdict)):
-            if not isinstance(chart, Chart):  # a gate of somebody else's
+            if not isinstance(chart, Chart):  # a third-party gate
                 return "The gate gave something else than charts."
             charts.append(chart)
     except Exception as exc:
@@ -160,7 +160,7 @@ def _evaluate(gate: Gate, subject: Subject) -> Verdict:
 
 
 def _where(exc: Exception) -> str:
-    """Type and place of an exception. Not its text, which quotes row values more often than not."""
+    """Type and place of an exception, without its text, which often quotes row values."""
     if isinstance(exc, ImportError):
         return f"{type(exc).__name__}: {exc}"
     frames = extract_tb(exc.__traceback__)

@@ -1,4 +1,4 @@
-"""A gate that says what it is told: for tests of whatever runs gates."""
+"""A gate with a fixed verdict, for tests of code that runs gates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lifecycle.gates.subject import Subject
 
 
 class StubOptions(GateOptions):
-    """What to say."""
+    """The verdict to give."""
 
     outcome: Outcome = Field(default=Outcome.PASSED, description="The answer, whatever the subject.")
 
 
 @dataclass(frozen=True, slots=True)
 class StubGate:
-    """Looks at nothing. Never part of a policy: it has no entry point."""
+    """Gives the verdict of its options. It has no entry point, so no policy can name it."""
 
     Options: ClassVar[type[GateOptions]] = StubOptions
     name: ClassVar[str] = "stub"

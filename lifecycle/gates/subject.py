@@ -1,4 +1,4 @@
-"""What the gates look at, loaded only when a gate asks for it."""
+"""What gates judge, loaded only when a gate asks for it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class NotLoaded(Exception):
 
 
 class ModelRaised(Exception):
-    """The model's own code raised while it scored. The text says of which kind, and quotes nothing."""
+    """The model's own code raised an exception while scoring. The message names its type and quotes nothing."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One version under judgement, or the champion that it is compared with."""
+    """The version that is judged, or the champion that it is compared with."""
 
     version: ModelVersion
     snapshot: Snapshot
@@ -31,7 +31,7 @@ class Candidate:
 
     @cached_property
     def signature(self) -> Signature:
-        """Raises NoSignature."""
+        """The model's signature. Raises NoSignature."""
         return Signature.from_snapshot(self.snapshot.path)
 
     @cached_property
@@ -46,9 +46,9 @@ def _refuse_to_load() -> Scorer:
 
 @dataclass
 class Subject:
-    """A candidate and the data to judge it on; each part is loaded once, when first asked for.
+    """A candidate and the data to judge it on. Each part is loaded once, when it is first used.
 
-    The loaders return None where there is no such thing: no reference logged, no current data given,
+    The loaders return None for missing parts: no reference logged, no current data given,
     no suite, no version in the stage yet. ``load_current`` is given the source that a gate names in its
     options, or None; data given for the whole run beats it.
     """
@@ -60,7 +60,7 @@ class Subject:
     load_suite: Callable[[], dict[str, Any] | None]
     load_champion: Callable[[], Candidate | None]
     findings: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What a gate measured in ``evaluate``, by gate name, so that ``explain`` need not measure again."""
+    """What each gate measured in ``evaluate``, by gate name, for ``explain``."""
     _current: dict[str | None, Dataset | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -69,7 +69,7 @@ class Subject:
         return self.load_reference()
 
     def current(self, source: str | None = None) -> Dataset | None:
-        """The rows of today, from ``source`` unless the whole run was given some."""
+        """The current rows, from ``source`` unless rows were given for the whole run."""
         if source not in self._current:
             self._current[source] = self.load_current(source)
         return self._current[source]
@@ -85,13 +85,13 @@ class Subject:
         return self.load_champion()
 
     def forbid_loading(self) -> None:
-        """From now on no gate can load the candidate."""
+        """Make every later attempt to load the candidate fail."""
         self.candidate = replace(self.candidate, load_scorer=_refuse_to_load)
 
     def fingerprints(self) -> Mapping[str, str]:
-        """Fingerprints of the data that the gates have looked at so far, by role, for the evidence.
+        """Fingerprints of the data that the gates have read so far, by role, for the evidence.
 
-        Gates that looked at different current data give one role each: ``current``, ``current 2`` ...
+        Different current data of several gates get one role each: ``current``, ``current 2`` ...
         """
         reference = self.__dict__.get("reference")
         current = dict.fromkeys(d.fingerprint for d in self._current.values() if d is not None)

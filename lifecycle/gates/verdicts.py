@@ -1,4 +1,4 @@
-"""The four answers, spelled once, and the wording that all gates share."""
+"""Constructors of the four verdicts, and wording that all gates share."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _NO_FIGURES: Mapping[str, Figure] = {}
 
 
 def passed(gate: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The demands are met."""
+    """A PASSED verdict."""
     return Verdict(gate, Outcome.PASSED, f"{gate}.passed", message, figures)
 
 
 def failed(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The demands are not met."""
+    """A FAILED verdict."""
     return Verdict(gate, Outcome.FAILED, f"{gate}.{what}", message, figures)
 
 
 def inconclusive(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The gate could not judge."""
+    """An INCONCLUSIVE verdict."""
     return Verdict(gate, Outcome.INCONCLUSIVE, f"{gate}.{what}", message, figures)
 
 
 def broke(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The gate itself broke."""
+    """An ERROR verdict."""
     return Verdict(gate, Outcome.ERROR, f"{gate}.{what}", message, figures)
 
 
 def no_current_data(gate: str) -> Verdict:
-    """There are no rows of today to judge."""
+    """INCONCLUSIVE, as there are no current rows."""
     return inconclusive(
         gate,
         "no_current_data",
@@ -64,7 +64,7 @@ def listing(items: Sequence[str], limit: int = 5, separator: str = ", ") -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 for people.
+    """A share as a percentage.
 
     >>> percent(0.1234)
     '12.3 %'

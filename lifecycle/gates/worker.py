@@ -1,6 +1,6 @@
-"""The process in which gates run: reads a job from standard input, writes one JSON message a line.
+"""The process in which gates run: reads a job from standard input, writes one JSON message per line.
 
-It runs what the model's files say, so the parent takes nothing from it but these messages, and ends it at will.
+It runs the model's code, so the parent accepts only these messages from it and may end it at any time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXPLANATION: TypeAdapter[Explanation] = TypeAdapter(Explanation)
 
 
 def work(messages: BinaryIO, job: GateJob, indices: Sequence[int], may_load: bool) -> None:
-    """Run some of a job's gates, in this order."""
+    """Run some gates of a job, in this order."""
     from lifecycle.scoring.loader import load_scorer
 
     subject = subject_of(job, load_scorer)
@@ -47,7 +47,7 @@ def work(messages: BinaryIO, job: GateJob, indices: Sequence[int], may_load: boo
 
 
 def explain(messages: BinaryIO, job: GateJob, verdicts: Sequence[Verdict]) -> None:
-    """Say what there is to show of a job's verdicts, in order."""
+    """Write the explanations of a job's verdicts, in order."""
     from lifecycle.scoring.loader import load_scorer
 
     gates = [load_gate(spec) for spec in job.gates]
@@ -56,8 +56,8 @@ def explain(messages: BinaryIO, job: GateJob, verdicts: Sequence[Verdict]) -> No
 
 
 def main() -> None:
-    """One job, then the end."""
-    # What libraries print is no message.
+    """Run one job and exit."""
+    # what libraries print must not look like a message
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     watch_owner(lambda: os._exit(1))
