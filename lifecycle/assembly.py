@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lifecycle.registry.location import Location
     from lifecycle.registry.signer import EvidenceSigner
     from lifecycle.scoring.contract import Batch, Predictions
-    from lifecycle.targets.contract import Target
+    from lifecycle.targets.contract import Target, TargetContext
 
 _LOG = logging.getLogger(__name__)
 
@@ -197,13 +197,27 @@ class Lifecycle:
         """The target with this name."""
         from lifecycle.targets.discovery import load_target
 
-        return load_target(name, self.config.home / "deployments")
+        return load_target(name, self.target_context())
+
+    def target_context(self) -> TargetContext:
+        """What targets are given."""
+        from lifecycle.registry.snapshot import SnapshotStore
+        from lifecycle.scoring.loader import LocalModels
+        from lifecycle.targets.contract import TargetContext
+
+        home = self.config.home
+        models = LocalModels(SnapshotStore(home / "snapshots"), home / "compiled")
+        return TargetContext(home, models, os.environ.get, self._registry_environment)
+
+    def _registry_environment(self) -> Mapping[str, str]:
+        return self.location.as_environment()
 
     def following_targets(self) -> Iterable[Target]:
         """Targets whose deployments follow stages."""
+        from lifecycle.targets.contract import follows
         from lifecycle.targets.discovery import TARGETS
 
-        return [target for target in map(self.target, TARGETS.names()) if target.follows]
+        return [target for target in map(self.target, TARGETS.names()) if follows(target)]
 
     def _signer(self) -> EvidenceSigner:
         from lifecycle.registry.signer import EvidenceSigner

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef, Snapshot
 from lifecycle.processes.process import owned_by_me
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.targets.rest import RestTarget
+from lifecycle.testing.model_folders import folder_context, folder_source
 from lifecycle.testing.target_contract import Example
 
 NUMBERS = ["month", "sched_dep_time", "dep_delay", "distance"]
@@ -43,7 +44,7 @@ def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestTarget]:
     with pytest.MonkeyPatch.context() as patch:
         for key, value in owned_by_me().items():
             patch.setenv(key, value)
-        target = RestTarget(tmp_path_factory.mktemp("rest"))
+        target = RestTarget(folder_context(tmp_path_factory.mktemp("rest")))
         yield target
         for deployment in target.list():
             target.undeploy(deployment.name)
@@ -60,15 +61,10 @@ class TrainedModel:
     expected: Predictions
 
     def spec(self, name: str, options: Mapping[str, str] | None = None, *, pyfunc: bool = False) -> DeploymentSpec:
-        return DeploymentSpec(
-            name=name,
-            ref=ModelRef("flights-delay", stage="Production"),
-            version=self.version,
-            digest=self.snapshot.digest,
-            snapshot=self.snapshot.path,
-            compiled=None if pyfunc else self.compiled,
-            options=options or {},
-        )
+        source = folder_source(self.snapshot, None if pyfunc else self.compiled)
+        champion = Variant(self.version, source, compiled=not pyfunc)
+        ref = ModelRef("flights-delay", stage="Production")
+        return DeploymentSpec(name, ref, (champion,), options or {})
 
     def example(self, name: str, options: Mapping[str, str] | None = None) -> Example:
         return Example(self.spec(name, options), self.rows, self.expected)

@@ -17,9 +17,10 @@ from pathlib import Path
 import psutil
 from models import Model
 
-from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.processes.process import free_port, owned_by_me
+from lifecycle.testing.model_folders import folder_context, folder_source
 
 PEERS = Path(__file__).parent / "peers"
 STARTS_WITHIN_S = 120
@@ -93,17 +94,11 @@ def _ours(model: Model, options: Mapping[str, str]) -> Iterator[Running]:
 
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(owned_by_me())
-        target = RestTarget(Path(home))
+        target = RestTarget(folder_context(Path(home)))
         ref = ModelRef(model.name, version=1)
-        spec = DeploymentSpec(
-            name=model.name,
-            ref=ref,
-            version=1,
-            digest=model.snapshot.digest,
-            snapshot=model.snapshot.path,
-            compiled=model.compiled,
-            options=dict(options),
-        )
+        source = folder_source(model.snapshot, model.compiled)
+        champion = Variant(1, source, compiled=model.compiled is not None)
+        spec = DeploymentSpec(model.name, ref, (champion,), dict(options))
         began = time.perf_counter()
         deployed = target.deploy(spec)
         url = f"{deployed.address}/invocations"

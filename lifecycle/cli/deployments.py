@@ -195,9 +195,9 @@ def help_command(target: str) -> None:
 
     Example: lifecycle deployments help -t batch
     """
-    from lifecycle.targets.discovery import load_target
+    from lifecycle.targets.discovery import TARGETS
 
-    click.echo(load_target(_kind(target), Path()).help)
+    click.echo(TARGETS.load(_kind(target)).help)
 
 
 def _kind(target: str) -> str:
@@ -211,6 +211,6 @@ def _print_one(deployment: Deployment, as_json: bool) -> None:
         print_json(fields)
         return
     for key, value in fields.items():
-        shown = json.dumps(value) if isinstance(value, dict) else value
-        if value not in ("", {}):
+        shown = json.dumps(value) if isinstance(value, dict | list) else value
+        if value not in ("", {}, []):
             click.echo(f"{key + ':':9} {shown}")

@@ -82,6 +82,7 @@ def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
         "detail": deployment.detail,
         "options": dict(deployment.options),
         "figures": dict(deployment.figures),
+        "variants": [variant.as_dict() for variant in deployment.variants],
     }
 
 

@@ -72,7 +72,7 @@ def serve(
         with console(stderr=True).status(f"Checking, fetching and compiling {model_uri} …"):
             specs.append(product.resolve("rest", name, model_uri, options))
     ports = [_PORT, 0] if "port" not in options else [int(options["port"])]
-    folder = lay_out(product.config.home, specs, ports)
+    folder = lay_out(product.target_context(), specs, ports)
     # A new program in this process: MLflow and the compilers stay in memory otherwise, and are not needed.
     arguments = [sys.executable, "-P", "-m", "lifecycle.cli.foreground", str(folder)]
     os.execv(sys.executable, arguments)  # noqa: S606  an argument list, no shell

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lifecycle.domain.deployment import Deployment, DeploymentSpec, check_deployment_name
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, ModelSource, Variant, check_deployment_name
 from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import PolicyBook, StagePolicy
 from lifecycle.errors import Conflict, NotFound, NotPromoted
@@ -96,15 +96,10 @@ class Deployer:
             self.release(request.ref, stage.name, request.release.current)
         held = self.wanted(request.ref, request.release.stage)
         snapshot = self.registry.snapshot(held.version, held.digest or None)
-        return DeploymentSpec(
-            name=request.name,
-            ref=request.ref,
-            version=held.version.version,
-            digest=snapshot.digest,
-            snapshot=snapshot.path,
-            compiled=self.compile(held.version, snapshot),
-            options=dict(request.options),
-        )
+        source = ModelSource(held.version.uri, snapshot.digest)
+        compiled = self.compile(held.version, snapshot) is not None
+        champion = Variant(held.version.version, source, compiled=compiled)
+        return DeploymentSpec(request.name, request.ref, (champion,), dict(request.options))
 
     def _deploy(self, request: DeployRequest) -> Deployment:
         return self.target(request.target).deploy(self.resolve(request))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from lifecycle.domain.model import ModelRef
@@ -32,7 +32,68 @@ class Status(StrEnum):
     FAILED = "FAILED"
     """It does not answer, or its output could not be made."""
     STOPPED = "STOPPED"
-    """It was ready once and its process is gone."""
+    """It was ready once and does not answer any more."""
+
+
+class VariantRole(StrEnum):
+    """What a version is within a deployment."""
+
+    CHAMPION = "champion"
+    """It answers unless the traffic is split."""
+    CHALLENGER = "challenger"
+    """It is tried out beside the champion."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a version's files come from. A target gets them from its context by this, never by a local path.
+
+    Attributes:
+        uri: Such as ``models:/flights/3``.
+        digest: sha256 of the snapshot; files with another digest are refused.
+    """
+
+    uri: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One version within a deployment.
+
+    Attributes:
+        share: Of the traffic, 0 to 1.
+        compiled: Whether its compiled form serves; else pyfunc does.
+    """
+
+    version: int
+    source: ModelSource
+    role: VariantRole = VariantRole.CHAMPION
+    share: float = 1.0
+    compiled: bool = False
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its snapshot."""
+        return self.source.digest
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {
+            "version": self.version,
+            "uri": self.source.uri,
+            "digest": self.digest,
+            "role": str(self.role),
+            "share": self.share,
+            "compiled": self.compiled,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Variant:
+        """Read what :meth:`as_dict` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        source = ModelSource(str(fields["uri"]), str(fields["digest"]))
+        role, share = VariantRole(fields["role"]), float(fields["share"])
+        return cls(int(fields["version"]), source, role, share, bool(fields["compiled"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +103,47 @@ class DeploymentSpec:
     Attributes:
         name: Unique within the target.
         ref: What the user asked for; a stage or alias means that the deployment follows it.
-        version: The version that ``ref`` resolved to.
-        digest: sha256 of the snapshot.
-        snapshot: Folder with exactly those bytes.
-        compiled: Folder of the compiled scorer for that digest, or None when pyfunc serves.
+        variants: The versions: exactly one champion, and shares of the traffic that add up to 1.
         options: The target's own options, parsed from ``-C key=value`` by the target.
+
+    Raises:
+        UsageError: the variants are not so.
     """
 
     name: str
     ref: ModelRef
-    version: int
-    digest: str
-    snapshot: Path
-    compiled: Path | None = None
+    variants: tuple[Variant, ...]
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_variants(self.variants)
+
+    @property
+    def champion(self) -> Variant:
+        """The version that answers unless the traffic is split."""
+        return next(variant for variant in self.variants if variant.role is VariantRole.CHAMPION)
+
+    @property
+    def version(self) -> int:
+        """The champion's."""
+        return self.champion.version
+
+    @property
+    def digest(self) -> str:
+        """The champion's."""
+        return self.champion.digest
+
+
+def check_variants(variants: Sequence[Variant]) -> None:
+    """Raises UsageError unless there is exactly one champion and the shares of the traffic add up to 1."""
+    champions = sum(variant.role is VariantRole.CHAMPION for variant in variants)
+    if champions != 1:
+        raise UsageError(f"a deployment has exactly one champion, and this one has {champions}")
+    shares = [variant.share for variant in variants]
+    if not all(0 <= share <= 1 for share in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-9):
+        raise UsageError(f"shares of the traffic are 0 to 1 and add up to 1, and these are {shares}")
+    if len({variant.version for variant in variants}) != len(variants):
+        raise UsageError("a version is there twice; give each variant a version of its own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +151,11 @@ class Deployment:
     """What a target says of a deployment.
 
     Attributes:
+        version, digest: What answers; the champion where the traffic is split.
         address: Where it answers (a URL) or where its output is (a path).
         detail: Why it is not READY, or empty.
-        figures: Whatever the target counts: rows in, rows out, process id …
+        figures: What the target counts: rows in, rows out, process id …
+        variants: All versions that answer; empty where a target says nothing about them.
     """
 
     name: str
@@ -78,3 +168,4 @@ class Deployment:
     detail: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()

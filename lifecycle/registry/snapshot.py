@@ -118,6 +118,12 @@ class SnapshotStore:
         return self.root / f"{digest}.manifest.json"
 
 
+def verified(snapshot: Snapshot) -> Snapshot:
+    """The same snapshot, after every file of it was read again. Raises IntegrityError."""
+    SnapshotStore(snapshot.path.parent).verify(snapshot)
+    return snapshot
+
+
 @contextmanager
 def incoming_folder(root: Path) -> Iterator[Path]:
     """An empty folder under ``root`` to fill; gone afterwards unless it was settled.

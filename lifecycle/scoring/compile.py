@@ -53,7 +53,7 @@ def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None)
     Raises:
         NotCompilable: no converter, no rows to compare on, or different predictions.
     """
-    done = cache / f"{snapshot.digest}-{FORMAT}"
+    done = compiled_folder(cache, snapshot.digest)
     if (done / "scorer.json").is_file():
         return done
     cache.mkdir(parents=True, exist_ok=True)
@@ -63,6 +63,11 @@ def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None)
         return _publish(working, done)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def compiled_folder(cache: Path, digest: str) -> Path:
+    """Where the compiled form of a snapshot is, or would be."""
+    return cache / f"{digest}-{FORMAT}"
 
 
 def convert_snapshot(snapshot: Snapshot, folder: Path, expected: Predictions) -> dict[str, Any]:

@@ -2,38 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol, Self
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from lifecycle.domain.deployment import Deployment, DeploymentSpec
-from lifecycle.errors import OptionError
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, ModelSource, Variant
+from lifecycle.domain.model import Snapshot
+from lifecycle.errors import OptionError, UsageError
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.validation import one_line
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ModelFiles(Protocol):
+    """The files of versions on this machine."""
+
+    def snapshot(self, source: ModelSource) -> Snapshot:
+        """The version's files as they were registered, not verified. Raises NotFound when they are not here."""
+        ...
+
+    def compiled(self, source: ModelSource) -> Path:
+        """The folder of the version's compiled form. Raises NotFound when it is not here."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """What a target is given.
+
+    Attributes:
+        home: The product's folder on this machine. A target keeps its state below :attr:`deployments`.
+        models: Where it gets the files of versions.
+        secret: The value of a secret, such as an API key, by name; None where there is none.
+        registry: Environment variables that lead a process to the registry. Called only when they are needed.
+    """
+
+    home: Path
+    models: ModelFiles
+    secret: Callable[[str], str | None] = os.environ.get
+    registry: Callable[[], Mapping[str, str]] = dict
+
+    @property
+    def deployments(self) -> Path:
+        """Folder of all targets' state; a target's own is the one with its name."""
+        return self.home / "deployments"
+
 
 class Target(Protocol):
-    """A kind of place. Constructed with the folder it may keep its state in: ``Target(home)``."""
+    """A kind of place. Constructed with its context: ``Target(context)``.
+
+    What not every target can do is a protocol of its own, below: ``isinstance(target, Observes)``.
+    """
 
     name: str
-    follows: bool
-    """Whether a deployment of a stage or alias is kept equal to it: a service is, a finished piece of work
-    (an output, a bundle) is not."""
     Options: ClassVar[type[TargetOptions]]
     """What ``-C`` can say to it; checked before anything happens, a promotion included."""
     help: str
     """What it does and which ``-C`` options it takes, for ``mlflow deployments help``."""
 
+    def __init__(self, context: TargetContext) -> None: ...
+
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Bring a version up, or replace the one that answers under this name.
 
         Blocks until it answers, or raises with nothing left behind and the old version still answering.
-        The same digest and options again change nothing. There is no moment without a healthy copy.
+        The same variants and options again change nothing. There is no moment without a healthy copy.
 
         Raises:
             OptionError: an option is unknown or malformed; the message lists the known ones.
+            UsageError: several variants, and the target does not route traffic.
+            NotFound: the context does not have the files.
             DeploymentFailed, Conflict: it did not come up.
         """
         ...
@@ -59,6 +104,82 @@ class Target(Protocol):
             InvalidInput: the rows do not fit the signature.
         """
         ...
+
+
+@runtime_checkable
+class FollowsStages(Protocol):
+    """Its deployments of a stage or an alias are kept equal to it: a service is, a finished output is not."""
+
+    follows: bool
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """It keeps rows that were scored."""
+
+    def observations(self, name: str) -> Observations:
+        """Raises NotFound for an unknown name."""
+        ...
+
+
+class Observations(Protocol):
+    """Rows that a deployment scored, oldest first, with their predictions and the version that gave them.
+
+    Attributes:
+        location: Where they are kept, for people and for gates: a path or a URI; empty where none are kept.
+    """
+
+    location: str
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Read them. A batch is of one version: its inputs, and columns that begin with ``_lifecycle_``."""
+        ...
+
+
+@runtime_checkable
+class RoutesTraffic(Protocol):
+    """It can split the traffic of a deployment among several variants."""
+
+    def traffic(self, name: str, shares: Mapping[int, float]) -> Deployment:
+        """Change the shares of the versions that answer.
+
+        Raises:
+            NotFound: unknown name, or a version that is not there.
+            UsageError: the shares do not add up to 1.
+        """
+        ...
+
+
+@runtime_checkable
+class SharedDeployments(Protocol):
+    """Its deployments are seen from several homes, such as a cluster's.
+
+    Their followers agree by a lease in the registry on which one of them works.
+
+    Attributes:
+        scope: Names what they share: letters, digits and ``. _ @ : -``, the same for all that see the same.
+    """
+
+    scope: str
+
+
+def follows(target: Target) -> bool:
+    """Whether the deployments of a target are kept equal to the stages that they name."""
+    return isinstance(target, FollowsStages) and target.follows
+
+
+def only_variant(spec: DeploymentSpec, target: str) -> Variant:
+    """The champion, for a target that does not route traffic.
+
+    Raises:
+        UsageError: there are other variants.
+    """
+    if len(spec.variants) > 1:
+        raise UsageError(
+            f"target {target!r} cannot split traffic, and deployment {spec.name!r} asks for {len(spec.variants)} "
+            "versions; deploy one version"
+        )
+    return spec.champion
 
 
 class TargetOptions(BaseModel):

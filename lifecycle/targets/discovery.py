@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from lifecycle.entry_points import PlugIns
-from lifecycle.targets.contract import Target, TargetOptions
+from lifecycle.targets.contract import Target, TargetContext, TargetOptions
 
 _METHODS = ("deploy", "describe", "undeploy", "list", "predict")
 
 
-def load_target(name: str, home: Path) -> Target:
+def load_target(name: str, context: TargetContext) -> Target:
     """Import and construct a target.
-
-    Args:
-        home: The folder that targets keep their state in.
 
     Raises:
         NotFound, Conflict, Unavailable, UsageError: as :meth:`lifecycle.entry_points.PlugIns.load`.
     """
-    target: Target = TARGETS.load(name)(home)
+    target: Target = TARGETS.load(name)(context)
     return target
 
 

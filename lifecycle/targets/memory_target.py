@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
-from lifecycle.domain.model import Snapshot
 from lifecycle.errors import NotFound, unknown
 from lifecycle.scoring.contract import Batch, Predictions, Scorer
 from lifecycle.scoring.loader import load_verified
-from lifecycle.targets.contract import TargetOptions
+from lifecycle.targets.contract import TargetContext, TargetOptions, only_variant
+from lifecycle.targets.records import DeploymentRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +27,27 @@ class MemoryTarget:
     Options = TargetOptions
     help = "memory: answers inside the calling process and ends with it. Takes no -C options."
 
-    def __init__(self, home: Path | None = None) -> None:
-        del home  # keeps nothing on disk
+    def __init__(self, context: TargetContext) -> None:
+        self._models = context.models
         self._loaded: dict[str, _Loaded] = {}
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Load the version, then switch to it."""
         check_deployment_name(spec.name)
         TargetOptions.parse(spec.options)
+        variant = only_variant(spec, self.name)
         old = self._loaded.get(spec.name)
         if old is None or old.spec != spec:
             # The scorer that this replaces is not closed: another thread may be scoring with it.
-            scorer = load_verified(Snapshot(spec.digest, spec.snapshot), spec.compiled)
+            compiled = self._models.compiled(variant.source) if variant.compiled else None
+            scorer = load_verified(self._models.snapshot(variant.source), compiled)
             self._loaded[spec.name] = _Loaded(spec, scorer)
         return self.describe(spec.name)
 
     def describe(self, name: str) -> Deployment:
         """What answers under this name."""
         spec = self._find(name).spec
-        return Deployment(name, self.name, spec.ref, spec.version, spec.digest, Status.READY, f"memory:{name}")
+        return DeploymentRecord(spec, Status.READY, f"memory:{name}").deployment(self.name)
 
     def undeploy(self, name: str) -> None:
         """Forget it."""

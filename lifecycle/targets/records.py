@@ -10,10 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
+from lifecycle.domain.deployment import (
+    Deployment,
+    DeploymentSpec,
+    ModelSource,
+    Status,
+    Variant,
+    check_deployment_name,
+)
 from lifecycle.domain.model import ModelRef
 from lifecycle.durable import exclusive, write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError, unknown
+from lifecycle.targets.contract import TargetContext
 
 _RECORD = "deployment.json"
 _LOCKS = ".locks"  # no deployment name starts with a dot
@@ -49,6 +57,7 @@ class DeploymentRecord:
             self.detail,
             dict(spec.options),
             dict(self.figures),
+            spec.variants,
         )
 
 
@@ -150,10 +159,7 @@ def _as_dict(record: DeploymentRecord) -> dict[str, Any]:
     return {
         "name": spec.name,
         "ref": str(spec.ref),
-        "version": spec.version,
-        "digest": spec.digest,
-        "snapshot": str(spec.snapshot),
-        "compiled": None if spec.compiled is None else str(spec.compiled),
+        "variants": [variant.as_dict() for variant in spec.variants],
         "options": dict(spec.options),
         "status": str(record.status),
         "address": record.address,
@@ -172,34 +178,34 @@ def _is_name(name: str) -> bool:
 
 def _from_json(text: str) -> DeploymentRecord:
     fields = json.loads(text)
-    compiled = fields["compiled"]
-    spec = DeploymentSpec(
-        name=fields["name"],
-        ref=ModelRef.parse(fields["ref"]),
-        version=int(fields["version"]),
-        digest=fields["digest"],
-        snapshot=Path(fields["snapshot"]),
-        compiled=None if compiled is None else Path(compiled),
-        options=dict(fields["options"]),
-    )
+    ref = ModelRef.parse(fields["ref"])
+    spec = DeploymentSpec(fields["name"], ref, _variants(ref, fields), dict(fields["options"]))
     figures = dict(fields["figures"])
     return DeploymentRecord(spec, Status(fields["status"]), str(fields["address"]), str(fields["detail"]), figures)
 
 
-class ArtifactTarget:
-    """Remembers products; a subclass makes them and scores with them.
+def _variants(ref: ModelRef, fields: Mapping[str, Any]) -> tuple[Variant, ...]:
+    if "variants" in fields:
+        return tuple(map(Variant.from_dict, fields["variants"]))
+    # Written before there were variants: one version, with paths of this machine in place of a source.
+    version = int(fields["version"])
+    source = ModelSource(f"models:/{ref.name}/{version}", fields["digest"])
+    return (Variant(version, source, compiled=fields["compiled"] is not None),)
 
-    Args:
-        home: Folder for the deployments' records.
+
+class ArtifactTarget:
+    """What batch and edge share: a deployment is a file or folder that was made once and belongs to the user.
+
+    A subclass makes the artifacts and scores with them.
     """
 
     name: str
-    follows = False
-    mark = ""
-    """What has to be there, below a product's address, for the product to be complete."""
+    marker = ""
+    """File below an artifact's address that is there when the artifact is complete."""
 
-    def __init__(self, home: Path) -> None:
-        self._records = DeploymentRecords(home, self.name)
+    def __init__(self, context: TargetContext) -> None:
+        self._models = context.models
+        self._records = DeploymentRecords(context.deployments, self.name)
 
     def describe(self, name: str) -> Deployment:
         """Raises NotFound for an unknown name."""
@@ -210,13 +216,13 @@ class ArtifactTarget:
         return self._records.described(self._described)
 
     def undeploy(self, name: str) -> None:
-        """Forget the deployment. Its product belongs to the user and stays."""
+        """Forget the deployment. Its artifact belongs to the user and stays."""
         with self._records.lock(name):
             self._records.remove(name)
 
     def _described(self, record: DeploymentRecord) -> Deployment:
-        """As recorded, unless its product has gone since."""
-        if not (Path(record.address) / self.mark).is_file():
-            detail = f"{record.address} is gone; deploy it again"
+        """As recorded, unless its artifact is missing."""
+        if not (Path(record.address) / self.marker).is_file():
+            detail = f"{record.address} is missing; deploy it again"
             record = replace(record, status=Status.FAILED, detail=detail)
         return record.deployment(self.name)

@@ -5,16 +5,19 @@ They need pytest, which this package does not install.
 
 from lifecycle.testing.gate_contract import GateContract
 from lifecycle.testing.gate_queue_contract import GateQueueContract
+from lifecycle.testing.model_folders import FolderModels, folder_source
 from lifecycle.testing.registry_contract import RegistryContract
 from lifecycle.testing.scorer_contract import ScorerContract, ScorerExample
 from lifecycle.testing.target_contract import Example, TargetContract
 
 __all__ = [
     "Example",
+    "FolderModels",
     "GateContract",
     "GateQueueContract",
     "RegistryContract",
     "ScorerContract",
     "ScorerExample",
     "TargetContract",
+    "folder_source",
 ]

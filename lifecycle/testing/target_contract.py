@@ -1,4 +1,4 @@
-"""What every target must do, whoever wrote it: inherit this class and supply the three fixtures."""
+"""What every target must do: inherit this class and supply the three fixtures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lifecycle.domain.deployment import DeploymentSpec, Status
+from lifecycle.domain.deployment import DeploymentSpec, Status, VariantRole
+from lifecycle.domain.model import Snapshot
 from lifecycle.errors import LifecycleError, NotFound, OptionError, UsageError
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.targets.contract import Target
+from lifecycle.targets.contract import Observes, RoutesTraffic, Target, TargetContext
+from lifecycle.testing.model_folders import files_of, folder_context, with_files
 
 BAD_NAMES = ["", "..", "../x", "a/b", "a;b", "$(id)", "a\\b", "a\0b", ".hidden", "x" * 65, "ünïcode", "a\n"]
 
@@ -34,10 +36,18 @@ class TargetContract:
 
     A subclass supplies these fixtures:
 
-    - ``target``: a fresh target in a home of its own, for each test.
-    - ``first``, ``second``: examples with different names and digests, whose models take the same rows and
-      answer them differently, with whatever options the target needs.
+    - ``target``: a fresh target for each test, made with the fixture ``context``.
+    - ``first``, ``second``: examples with different names, versions and digests, whose models take the same rows
+      and answer them differently, with the options that the target needs. Their sources are made by
+      :func:`folder_source`.
+
+    What a target can do beyond the contract (follow, observe, route traffic) is checked where it says that it can.
     """
+
+    @pytest.fixture
+    def context(self, tmp_path: Path) -> TargetContext:
+        """What the target is given: a home of its own, and the files that the examples' sources name."""
+        return folder_context(tmp_path / "home")
 
     @pytest.fixture(autouse=True)
     def _nothing_left_running(self, target: Target) -> Iterator[None]:
@@ -53,6 +63,7 @@ class TargetContract:
         assert (deployment.name, deployment.target) == (first.spec.name, target.name)
         assert (deployment.version, deployment.digest) == (first.spec.version, first.spec.digest)
         assert deployment.ref == first.spec.ref
+        assert deployment.variants in ((), first.spec.variants)
         assert deployment.address
         assert same_predictions(target.predict(first.spec.name, first.rows), first.expected)
 
@@ -114,6 +125,58 @@ class TargetContract:
             target.describe(first.spec.name)
         assert target.deploy(first.spec).status is Status.READY
 
+    def test_files_that_are_not_on_this_machine_are_an_error_that_leaves_nothing_behind(
+        self, target: Target, first: Example, tmp_path: Path
+    ) -> None:
+        nowhere = Snapshot(first.spec.digest, tmp_path / "nowhere")
+        with pytest.raises(LifecycleError):
+            target.deploy(with_files(first.spec, nowhere))
+        assert list(target.list()) == []
+        assert target.deploy(first.spec).status is Status.READY
+
+    def test_several_versions_are_refused_unless_it_routes_traffic(
+        self, target: Target, first: Example, second: Example
+    ) -> None:
+        spec = side_by_side(first, second, 0.5)
+        if isinstance(target, RoutesTraffic):
+            assert len(target.deploy(spec).variants) == 2
+            return
+        with pytest.raises(UsageError, match="traffic"):
+            target.deploy(spec)
+        assert list(target.list()) == []
+
+    def test_the_shares_of_the_traffic_decide_which_version_answers(
+        self, target: Target, first: Example, second: Example
+    ) -> None:
+        if not isinstance(target, RoutesTraffic):
+            return
+        name, versions = first.spec.name, (first.spec.version, second.spec.version)
+        target.deploy(side_by_side(first, second, 0.5))
+        for share, answering in ((1.0, first), (0.0, second)):
+            changed = target.traffic(name, dict(zip(versions, (share, 1 - share), strict=True)))
+            assert {v.version: v.share for v in changed.variants} == {versions[0]: share, versions[1]: 1 - share}
+            assert same_predictions(target.predict(name, first.rows), answering.expected)
+        with pytest.raises(UsageError):
+            target.traffic(name, dict.fromkeys(versions, 0.9))
+        with pytest.raises(NotFound):
+            target.traffic(name, {max(versions) + 1: 1.0})
+        with pytest.raises(NotFound):
+            target.traffic("nobody", {versions[0]: 1.0})
+
+    def test_what_it_observed_can_be_read_and_belongs_to_a_known_name(
+        self, target: Target, first: Example
+    ) -> None:
+        if not isinstance(target, Observes):
+            return
+        target.deploy(first.spec)
+        target.predict(first.spec.name, first.rows)
+        observed = target.observations(first.spec.name)
+        assert isinstance(observed.location, str)
+        for batch in observed:
+            assert set(first.rows) <= set(batch.schema.names)
+        with pytest.raises(NotFound):
+            target.observations("nobody")
+
     def test_taking_down_is_idempotent_and_final(self, target: Target, first: Example) -> None:
         target.deploy(first.spec)
         target.undeploy(first.spec.name)
@@ -172,13 +235,21 @@ def in_place_of(old: Example, new: Example) -> DeploymentSpec:
 
 def broken(spec: DeploymentSpec, folder: Path) -> DeploymentSpec:
     """The same spec with a snapshot, manifest and all, whose largest file lost half of its bytes."""
-    copy = Path(shutil.copytree(spec.snapshot, folder / "broken" / spec.digest))
-    for beside in spec.snapshot.parent.glob(f"{spec.digest}.*"):
+    snapshot, compiled = files_of(spec)
+    copy = Path(shutil.copytree(snapshot.path, folder / "broken" / spec.digest))
+    for beside in snapshot.path.parent.glob(f"{spec.digest}.*"):
         shutil.copy(beside, copy.parent)
     victim = max((path for path in copy.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     victim.chmod(0o600)
     victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
-    return replace(spec, snapshot=copy)
+    return with_files(spec, Snapshot(spec.digest, copy), compiled)
+
+
+def side_by_side(first: Example, second: Example, share: float) -> DeploymentSpec:
+    """One deployment of both, ``share`` of the traffic for the first."""
+    champion = replace(first.spec.champion, share=share)
+    challenger = replace(second.spec.champion, role=VariantRole.CHALLENGER, share=1 - share)
+    return replace(first.spec, variants=(champion, challenger))
 
 
 def same_predictions(answer: Predictions, expected: Predictions) -> bool:

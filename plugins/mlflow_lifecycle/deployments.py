@@ -101,13 +101,11 @@ def run_local(
 
 def target_help() -> str:
     """What ``mlflow deployments help -t lifecycle`` prints."""
-    from pathlib import Path
-
     from lifecycle.controller.deployer import ReleaseOptions
-    from lifecycle.targets.discovery import TARGETS, load_target
+    from lifecycle.targets.discovery import TARGETS
 
     kinds = TARGETS.names()
-    parts = [f"lifecycle:/{kind}\n{load_target(kind, Path()).help}" for kind in kinds]
+    parts = [f"lifecycle:/{kind}\n{TARGETS.load(kind).help}" for kind in kinds]
     return "\n\n".join(
         [
             f"Targets: {', '.join(f'lifecycle:/{kind}' for kind in kinds)}",
@@ -159,6 +157,7 @@ def _as_mlflow_dict(deployment: Deployment, flavor: str | None = None) -> dict[s
         "detail": deployment.detail,
         "config": dict(deployment.options),
         "figures": dict(deployment.figures),
+        "variants": [variant.as_dict() for variant in deployment.variants],
     }
 
 

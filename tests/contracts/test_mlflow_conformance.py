@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.processes.process import wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.payload import ARROW
+from lifecycle.testing.model_folders import folder_source
 from tests.contracts.mlflow_cases import CASES, JSON, SECRET
 
 pytestmark = pytest.mark.slow
@@ -96,7 +97,7 @@ def ours(snapshots, rest):
     """Addresses of running servers, by model."""
     return {
         name: rest.deploy(
-            DeploymentSpec(name, ModelRef("m", version=1), 1, snapshot.digest, snapshot.path, options=OPTIONS)
+            DeploymentSpec(name, ModelRef("m", version=1), (Variant(1, folder_source(snapshot)),), OPTIONS)
         ).address
         for name, snapshot in snapshots.items()
     }

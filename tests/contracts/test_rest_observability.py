@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lifecycle.data.read import read_dataset
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
+from lifecycle.testing.model_folders import folder_context
 
 pytestmark = pytest.mark.slow
 
@@ -75,12 +76,12 @@ class Operated:
 @pytest.fixture(scope="module")
 def operated(lifecycle_models, tmp_path_factory):
     home, model = tmp_path_factory.mktemp("operated"), lifecycle_models[0]
-    target = RestTarget(home)
+    target = RestTarget(folder_context(home))
     with pytest.MonkeyPatch.context() as patch:
         for key, value in owned_by_me().items():
             patch.setenv(key, value)
         deployment = target.deploy(model.spec("flights", OPTIONS))
-        yield Operated(deployment, home / "rest" / "flights", model.rows)
+        yield Operated(deployment, home / "deployments" / "rest" / "flights", model.rows)
         target.undeploy("flights")
 
 
@@ -137,5 +138,10 @@ def test_captured_rows_are_data_for_the_gates(operated, lifecycle_models):
     assert rows["carrier"].isna().all()
     assert set(rows["dep_delay"].dropna()) <= set(lifecycle_models[0].rows["dep_delay"].tolist())
     assert rows["_lifecycle_prediction_0"].notna().all()  # its answer has a row of two probabilities
+    observed = RestTarget(folder_context(operated.folder.parents[2])).observations("flights")
+    assert observed.location == str(folder.parent)
+    batches = list(observed)
+    assert sum(batch.num_rows for batch in batches) == len(rows)
+    assert {version for batch in batches for version in batch.column("_lifecycle_version").to_pylist()} == {1}
     assert operated.figures()["lifecycle_captured_rows_total",] == len(rows)
     assert before.keys() <= operated.figures().keys()

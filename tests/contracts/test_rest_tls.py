@@ -15,6 +15,7 @@ from lifecycle.errors import OptionError, Unavailable
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
 from lifecycle.targets.rest.client import connect
+from lifecycle.testing.model_folders import folder_context
 from tests.certificates import Authority
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def target(folder):
-    return RestTarget(folder)
+    return RestTarget(folder_context(folder))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_a_certificate_that_is_renewed_in_its_place_is_shown_without_a_restart(
     pid = target.describe("flights").figures["pid"]
     renewed, key = authority.issue("renewed")
     key.replace(pair[1])
-    log = folder / "rest" / "flights" / "server.log"
+    log = folder / "deployments" / "rest" / "flights" / "server.log"
     wait_until(lambda: "cannot be used" in log.read_text(), 20, "half a pair is noticed")
     connect(deployed.address, str(pair[0])).close()  # the one before is still shown
     renewed.replace(pair[0])
@@ -119,7 +120,7 @@ def test_a_certificate_that_is_renewed_in_its_place_is_shown_without_a_restart(
 
 
 def test_a_certificate_that_no_server_could_use_is_told_before_one_starts(authority, tmp_path, lifecycle_models):
-    target = RestTarget(tmp_path / "deployments")
+    target = RestTarget(folder_context(tmp_path))
     cert, key = authority.issue("open")
     key.chmod(0o644)
     with pytest.raises(OptionError, match="chmod 600"):

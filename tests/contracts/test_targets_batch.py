@@ -8,8 +8,8 @@ from lifecycle.testing.target_contract import Example, TargetContract
 
 class TestBatchTarget(TargetContract):
     @pytest.fixture
-    def target(self, tmp_path) -> BatchTarget:
-        return BatchTarget(tmp_path / "home")
+    def target(self, context) -> BatchTarget:
+        return BatchTarget(context)
 
     @pytest.fixture
     def options(self, tmp_path, lifecycle_models) -> dict[str, str]:

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.slow
 
 class TestEdgeTarget(TargetContract):
     @pytest.fixture
-    def target(self, tmp_path) -> EdgeTarget:
-        return EdgeTarget(tmp_path / "home")
+    def target(self, context) -> EdgeTarget:
+        return EdgeTarget(context)
 
     @pytest.fixture
     def first(self, lifecycle_models, tmp_path) -> Example:

@@ -8,8 +8,8 @@ from lifecycle.testing.target_contract import Example, TargetContract
 
 class TestMemoryTarget(TargetContract):
     @pytest.fixture
-    def target(self) -> MemoryTarget:
-        return MemoryTarget()
+    def target(self, context) -> MemoryTarget:
+        return MemoryTarget(context)
 
     @pytest.fixture
     def first(self, lifecycle_models) -> Example:

@@ -29,8 +29,8 @@ def _servers_end_with_the_tests():
 
 class TestRestTarget(TargetContract):
     @pytest.fixture
-    def target(self, tmp_path) -> RestTarget:
-        return RestTarget(tmp_path / "home")
+    def target(self, context) -> RestTarget:
+        return RestTarget(context)
 
     @pytest.fixture
     def first(self, lifecycle_models) -> Example:

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.model import Snapshot
 from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.testing.model_folders import files_of, with_files
 
 Damage = Callable[[Path], None]
 
@@ -150,20 +151,22 @@ PREDICTS: dict[str, str] = {
 
 def with_snapshot(spec: DeploymentSpec, damage: Damage, folder: Path) -> DeploymentSpec:
     """The same digest, but not the same files."""
-    copy = Path(shutil.copytree(spec.snapshot, folder / "snapshots" / spec.digest))
+    snapshot, compiled = files_of(spec)
+    copy = Path(shutil.copytree(snapshot.path, folder / "snapshots" / spec.digest))
     copy.chmod(0o700)
-    for beside in spec.snapshot.parent.glob(f"{spec.digest}.*"):
+    for beside in snapshot.path.parent.glob(f"{spec.digest}.*"):
         shutil.copy(beside, copy.parent)
     damage(copy)
-    return replace(spec, snapshot=copy)
+    return with_files(spec, Snapshot(spec.digest, copy), compiled)
 
 
 def with_compiled(spec: DeploymentSpec, damage: Damage, folder: Path) -> DeploymentSpec:
     """The right snapshot, but not what was compiled from it."""
-    assert spec.compiled is not None
-    copy = Path(shutil.copytree(spec.compiled, folder / "compiled" / spec.compiled.name))
+    snapshot, compiled = files_of(spec)
+    assert compiled is not None
+    copy = Path(shutil.copytree(compiled, folder / "compiled" / compiled.name))
     damage(copy)
-    return replace(spec, compiled=copy)
+    return with_files(spec, snapshot, copy)
 
 
 def with_code(spec: DeploymentSpec, folder: Path, load: str = "", predict: str = "return [0.5] * len(rows)"):
@@ -174,7 +177,7 @@ def with_code(spec: DeploymentSpec, folder: Path, load: str = "", predict: str =
     standard, own = "loader_module: mlflow.sklearn", "loader_module: own_loader\n    code: code"
 
     def fill(path: Path) -> None:
-        shutil.copytree(spec.snapshot, path, dirs_exist_ok=True)
+        shutil.copytree(files_of(spec)[0].path, path, dirs_exist_ok=True)
         path.chmod(0o700)
         mlmodel = path / "MLmodel"
         mlmodel.chmod(0o600)
@@ -183,4 +186,4 @@ def with_code(spec: DeploymentSpec, folder: Path, load: str = "", predict: str =
         (path / "code" / "own_loader.py").write_text(code)
 
     snapshot = SnapshotStore(folder / "snapshots").put(fill)
-    return replace(spec, digest=snapshot.digest, snapshot=snapshot.path, compiled=None)
+    return with_files(spec, snapshot)

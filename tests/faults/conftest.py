@@ -15,6 +15,7 @@ import pytest
 
 from lifecycle.processes.process import owned_by_me
 from lifecycle.targets.rest import RestTarget
+from lifecycle.testing.model_folders import folder_context
 from tests.databases import KINDS, Databases, PostgresServer, SqliteFiles, forget, mariadb, postgresql
 from tests.faults.wine import Wine
 
@@ -32,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def target(home: Path) -> Iterator[RestTarget]:
     """The REST target, which has nothing left in the end."""
-    target = RestTarget(home)
+    target = RestTarget(folder_context(home))
     yield target
     for deployment in sorted(target.list(), key=lambda deployment: "server" not in deployment.options):
         target.undeploy(deployment.name)

@@ -23,6 +23,7 @@ from lifecycle.domain.deployment import DeploymentSpec, Status
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, NotFound
 from lifecycle.targets.batch import BatchTarget
 from lifecycle.targets.batch.plan import BatchProgress
+from lifecycle.testing.model_folders import files_of, folder_context, with_files
 
 INPUTS = ["month", "sched_dep_time", "dep_delay", "distance", "carrier", "origin"]
 ROWS = 27_004  # flights of January 2013
@@ -55,7 +56,7 @@ def job(lifecycle_models, source, tmp_path) -> Callable[..., DeploymentSpec]:
 
 @pytest.fixture
 def target(tmp_path) -> BatchTarget:
-    return BatchTarget(tmp_path / "home")
+    return BatchTarget(folder_context(tmp_path / "home"))
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +67,10 @@ def expected(january, lifecycle_models) -> np.ndarray:
     # MLflow itself refuses integers where a double is due; every other way in takes them, as nothing is lost.
     rows = january[INPUTS].astype(dict.fromkeys(INPUTS[:4], "float64"))
     return mlflow.pyfunc.load_model(str(lifecycle_models[0].snapshot.path)).predict(rows)
+
+
+def by_pyfunc(spec: DeploymentSpec) -> DeploymentSpec:
+    return with_files(spec, files_of(spec)[0])
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -115,7 +120,7 @@ def test_the_pyfunc_scorer_and_every_chunk_size_give_the_same(target, job, expec
     for name, spec in {
         "one": job(chunk_rows="1048576", output=str(tmp_path / "one")),
         "odd": job(chunk_rows="777", output=str(tmp_path / "odd")),
-        "pyfunc": replace(job(output=str(tmp_path / "pyfunc")), compiled=None),
+        "pyfunc": by_pyfunc(job(output=str(tmp_path / "pyfunc"))),
     }.items():
         assert same(predictions(Path(target.deploy(replace(spec, name=name)).address)), expected), name
 
@@ -202,7 +207,7 @@ def test_a_second_run_changes_nothing(target, job, tmp_path):
     first = target.deploy(job())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     assert target.deploy(job()) == first
-    assert BatchTarget(tmp_path / "another-home").deploy(job()) == first
+    assert BatchTarget(folder_context(tmp_path / "another-home")).deploy(job()) == first
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
 
@@ -281,7 +286,7 @@ def test_an_input_that_changes_during_the_run_fails_it_and_leaves_nothing(tmp_pa
         if progress.rows_in == 4_000:
             change(source)
 
-    target = BatchTarget(tmp_path / "home", on_progress=interfere)
+    target = BatchTarget(folder_context(tmp_path / "home"), on_progress=interfere)
     with pytest.raises(DeploymentFailed, match=r"month\.(csv|parquet)"):
         target.deploy(spec)
     assert not (tmp_path / "out").exists()
@@ -297,7 +302,7 @@ def test_a_file_that_appears_in_the_input_folder_during_the_run_fails_it(tmp_pat
         january.to_parquet(folder / "02.parquet")
 
     with pytest.raises(DeploymentFailed, match="appeared"):
-        BatchTarget(tmp_path / "home", on_progress=add).deploy(job(input=str(folder)))
+        BatchTarget(folder_context(tmp_path / "home"), on_progress=add).deploy(job(input=str(folder)))
     assert not (tmp_path / "out").exists()
 
 
@@ -342,11 +347,11 @@ def test_of_two_runs_at_once_into_one_output_or_under_one_name_one_goes_on(tmp_p
             ("another-home", job()),
         ):
             try:
-                BatchTarget(tmp_path / home).deploy(spec)
+                BatchTarget(folder_context(tmp_path / home)).deploy(spec)
             except Conflict as exc:
                 refused.append(str(exc))
 
-    target = BatchTarget(tmp_path / "home", on_progress=intrude)
+    target = BatchTarget(folder_context(tmp_path / "home"), on_progress=intrude)
     target.deploy(job(chunk_rows="20000"))
     assert len(refused) == 2 * 3  # chunks and intruders
     assert same(predictions(tmp_path / "out"), expected)
@@ -364,9 +369,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_mends_what_was_damaged(
 
     out = tmp_path / "out"
     with pytest.raises(Interrupted):
-        BatchTarget(tmp_path / "home", on_progress=interrupt).deploy(job())
+        BatchTarget(folder_context(tmp_path / "home"), on_progress=interrupt).deploy(job())
     assert not (out / "_manifest.json").exists()
-    target = BatchTarget(tmp_path / "home")
+    target = BatchTarget(folder_context(tmp_path / "home"))
     with pytest.raises(NotFound):
         target.describe("january")
     with pytest.raises(Conflict, match="an unfinished run of models:/flights-delay/1"):
@@ -386,36 +391,35 @@ def test_a_run_that_goes_on_with_another_scorer_does_not_mix_the_two(tmp_path, j
         raise Interrupted
 
     with pytest.raises(Interrupted):
-        BatchTarget(tmp_path / "home", on_progress=interrupt).deploy(job())
-    target = BatchTarget(tmp_path / "home")
-    target.deploy(replace(job(), compiled=None))
-    target.deploy(replace(job("pyfunc", output=str(tmp_path / "pyfunc")), compiled=None))
+        BatchTarget(folder_context(tmp_path / "home"), on_progress=interrupt).deploy(job())
+    target = BatchTarget(folder_context(tmp_path / "home"))
+    target.deploy(by_pyfunc(job()))
+    target.deploy(by_pyfunc(job("pyfunc", output=str(tmp_path / "pyfunc"))))
     assert content(tmp_path / "out") == content(tmp_path / "pyfunc")
     assert manifest(tmp_path / "out")["scorer"] == "pyfunc"
 
 
 def test_a_model_that_does_not_load_leaves_nothing(target, job, tmp_path):
     with pytest.raises(DeploymentFailed, match="does not load"):
-        target.deploy(replace(job(), compiled=tmp_path / "nowhere"))
+        target.deploy(with_files(job(), files_of(job())[0], tmp_path / "nowhere"))
     assert not (tmp_path / "out").exists()
 
 
 RUN_IT = """
 import json, resource, sys
 from pathlib import Path
-from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.targets.batch import BatchTarget
+from lifecycle.testing.model_folders import folder_context
 
 given = json.loads(sys.argv[1])
 if given["limit"]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (given["limit"], given["limit"]))
-spec = DeploymentSpec(
-    given["name"], ModelRef.parse(given["ref"]), given["version"], given["digest"], Path(given["snapshot"]),
-    Path(given["compiled"]), given["options"],
-)
+variants = (Variant.from_dict(given["variant"]),)
+spec = DeploymentSpec(given["name"], ModelRef.parse(given["ref"]), variants, given["options"])
 def say(progress): print(progress.rows_in, flush=True)
-BatchTarget(Path(given["home"]), on_progress=say).deploy(spec)
+BatchTarget(folder_context(Path(given["home"])), on_progress=say).deploy(spec)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -424,10 +428,7 @@ def start(spec: DeploymentSpec, home: Path, limit: int = 0) -> subprocess.Popen[
     given = {
         "name": spec.name,
         "ref": str(spec.ref),
-        "version": spec.version,
-        "digest": spec.digest,
-        "snapshot": str(spec.snapshot),
-        "compiled": str(spec.compiled),
+        "variant": spec.champion.as_dict(),
         "options": dict(spec.options),
         "home": str(home),
         "limit": limit,
@@ -457,7 +458,7 @@ def test_a_run_that_is_killed_anywhere_and_given_again_ends_with_the_same_bytes(
         for _ in range(shuffle.choice([1, 1, 2])):
             kill_after_the_first_chunk_and(shuffle.uniform(0, 0.6), start(spec(out), home))
         killed_in_the_middle += not (tmp_path / out / "_manifest.json").exists()
-        BatchTarget(home).deploy(spec(out))
+        BatchTarget(folder_context(home)).deploy(spec(out))
         assert content(tmp_path / out) == clean, f"round {rounds}"
 
 
@@ -481,7 +482,7 @@ def test_a_disk_that_is_full_fails_the_run_without_litter_and_it_goes_on_when_th
         assert "DeploymentFailed" in complaint
         assert [path for path in content(tmp_path / "out") if "unfinished" in path] == []
         assert not (tmp_path / "out" / "_manifest.json").exists()
-    BatchTarget(home).deploy(spec)
+    BatchTarget(folder_context(home)).deploy(spec)
     assert content(tmp_path / "out") == clean
 
 

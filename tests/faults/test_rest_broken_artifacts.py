@@ -11,6 +11,7 @@ from lifecycle.errors import LifecycleError
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.serving.control import read_desired, read_observed
 from lifecycle.targets.rest import RestTarget
+from lifecycle.testing.model_folders import folder_context
 from tests.faults.asking import answer_of, processes_of, request_of, workers_of
 from tests.faults.broken_models import (
     COMPILED,
@@ -41,7 +42,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def old(home, lifecycle_models):
     """What answers, and goes on answering."""
-    target, model = RestTarget(home), lifecycle_models[0]
+    target, model = RestTarget(folder_context(home)), lifecycle_models[0]
     deployed = target.deploy(model.spec("flights", {"timeout_s": "60"}))
     request = request_of(model.rows)
     yield target, request, answer_of(deployed.address, request), processes_of(home)
@@ -61,7 +62,7 @@ def refused(home, old, spec) -> str:
     deployed = target.describe("flights")
     assert (deployed.status, deployed.version) == (Status.READY, answer[0])
     assert answer_of(deployed.address, request) == answer
-    folder = home / "rest" / "flights"
+    folder = home / "deployments" / "rest" / "flights"
     wait_until(lambda: read_observed(folder).generation == read_desired(folder).generation, 20, "it is back")
     wait_until(lambda: processes_of(home).keys() == processes.keys(), 5, "nothing is left over")
     text = str(told.value)

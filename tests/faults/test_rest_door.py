@@ -23,6 +23,7 @@ from lifecycle.serving.auth.api_keys import ApiKeys, api_keys_file
 from lifecycle.serving.auth.failures import LIMIT
 from lifecycle.targets.rest import RestTarget
 from lifecycle.targets.rest.client import KEY_VARIABLE
+from lifecycle.testing.model_folders import folder_context
 from tests.proof import rounds
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ def place(tmp_path_factory):
     return SimpleNamespace(
         home=home,
         store=store,
-        target=RestTarget(home / "deployments"),
+        target=RestTarget(folder_context(home)),
         predict=make("predict", "predict", [], NOW).secret,
         mine=make("mine", "predict", ["flights"], NOW).secret,
         admin=make("admin", "admin", [], NOW).secret,
@@ -85,7 +86,7 @@ def address_of(deployed) -> tuple[str, int]:
 
 
 def test_an_address_that_others_reach_takes_a_key_or_a_word(tmp_path, lifecycle_models):
-    target = RestTarget(tmp_path / "deployments")
+    target = RestTarget(folder_context(tmp_path))
     with pytest.raises(OptionError, match=r"lifecycle keys api create NAME.*-C auth=none"):
         target.deploy(lifecycle_models[0].spec("flights", {"host": "0.0.0.0"}))  # noqa: S104  never gets so far
     assert target.list() == []

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -22,6 +21,7 @@ from lifecycle.errors import Conflict, DeploymentFailed, LifecycleError, NotFoun
 from lifecycle.processes.process import VARIABLE, wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.serving.control import read_desired, read_observed
+from lifecycle.testing.model_folders import with_files
 from tests.faults.asking import servers_of
 
 pytestmark = pytest.mark.slow
@@ -75,14 +75,14 @@ def unloadable(model, folder):
 
     snapshot = SnapshotStore(folder / "snapshots").put(fill)
     spec = model.spec("flights", pyfunc=True)
-    return replace(spec, digest=snapshot.digest, snapshot=snapshot.path)
+    return with_files(spec, snapshot)
 
 
 def test_a_version_that_comes_up_too_late_never_answers(target, home, lifecycle_models):
     target.deploy(lifecycle_models[0].spec("flights"))
     with pytest.raises(DeploymentFailed, match=r"gave up after 0\.1 s"):
         target.deploy(lifecycle_models[1].spec("flights", {"timeout_s": "0.1"}, pyfunc=True))
-    folder = home / "rest" / "flights"
+    folder = home / "deployments" / "rest" / "flights"
     answered = set()
 
     def settled() -> bool:
@@ -183,13 +183,13 @@ def test_a_server_ends_with_its_owner_even_when_that_is_killed(target, home, lif
     target.deploy(lifecycle_models[0].spec("flights"))
     owner.kill()
     owner.wait()
-    wait_until(lambda: target.describe("flights").status is Status.STOPPED, 10, "the server ends")
-    assert servers_of(home) == []
+    wait_until(lambda: target.describe("flights").status is Status.STOPPED, 10, "it is told")
+    wait_until(lambda: servers_of(home) == [], 10, "the server ends")
 
 
 def test_a_server_whose_folder_is_gone_ends(target, home, lifecycle_models):
     target.deploy(lifecycle_models[0].spec("flights"))
-    (home / "rest" / "flights" / "desired.json").unlink()
+    (home / "deployments" / "rest" / "flights" / "desired.json").unlink()
     wait_until(lambda: servers_of(home) == [], 10, "the server ends")
 
 
@@ -197,13 +197,14 @@ def test_what_a_killed_deployer_leaves_is_listed_and_can_be_taken_down(target, h
     spec = lifecycle_models[0].spec("flights", pyfunc=True)
     code = f"""
 from pathlib import Path
-from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef
+from lifecycle.testing.model_folders import folder_context
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.targets.rest import RestTarget
 from lifecycle.serving.control import read_desired, read_observed
-RestTarget(Path({str(home)!r})).deploy(DeploymentSpec(
-    "flights", ModelRef.parse({str(spec.ref)!r}), 1, {spec.digest!r}, Path({str(spec.snapshot)!r})))
+RestTarget(folder_context(Path({str(home)!r}))).deploy(DeploymentSpec(
+    "flights", ModelRef.parse({str(spec.ref)!r}), (Variant.from_dict({spec.champion.as_dict()!r}),)))
 """
     deployer = subprocess.Popen([sys.executable, "-c", code])
     wait_until(lambda: servers_of(home) != [], 30, "the server is started")
@@ -218,7 +219,7 @@ RestTarget(Path({str(home)!r})).deploy(DeploymentSpec(
 
 def test_a_record_that_is_no_longer_one_can_still_be_taken_down(target, home, lifecycle_models):
     target.deploy(lifecycle_models[0].spec("flights"))
-    (home / "rest" / "flights" / "deployment.json").write_text("{")
+    (home / "deployments" / "rest" / "flights" / "deployment.json").write_text("{")
     target.undeploy("flights")
     assert target.list() == []
     assert servers_of(home) == []

@@ -27,6 +27,7 @@ from lifecycle.serving.routes import routes_of
 from lifecycle.serving.settings import Settings
 from lifecycle.serving.state import State
 from lifecycle.targets.rest import RestTarget
+from lifecycle.testing.model_folders import folder_context
 from tests.faults.fuzzing import Fuzzed, Fuzzer
 from tests.proof import rounds
 
@@ -144,7 +145,7 @@ async def _ask(application, request: Fuzzed) -> int:
 
 
 def test_no_request_breaks_a_server(seed, lifecycle_models, tmp_path):
-    target = RestTarget(tmp_path)
+    target = RestTarget(folder_context(tmp_path))
     with pytest.MonkeyPatch.context() as patch:
         for key, value in owned_by_me().items():
             patch.setenv(key, value)

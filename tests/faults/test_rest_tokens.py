@@ -11,6 +11,7 @@ from joserfc.jwk import ECKey
 from lifecycle.errors import Unavailable
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
+from lifecycle.testing.model_folders import folder_context
 from tests.issuer import AUDIENCE, forged, running_issuer
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def deployed(folder, issuer, lifecycle_models):
-    target = RestTarget(folder)
+    target = RestTarget(folder_context(folder))
     options = {"jwt_issuer": issuer.url, "jwt_audience": AUDIENCE}
     with pytest.MonkeyPatch.context() as patch:
         for key, value in owned_by_me().items():
@@ -74,7 +75,7 @@ def test_no_forged_token_gets_in_or_into_the_log(issuer, ask, folder):
     answers = {name: ask(token) for name, token in tokens.items()}
     assert {name: status for name, (status, _) in answers.items() if status not in (401, 429)} == {}
     assert ask(issuer.token())[0] == 200
-    log = (folder / "rest" / "flights" / "server.log").read_text()
+    log = (folder / "deployments" / "rest" / "flights" / "server.log").read_text()
     for token in tokens.values():
         for segment in (part for part in token.split(".") if len(part) > 20):
             assert segment not in log
@@ -91,7 +92,7 @@ def test_a_new_key_of_the_issuer_is_taken_soon_and_its_absence_hurts_nobody(issu
 
 
 def test_an_issuer_that_is_not_there_is_told_before_a_server_starts(tmp_path, lifecycle_models):
-    target = RestTarget(tmp_path / "deployments")
+    target = RestTarget(folder_context(tmp_path))
     options = {"jwt_issuer": "http://127.0.0.1:9", "jwt_audience": AUDIENCE}
     with pytest.raises(Unavailable, match="the issuer's keys cannot be fetched"):
         target.deploy(lifecycle_models[0].spec("flights", options))

@@ -146,11 +146,14 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
 
 def _stop_everything(home: Path) -> None:
     from lifecycle.controller.follower import stop_follower
+    from lifecycle.registry.snapshot import SnapshotStore
+    from lifecycle.scoring.loader import LocalModels
     from lifecycle.stack import stop_server
-    from lifecycle.targets.discovery import load_target
+    from lifecycle.targets.contract import TargetContext
+    from lifecycle.targets.rest import RestTarget
 
     stop_follower(home)
-    rest = load_target("rest", home / "deployments")
+    rest = RestTarget(TargetContext(home, LocalModels(SnapshotStore(home / "snapshots"), home / "compiled")))
     for deployment in rest.list():
         rest.undeploy(deployment.name)
     stop_server(home)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, Variant
 from lifecycle.domain.model import Snapshot
-from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.registry.snapshot import verified
+from lifecycle.scoring.contract import Batch, Predictions, Scorer
 from lifecycle.targets.batch.plan import MANIFEST, BatchOptions, BatchPlan, BatchProgress, OnProgress
+from lifecycle.targets.contract import TargetContext, only_variant
 from lifecycle.targets.records import ArtifactTarget, DeploymentRecord
 
 
@@ -23,12 +23,11 @@ class BatchTarget(ArtifactTarget):
     """Scores Parquet and CSV files.
 
     Args:
-        home: Folder for the deployments' records.
         on_progress: Called after each chunk of a running deployment.
     """
 
     name = "batch"
-    mark = MANIFEST
+    marker = MANIFEST
     Options = BatchOptions
     help = f"""\
 batch: score a Parquet or CSV file, or a folder of them, into a folder of Parquet files.
@@ -42,9 +41,9 @@ an output that has one is complete. A run that was interrupted goes on where it 
 Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/flights-delay/Production
            -C input=july.parquet -C output=predictions/july -C keep=flight"""
 
-    def __init__(self, home: Path, on_progress: OnProgress = _say_nothing) -> None:
+    def __init__(self, context: TargetContext, on_progress: OnProgress = _say_nothing) -> None:
         self.on_progress = on_progress
-        super().__init__(home)
+        super().__init__(context)
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Score the whole input, or go on with a run that was interrupted. A finished one is left as it is.
@@ -56,19 +55,18 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             DeploymentFailed: the input cannot be read, does not fit the model or changed meanwhile, the model
                 broke, or the disk is full. There is no manifest then.
         """
-        from lifecycle.scoring.loader import load_scorer
         from lifecycle.scoring.signature import Signature
         from lifecycle.targets.batch.run import Run
 
         with self._records.lock(spec.name):
-            options = BatchOptions.parse(spec.options)
-            _verify_snapshot(spec)
+            options, variant = BatchOptions.parse(spec.options), only_variant(spec, self.name)
+            snapshot = verified(self._models.snapshot(variant.source))
             output = options.output_for(spec.version)
             manifest = Run(
                 BatchPlan.make(spec, options),
                 output,
-                Signature.from_snapshot(spec.snapshot),
-                partial(load_scorer, spec.snapshot, spec.compiled),
+                Signature.from_snapshot(snapshot.path),
+                partial(self._load, variant, snapshot),
                 self.on_progress,
             ).finish()
             record = DeploymentRecord(spec, Status.READY, address=str(output), figures=_figures(manifest))
@@ -77,19 +75,17 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
 
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows as the batch did, in this process."""
-        from lifecycle.scoring.loader import load_scorer
-
-        spec = self._records.load(name).spec
-        _verify_snapshot(spec)
-        scorer = load_scorer(spec.snapshot, spec.compiled)
+        variant = self._records.load(name).spec.champion
+        scorer = self._load(variant, verified(self._models.snapshot(variant.source)))
         try:
             return scorer.predict(rows)
         finally:
             scorer.close()
 
+    def _load(self, variant: Variant, snapshot: Snapshot) -> Scorer:
+        from lifecycle.scoring.loader import load_scorer
 
-def _verify_snapshot(spec: DeploymentSpec) -> None:
-    SnapshotStore(spec.snapshot.parent).verify(Snapshot(spec.digest, spec.snapshot))
+        return load_scorer(snapshot.path, self._models.compiled(variant.source) if variant.compiled else None)
 
 
 def _figures(manifest: Mapping[str, Any]) -> dict[str, Any]:

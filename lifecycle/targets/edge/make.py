@@ -21,39 +21,42 @@ from lifecycle.targets.edge.runner import agree
 from lifecycle.targets.edge.trial import predictions_on_a_bare_device
 
 
-def make_bundle(spec: DeploymentSpec) -> bytes:
+def make_bundle(spec: DeploymentSpec, snapshot: Snapshot, compiled: Path | None) -> bytes:
     """Build a version's bundle and try it out as a device would.
+
+    Args:
+        compiled: Folder of the compiled form; None where there is none.
 
     Raises:
         DeploymentFailed: no compiled form, no golden rows, or other answers than the model's.
         IntegrityError: the compiled form is another snapshot's.
     """
-    if spec.compiled is None:
+    if compiled is None:
         raise DeploymentFailed(
-            f"version {spec.version} of {spec.ref.name} cannot be compiled to ONNX: {_why_not(spec)}; "
+            f"version {spec.version} of {spec.ref.name} cannot be compiled to ONNX: {_why_not(snapshot)}; "
             "deploy it to lifecycle:/rest or lifecycle:/batch, or log a model that converts"
         )
-    golden = golden_batch(spec.snapshot)
+    golden = golden_batch(snapshot.path)
     if golden is None:
         raise DeploymentFailed(
             f"version {spec.version} of {spec.ref.name} has no input example, and a bundle tests itself with one; "
             "log the model with input_example=..."
         )
-    expected = _models_own_answer(spec, golden)
+    expected = _models_own_answer(spec, snapshot, golden)
     if expected.dtype.kind == "f" and np.isinf(expected).any():
         raise DeploymentFailed(
             f"version {spec.version} of {spec.ref.name} answers its input example with infinity, which JSON "
             "cannot hold; log it with another input_example=..."
         )
-    bundle = build_bundle(spec, spec.compiled, golden, expected)
+    bundle = build_bundle(spec, compiled, golden, expected)
     if not agree(expected, predictions_on_a_bare_device(bundle, expected.dtype), TOLERANCE):
         raise DeploymentFailed(f"the bundle of {spec.ref.name} answers differently from the model itself")
     return bundle
 
 
-def _models_own_answer(spec: DeploymentSpec, golden: Batch) -> NDArray[Any]:
+def _models_own_answer(spec: DeploymentSpec, snapshot: Snapshot, golden: Batch) -> NDArray[Any]:
     try:
-        scorer = load_scorer(spec.snapshot)
+        scorer = load_scorer(snapshot.path)
         try:
             return np.asarray(scorer.predict(golden))
         finally:
@@ -65,11 +68,11 @@ def _models_own_answer(spec: DeploymentSpec, golden: Batch) -> NDArray[Any]:
         ) from exc
 
 
-def _why_not(spec: DeploymentSpec) -> str:
+def _why_not(snapshot: Snapshot) -> str:
     """Compile it once more, only to hear the reason."""
     with tempfile.TemporaryDirectory(prefix="edge-compile-") as cache:
         try:
-            compile_snapshot(Snapshot(spec.digest, spec.snapshot), Path(cache))
+            compile_snapshot(snapshot, Path(cache))
         except NotCompilable as exc:
             return str(exc)
     return "its compiled form was not accepted for serving"

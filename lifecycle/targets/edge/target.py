@@ -6,21 +6,17 @@ import hashlib
 from pathlib import Path
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
-from lifecycle.domain.model import Snapshot
 from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavailable
-from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.registry.snapshot import verified
 from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.targets.contract import only_variant
 from lifecycle.targets.edge.options import EdgeOptions
 from lifecycle.targets.records import ArtifactTarget, DeploymentRecord
 
 
 class EdgeTarget(ArtifactTarget):
-    """Writes bundles for devices.
-
-    Args:
-        home: Folder for the deployments' records.
-    """
+    """Writes bundles for devices."""
 
     name = "edge"
     Options = EdgeOptions
@@ -49,9 +45,11 @@ On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.
         from lifecycle.targets.edge.make import make_bundle
 
         with self._records.lock(spec.name):
-            bundle = EdgeOptions.parse(spec.options).bundle
-            SnapshotStore(spec.snapshot.parent).verify(Snapshot(spec.digest, spec.snapshot))
-            content = make_bundle(spec)
+            bundle, variant = EdgeOptions.parse(spec.options).bundle, only_variant(spec, self.name)
+            snapshot = verified(self._models.snapshot(variant.source))
+            content = make_bundle(
+                spec, snapshot, self._models.compiled(variant.source) if variant.compiled else None
+            )
             _put(bundle, content, self._records.find(spec.name))
             figures = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             record = DeploymentRecord(spec, Status.READY, address=str(bundle), figures=figures)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import os
 import ssl
+from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,14 +18,18 @@ from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.serving.auth.tls import leaf_of
 
+_TIMEOUT_S = 60.0
+_READINESS_S = 5.0
+
 KEY_VARIABLE = "LIFECYCLE_API_KEY"
-"""Environment variable with the API key, or the token, that predictions are asked for with."""
+"""The secret that holds the API key, or the token, that predictions are asked for with."""
 
 
-def ask(address: str, rows: Batch, certificate: str = "") -> Predictions:
+def ask(address: str, rows: Batch, key: str = "", certificate: str = "") -> Predictions:
     """POST rows to ``address``/invocations.
 
     Args:
+        key: API key or token; empty for none.
         certificate: Path of the server's own, for https: that very certificate is trusted, and no other.
 
     Raises:
@@ -34,7 +38,7 @@ def ask(address: str, rows: Batch, certificate: str = "") -> Predictions:
         Unavailable: no answer, or one that says to come back later.
     """
     body = orjson.dumps({"inputs": _inputs(rows)}, option=orjson.OPT_SERIALIZE_NUMPY)
-    status, body = _post(address, body, certificate)
+    status, body = _post(address, body, key, certificate)
     if status == 200:
         return _predictions(orjson.loads(body)["predictions"])
     message = _message(body)
@@ -46,11 +50,45 @@ def ask(address: str, rows: Batch, certificate: str = "") -> Predictions:
     raise Unavailable(f"{address} answered {status}: {message}")
 
 
-def _post(address: str, body: bytes, certificate: str) -> tuple[int, bytes]:
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a server says of itself.
+
+    Attributes:
+        ready: Whether it takes requests.
+        digest: Of the version that answers where no model is named; empty where none does.
+    """
+
+    ready: bool
+    digest: str
+
+
+def readiness(address: str) -> Readiness | None:
+    """Ask a server whether it answers, and with what. None when nothing listens there.
+
+    Nothing secret is sent, so its certificate is not looked at: it may just have been renewed.
+
+    Raises:
+        Unavailable: something listens and gives no answer in time.
+    """
+    connection = _connection(address, _READINESS_S)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        return Readiness(response.status == 200, response.headers.get("x-lifecycle-digest", ""))
+    except ConnectionRefusedError:
+        return None
+    except (OSError, http.client.HTTPException) as exc:
+        raise Unavailable(f"{address} does not answer ({type(exc).__name__})") from exc
+    finally:
+        connection.close()
+
+
+def _post(address: str, body: bytes, key: str, certificate: str) -> tuple[int, bytes]:
     server = urlsplit(address)
     connection = connect(address, certificate)
     try:
-        connection.request("POST", f"{server.path}/invocations", body, _headers())
+        connection.request("POST", f"{server.path}/invocations", body, _headers(key))
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as exc:
@@ -59,9 +97,8 @@ def _post(address: str, body: bytes, certificate: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _headers() -> dict[str, str]:
+def _headers(key: str) -> dict[str, str]:
     headers = {"Content-Type": "application/json"}
-    key = os.environ.get(KEY_VARIABLE, "").strip()
     return {**headers, "Authorization": f"Bearer {key}"} if key else headers
 
 
@@ -100,9 +137,6 @@ def _array(values: Any) -> NDArray[Any]:
         return array
 
 
-_TIMEOUT_S = 60.0
-
-
 def connect(address: str, certificate: str = "") -> http.client.HTTPConnection:
     """Connect to ``address``.
 
@@ -111,16 +145,11 @@ def connect(address: str, certificate: str = "") -> http.client.HTTPConnection:
             than the address that the server has on this machine, and signed by nobody that is known here.
 
     Raises:
-        Unavailable: nobody answers, or somebody with another certificate.
+        Unavailable: nothing answers, or something with another certificate.
     """
-    server = urlsplit(address)
-    host, port = server.hostname or "", server.port
-    if server.scheme != "https":
-        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # we look for ourselves, below
-    connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
+    connection = _connection(address, _TIMEOUT_S)
+    if not isinstance(connection, http.client.HTTPSConnection):
+        return connection
     try:
         connection.connect()
         _demand(connection, certificate)
@@ -129,6 +158,17 @@ def connect(address: str, certificate: str = "") -> http.client.HTTPConnection:
         why = str(exc) if not isinstance(exc, OSError) else type(exc).__name__
         raise Unavailable(f"{address} does not answer ({why})") from exc
     return connection
+
+
+def _connection(address: str, timeout_s: float) -> http.client.HTTPConnection:
+    server = urlsplit(address)
+    host, port = server.hostname or "", server.port
+    if server.scheme != "https":
+        return http.client.HTTPConnection(host, port, timeout=timeout_s)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the caller compares the certificate itself
+    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
 
 
 def _demand(connection: http.client.HTTPSConnection, certificate: str) -> None:

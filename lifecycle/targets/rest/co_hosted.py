@@ -11,6 +11,7 @@ from lifecycle.processes.process import is_alive, wait_until
 from lifecycle.serving import control
 from lifecycle.serving.control import Observed
 from lifecycle.serving.settings import Settings
+from lifecycle.targets.contract import ModelFiles
 from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 from lifecycle.targets.rest.options import RestOptions
 from lifecycle.targets.rest.servers import await_outcome, desired_of, running
@@ -22,8 +23,9 @@ _DROP_S = 60.0
 class CoHosted:
     """Brings them up and takes them down."""
 
-    def __init__(self, records: DeploymentRecords) -> None:
+    def __init__(self, records: DeploymentRecords, models: ModelFiles) -> None:
         self._records = records
+        self._models = models
 
     def bring_up(self, spec: DeploymentSpec, options: RestOptions, old: DeploymentRecord | None) -> None:
         """Have the host's server answer for it.
@@ -43,7 +45,7 @@ class CoHosted:
         folder, host = self._records.folder(spec.name), self._records.path(options.server)
         before = control.read_desired(folder) if old is not None else None
         generation = 1 if before is None else before.generation + 1
-        desired = desired_of(spec, generation, Settings(), options.timeout_s)
+        desired = desired_of(spec, self._models, generation, Settings(), options.timeout_s)
         if old is not None and before is not None and replace(before, generation=generation) == desired:
             return
         if before is None:
@@ -80,7 +82,7 @@ class CoHosted:
         """The deployment on whose server it is, or None."""
         try:
             record = self._records.find(name)
-        except IntegrityError:  # whoever claims it as a guest
+        except IntegrityError:  # then the host that lists it
             return next((host for host in self._records.names() if name in self._guests_of(host)), None)
         return record.spec.options.get("server") or None if record is not None else None
 
@@ -105,5 +107,5 @@ class CoHosted:
         self.refuse_to_leave(name)
         observed = running(self._records.path(host))
         if observed is None or not observed.version:
-            raise Unavailable(f"the server of {host!r} does not run; deploy {host!r} again first")
+            raise Unavailable(f"the server of {host!r} is not running; deploy {host!r} again first")
         return observed

@@ -18,6 +18,7 @@ from lifecycle.serving.auth.api_keys import api_keys_file
 from lifecycle.serving.auth.check import check_door
 from lifecycle.serving.control import Desired, Observed, Phase
 from lifecycle.serving.settings import Settings
+from lifecycle.targets.contract import ModelFiles, TargetContext
 from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 from lifecycle.targets.rest.options import RestOptions
 
@@ -27,8 +28,9 @@ _MORE_S = 10.0  # than the server itself gives its requests
 class Servers:
     """Starts, changes and stops them."""
 
-    def __init__(self, records: DeploymentRecords, api_keys: Path) -> None:
+    def __init__(self, records: DeploymentRecords, models: ModelFiles, api_keys: Path) -> None:
         self._records = records
+        self._models = models
         self._api_keys = api_keys
 
     def start(self, spec: DeploymentSpec, options: RestOptions, old: DeploymentRecord | None) -> None:
@@ -41,7 +43,7 @@ class Servers:
         self.stop(spec.name)
         folder = self._records.folder(spec.name)
         settings = options.settings(_ports(options, control.read_observed(folder)), self._api_keys)
-        desired = desired_of(spec, 1, settings, options.timeout_s)
+        desired = desired_of(spec, self._models, 1, settings, options.timeout_s)
         control.forget_observed(folder)
         control.write_desired(folder, desired)
         # On record from here on, so that whatever happens to us, the server can be found and undeployed.
@@ -70,7 +72,7 @@ class Servers:
         settings = options.settings(before.settings.ports, self._api_keys)
         _refuse_to_move(before, settings, options, observed.address)
         check_door(settings, datetime.now(UTC), before.settings)
-        desired = desired_of(spec, before.generation + 1, settings, options.timeout_s)
+        desired = desired_of(spec, self._models, before.generation + 1, settings, options.timeout_s)
         control.write_desired(folder, desired)
         try:
             await_outcome(folder, desired, observed.process)
@@ -113,7 +115,7 @@ def _refuse_to_move(before: Desired, after: Settings, options: RestOptions, addr
 
 
 def running(folder: Path) -> Observed | None:
-    """What the server says, or None when there is no such process."""
+    """What the server process that we started last wrote, or None when it has ended."""
     observed = control.read_observed(folder)
     return observed if observed is not None and is_alive(observed.process) else None
 
@@ -142,16 +144,19 @@ def await_outcome(folder: Path, desired: Desired, server: ProcessId) -> None:
         raise error(f"{what} did not come up: {observed.error}")
 
 
-def desired_of(spec: DeploymentSpec, generation: int, settings: Settings, timeout_s: float) -> Desired:
-    """What the server is asked for."""
+def desired_of(
+    spec: DeploymentSpec, models: ModelFiles, generation: int, settings: Settings, timeout_s: float
+) -> Desired:
+    """What the server is asked for. Raises NotFound when the version's files are not on this machine."""
+    variant = spec.champion
     return Desired(
         generation=generation,
         deployment=spec.name,
         model=spec.ref.name,
-        version=spec.version,
-        digest=spec.digest,
-        snapshot=str(spec.snapshot.absolute()),
-        compiled="" if spec.compiled is None else str(spec.compiled.absolute()),
+        version=variant.version,
+        digest=variant.digest,
+        snapshot=str(models.snapshot(variant.source).path.absolute()),
+        compiled=str(models.compiled(variant.source).absolute()) if variant.compiled else "",
         settings=settings,
         timeout_s=timeout_s,
     )
@@ -160,13 +165,13 @@ def desired_of(spec: DeploymentSpec, generation: int, settings: Settings, timeou
 def _last_line(folder: Path) -> str:
     try:
         lines = (folder / control.LOG).read_text(encoding="utf-8", errors="replace").split("\n")
-    except FileNotFoundError:  # a guest's server logs elsewhere
-        return "without a word"
-    return next((line[:300] for line in reversed(lines) if line.strip()), "without a word")
+    except FileNotFoundError:  # a co-hosted deployment's server logs elsewhere
+        return "it logged nothing"
+    return next((line[:300] for line in reversed(lines) if line.strip()), "it logged nothing")
 
 
-def lay_out(home: Path, specs: Sequence[DeploymentSpec], ports: Sequence[int]) -> Path:
-    """Write down what a server is to answer with.
+def lay_out(context: TargetContext, specs: Sequence[DeploymentSpec], ports: Sequence[int]) -> Path:
+    """Write what a server that no deployment is on record for is to answer with.
 
     Args:
         specs: The first is its host, the others are its guests; the host's options count.
@@ -179,15 +184,16 @@ def lay_out(home: Path, specs: Sequence[DeploymentSpec], ports: Sequence[int]) -
         LifecycleError: the server would be open to others without being told so.
     """
     options = RestOptions.parse(specs[0].options)
-    settings = options.settings(ports, api_keys_file(home))
+    settings = options.settings(ports, api_keys_file(context.home))
     check_door(settings, datetime.now(UTC))
-    root = home / "served"
+    root = context.home / "served"
     root.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=f"{specs[0].name}-", dir=root))
     folder = place / specs[0].name
     for spec in specs:
         (place / spec.name).mkdir()
-        control.write_desired(place / spec.name, desired_of(spec, 1, settings, options.timeout_s))
+        desired = desired_of(spec, context.models, 1, settings, options.timeout_s)
+        control.write_desired(place / spec.name, desired)
     for spec in specs[1:]:
         control.add_guest(folder, spec.name)
     return folder

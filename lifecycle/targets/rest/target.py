@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, ModelSource, Status, Variant
 from lifecycle.errors import Conflict, Unavailable
 from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.serving import control
 from lifecycle.serving.auth.api_keys import api_keys_file
 from lifecycle.serving.control import Observed
 from lifecycle.serving.kept import CAPTURED
+from lifecycle.targets.contract import TargetContext, only_variant
 from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
-from lifecycle.targets.rest.client import ask
+from lifecycle.targets.rest.client import KEY_VARIABLE, ask, readiness
 from lifecycle.targets.rest.co_hosted import CoHosted
 from lifecycle.targets.rest.options import RestOptions
 from lifecycle.targets.rest.servers import Servers, running
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class RestTarget:
     """MLflow's scoring protocol over HTTP.
 
-    Args:
-        home: The folder for state; each deployment's files and its server's log are in ``home/rest/<name>/``,
-            and the API keys beside it in ``keys/api.json``.
+    Each deployment's files and its server's log are in ``deployments/rest/<name>/`` below the context's home, and
+    the API keys in ``keys/api.json``.
     """
 
     name = "rest"
@@ -35,21 +41,24 @@ class RestTarget:
         "that outlive the command and swap versions without missing a request. Options:\n" + RestOptions.describe()
     )
 
-    def __init__(self, home: Path) -> None:
-        self._records = DeploymentRecords(home, self.name)
-        self._servers = Servers(self._records, api_keys_file(home.absolute().parent))
-        self._co_hosted = CoHosted(self._records)
+    def __init__(self, context: TargetContext) -> None:
+        self._secret = context.secret
+        self._records = DeploymentRecords(context.deployments, self.name)
+        self._servers = Servers(self._records, context.models, api_keys_file(context.home.absolute()))
+        self._co_hosted = CoHosted(self._records, context.models)
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Start a server, or have the running one load the version and switch to it.
 
         Raises:
             OptionError: an option is unknown or malformed.
-            Conflict: the port is taken, or somebody else is changing this deployment.
+            UsageError: several variants.
+            Conflict: the port is taken, or another process is changing this deployment.
             IntegrityError: the snapshot's files are not those of its digest.
             DeploymentFailed: it did not come up.
         """
         options = RestOptions.parse(spec.options)
+        only_variant(spec, self.name)
         with self._records.lock(spec.name):
             old = self._records.find(spec.name)
             _refuse_another_server(old, options)
@@ -95,42 +104,112 @@ class RestTarget:
             InvalidInput: the rows do not fit the signature.
             NotTrusted: it wants a key, and ``LIFECYCLE_API_KEY`` holds none that it takes.
         """
+        record = self._records.load(name)
+        observed = control.read_observed(self._records.path(name))
+        if observed is not None and observed.version:
+            key = (self._secret(KEY_VARIABLE) or "").strip()
+            try:
+                return ask(_address(record, observed), rows, key, self._certificate(record))
+            except Unavailable:
+                if self.describe(name).status is Status.READY:
+                    raise
         deployment = self.describe(name)
-        if deployment.status is not Status.READY:
-            raise Unavailable(f"deployment {name!r} is {deployment.status}: {deployment.detail}")
-        return ask(deployment.address, rows, self._certificate(name))
+        raise Unavailable(f"deployment {name!r} is {deployment.status}: {deployment.detail}")
 
-    def _certificate(self, name: str) -> str:
+    def observations(self, name: str) -> CapturedRows:
+        """The rows that its server captured. Raises NotFound."""
+        return self._captured(self._records.load(name))
+
+    def _captured(self, record: DeploymentRecord) -> CapturedRows:
+        name = record.spec.name
+        host = record.spec.options.get("server") or name
+        folder = self._records.path(host) / CAPTURED / name
+        captures = folder.exists() or record.spec.options.get("capture")
+        return CapturedRows(str(folder) if captures else "")
+
+    def _certificate(self, record: DeploymentRecord) -> str:
         """Path of its server's, or empty where that speaks plain HTTP."""
-        options = self._records.load(name).spec.options
+        options = record.spec.options
         host = options.get("server")
         return (self._records.load(host).spec.options if host else options).get("tls_cert", "")
 
-    def _captured(self, record: DeploymentRecord) -> dict[str, str]:
-        """Where its captured rows are, a folder for each version, where there are any."""
-        host = record.spec.options.get("server") or record.spec.name
-        folder = self._records.path(host) / CAPTURED / record.spec.name
-        return {"captured": str(folder)} if folder.exists() or record.spec.options.get("capture") else {}
-
     def _describe(self, record: DeploymentRecord) -> Deployment:
-        """The server knows better than the record what answers."""
+        """What its server answers when asked, rather than what is on record."""
         deployment = record.deployment(self.name)
-        observed = running(self._records.path(deployment.name))
-        if observed is not None and observed.version:
-            return replace(
-                deployment,
-                version=observed.version,
-                digest=observed.digest,
-                status=Status.READY,
-                address=_address(record, observed),
-                detail="",
-                figures={"pid": observed.pid, "scorer": observed.scorer, **self._captured(record)},
-            )
-        if record.status is Status.READY and observed is not None and observed.error:
-            return replace(deployment, status=Status.FAILED, detail=observed.error)
-        if record.status is Status.READY:
-            return replace(deployment, status=Status.STOPPED, detail="its server process is gone; deploy it again")
-        return deployment
+        observed = control.read_observed(self._records.path(deployment.name))
+        if observed is None or not observed.version:
+            if record.status is not Status.READY:
+                return deployment
+            if observed is not None and observed.error:
+                return replace(deployment, status=Status.FAILED, detail=observed.error)
+            return replace(deployment, status=Status.STOPPED, detail=_STOPPED)
+        status, detail = self._asked(record, observed)
+        spec, captured = record.spec, self._captured(record).location
+        figures = {"pid": observed.pid, "scorer": observed.scorer} | ({"captured": captured} if captured else {})
+        return replace(
+            deployment,
+            version=observed.version,
+            digest=observed.digest,
+            status=status,
+            address=_address(record, observed),
+            detail=detail,
+            figures=figures,
+            variants=spec.variants if observed.digest == spec.digest else _variants(spec, observed),
+        )
+
+    def _asked(self, record: DeploymentRecord, observed: Observed) -> tuple[Status, str]:
+        try:
+            answer = readiness(observed.address)
+        except Unavailable as exc:
+            return Status.FAILED, str(exc)
+        if answer is None:
+            return Status.STOPPED, _STOPPED
+        folder = self._records.path(record.spec.options.get("server") or record.spec.name)
+        host = control.read_observed(folder)
+        if host is None or host.process != observed.process:  # a server that has not taken this one up yet
+            return Status.STOPPED, _STOPPED
+        if answer.digest not in _digests(folder, host):
+            return Status.STOPPED, f"another server answers at {observed.address}; deploy it again"
+        return (Status.READY, "") if answer.ready else (Status.FAILED, "its server is not ready; see its log")
+
+
+_STOPPED = "its server does not run; deploy it again"
+
+
+class CapturedRows:
+    """Rows that a server captured.
+
+    Args:
+        location: Folder with a folder of Parquet files for each version; empty where none are captured.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow.parquet as pq
+
+        files = Path(self.location).glob("*/*.parquet") if self.location else ()
+        for path in sorted(files, key=lambda path: path.name):  # names begin with the time
+            try:
+                with pq.ParquetFile(path) as file:
+                    yield from file.iter_batches()
+            except FileNotFoundError:  # the oldest ones go while we read
+                continue
+
+
+def _variants(spec: DeploymentSpec, observed: Observed) -> tuple[Variant, ...]:
+    """Of a server that answers with another version than is on record, while versions change."""
+    source = ModelSource(f"models:/{spec.ref.name}/{observed.version}", observed.digest)
+    return (Variant(observed.version, source, compiled=observed.scorer == "compiled"),)
+
+
+def _digests(folder: Path, observed: Observed) -> set[str]:
+    """What a server may answer with: what it wrote last and, while versions change, what it was asked for."""
+    digests = {observed.digest}
+    with suppress(FileNotFoundError):
+        digests.add(control.read_desired(folder).digest)
+    return digests
 
 
 def _address(record: DeploymentRecord, observed: Observed) -> str:

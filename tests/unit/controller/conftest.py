@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle.controller.deployer import Deployer, DeployRequest
 from lifecycle.controller.reconciler import Reconciler
-from lifecycle.domain.deployment import Deployment
+from lifecycle.domain.deployment import Deployment, ModelSource
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
@@ -20,7 +20,7 @@ from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.targets.batch.target import BatchTarget
-from lifecycle.targets.contract import Target
+from lifecycle.targets.contract import Target, TargetContext, follows
 from lifecycle.targets.memory_target import MemoryTarget
 
 MODEL = "flights-delay"
@@ -40,11 +40,11 @@ class World:
         self.snapshots = SnapshotStore(folder / "snapshots")
         self.registry = MemoryRegistry(self.snapshots, POLICIES, lambda: datetime.now(UTC))
         self.promoter = Promoter(self.registry, POLICIES, lambda _: None, "ada", lambda: datetime.now(UTC))
-        self.memory = MemoryTarget()
-        self.batch = BatchTarget(folder / "deployments")
+        context = TargetContext(folder, self)
+        self.memory, self.batch = MemoryTarget(context), BatchTarget(context)
         self.targets: dict[str, Target] = {target.name: target for target in (self.memory, self.batch)}
         self.released: list[tuple[str, str, str | None]] = []
-        self.compiled: dict[str, Path] = {}
+        self.compiled_forms: dict[str, Path] = {}
         self.disk_full_for: set[str] = set()
         self.now_s = 0.0
         self.deployer = Deployer(
@@ -52,7 +52,7 @@ class World:
         )
 
     def reconciler(self) -> Reconciler:
-        following = [target for target in self.targets.values() if target.follows]
+        following = [target for target in self.targets.values() if follows(target)]
         return Reconciler(self.deployer, lambda: following, lambda: self.now_s)
 
     def promote(self, version: int, *, model: str = MODEL, to: str = "production") -> None:
@@ -108,7 +108,13 @@ class World:
         del version
         if snapshot.digest in self.disk_full_for:
             raise OSError(28, "No space left on device")
-        return self.compiled.get(snapshot.digest)
+        return self.compiled_forms.get(snapshot.digest)
+
+    def snapshot(self, source: ModelSource) -> Snapshot:
+        return self.snapshots.get(source.digest) or pytest.fail("no such snapshot")
+
+    def compiled(self, source: ModelSource) -> Path:
+        return self.compiled_forms[source.digest]
 
 
 @pytest.fixture
@@ -118,5 +124,5 @@ def world(lifecycle_models, tmp_path: Path) -> World:
     for model in lifecycle_models:
         world.registry.add(MODEL, model.snapshot.path)
         world.registry.add("neighbour", model.snapshot.path)
-        world.compiled[model.snapshot.digest] = model.compiled
+        world.compiled_forms[model.snapshot.digest] = model.compiled
     return world

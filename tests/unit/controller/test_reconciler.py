@@ -26,8 +26,8 @@ def failures_at(world, caplog):
         world.now_s = second
         with caplog.at_level(logging.WARNING, "lifecycle.controller"):
             reconciler.step()
-        said = [record for record in caplog.records if record.name == "lifecycle.controller.reconciler"]
-        return [record.getMessage().partition(" ")[0] for record in said]
+        said = [record.getMessage() for record in caplog.records if record.name.startswith("lifecycle.controller")]
+        return [message.partition(" ")[0] for message in said if " stays at version " in message]
 
     return run
 
@@ -267,7 +267,7 @@ def test_an_override_that_ends_is_noticed_without_another_look(world, asked, cap
     reconciler.step()
     assert caplog.messages == []
     later = datetime.now(UTC) + timedelta(hours=2)
-    monkeypatch.setattr(reconciler._watch, "promoter", replace(world.promoter, clock=lambda: later))
+    monkeypatch.setattr(reconciler._view, "promoter", replace(world.promoter, clock=lambda: later))
     asked.clear()
     reconciler.step()
     assert "look" not in asked

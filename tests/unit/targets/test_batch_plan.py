@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
-from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.deployment import DeploymentSpec, ModelSource, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.errors import OptionError
 from lifecycle.targets.batch.plan import BatchOptions, BatchPlan, InputChanged, input_files
@@ -20,7 +19,8 @@ def source(tmp_path):
 
 def plan_of(source, digest="0" * 64, **options):
     options = {"input": str(source), "output": str(source.parent / "out"), **options}
-    spec = DeploymentSpec("july", ModelRef("m", version=1), 1, digest, Path(), options=options)
+    variants = (Variant(1, ModelSource("models:/m/1", digest)),)
+    spec = DeploymentSpec("july", ModelRef("m", version=1), variants, options)
     return BatchPlan.make(spec, BatchOptions.parse(options))
 
 

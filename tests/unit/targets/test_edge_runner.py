@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.deployment import DeploymentSpec, ModelSource, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.errors import IntegrityError
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
@@ -72,7 +72,11 @@ def compiled(tmp_path) -> Path:
 
 @pytest.fixture
 def spec(tmp_path) -> DeploymentSpec:
-    return DeploymentSpec("gate-7", ModelRef("sum", version=3), 3, "0" * 64, tmp_path)
+    return spec_of("gate-7", ModelRef("sum", version=3), "0" * 64)
+
+
+def spec_of(name: str, ref: ModelRef, digest: str) -> DeploymentSpec:
+    return DeploymentSpec(name, ref, (Variant(3, ModelSource("models:/sum/3", digest), compiled=True),))
 
 
 @pytest.fixture
@@ -229,12 +233,12 @@ def test_a_missing_file_is_one_line(bundle, tmp_path, capsys):
 
 
 def test_the_same_version_gives_the_same_bytes_under_any_name_and_reference(spec, compiled, bundle):
-    other = DeploymentSpec("other", ModelRef("sum", stage="Production"), 3, "0" * 64, spec.snapshot)
+    other = spec_of("other", ModelRef("sum", stage="Production"), "0" * 64)
     assert build_bundle(other, compiled, dict(GOLDEN), EXPECTED) == bundle.read_bytes()
 
 
 def test_a_compiled_model_of_another_snapshot_is_not_packed(spec, compiled):
-    stranger = DeploymentSpec("gate-7", spec.ref, 3, "1" * 64, spec.snapshot)
+    stranger = spec_of("gate-7", spec.ref, "1" * 64)
     with pytest.raises(IntegrityError, match="compiled"):
         build_bundle(stranger, compiled, GOLDEN, EXPECTED)
 

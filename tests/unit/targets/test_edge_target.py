@@ -17,13 +17,14 @@ from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, OptionE
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.targets.edge import EdgeTarget
+from lifecycle.testing.model_folders import files_of, folder_context, with_files
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def target(tmp_path) -> EdgeTarget:
-    return EdgeTarget(tmp_path / "home")
+    return EdgeTarget(folder_context(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -46,7 +47,9 @@ def test_a_bundle_that_is_built_again_has_the_same_bytes(target, spec, output, t
     assert target.deploy(spec) == first
     assert output.stat().st_ino == inode
     elsewhere = tmp_path / "elsewhere.zip"
-    EdgeTarget(tmp_path / "home-2").deploy(replace(spec, name="other", options={"output": str(elsewhere)}))
+    EdgeTarget(folder_context(tmp_path / "home-2")).deploy(
+        replace(spec, name="other", options={"output": str(elsewhere)})
+    )
     assert elsewhere.read_bytes() == content
     assert sorted(path.name for path in output.parent.iterdir()) == ["flights.zip"]
 
@@ -77,33 +80,33 @@ def test_a_compiled_model_that_answers_differently_leaves_no_bundle(
     description = json.loads((swapped / "scorer.json").read_text())
     (swapped / "scorer.json").write_text(json.dumps(description | {"digest": spec.digest}))
     with pytest.raises(DeploymentFailed, match="differently"):
-        target.deploy(replace(spec, compiled=swapped))
+        target.deploy(with_files(spec, files_of(spec)[0], swapped))
     assert nothing_left(target, output)
 
 
 def test_a_compiled_model_of_another_version_leaves_no_bundle(target, spec, output, lifecycle_models):
     with pytest.raises(IntegrityError, match="compiled"):
-        target.deploy(replace(spec, compiled=lifecycle_models[1].compiled))
+        target.deploy(with_files(spec, files_of(spec)[0], lifecycle_models[1].compiled))
     assert nothing_left(target, output)
 
 
 def test_a_model_without_compiled_form_is_refused_in_one_line_that_says_what_to_do(target, spec, output):
     with pytest.raises(DeploymentFailed, match=r"cannot be compiled to ONNX: .*lifecycle:/rest") as refusal:
-        target.deploy(replace(spec, compiled=None))
+        target.deploy(with_files(spec, files_of(spec)[0]))
     assert "\n" not in str(refusal.value)
     assert nothing_left(target, output)
 
 
 def test_a_model_without_input_example_is_refused_with_what_to_do(target, spec, output, tmp_path):
     def without_example(folder: Path) -> None:
-        shutil.copytree(spec.snapshot, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        shutil.copytree(files_of(spec)[0].path, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
         mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
         del mlmodel["saved_input_example_info"]
         (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
 
     snapshot = SnapshotStore(tmp_path / "snapshots").put(without_example)
     with pytest.raises(DeploymentFailed, match="input_example="):
-        target.deploy(replace(spec, digest=snapshot.digest, snapshot=snapshot.path))
+        target.deploy(with_files(spec, snapshot, files_of(spec)[1]))
     assert nothing_left(target, output)
 
 

@@ -4,17 +4,18 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
+from lifecycle.domain.deployment import Deployment, DeploymentSpec, ModelSource, Status, Variant, VariantRole
 from lifecycle.domain.model import ModelRef
 from lifecycle.durable import write_json
 from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError
 from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 
-SPEC = DeploymentSpec("flights", ModelRef("m", alias="champion"), 3, "ab" * 32, Path("/s"), Path("/c"), {"k": "v"})
+CHAMPION = Variant(3, ModelSource("models:/m/3", "ab" * 32), compiled=True)
+SPEC = DeploymentSpec("flights", ModelRef("m", alias="champion"), (CHAMPION,), {"k": "v"})
+CHALLENGER = Variant(4, ModelSource("models:/m/4", "cd" * 32), VariantRole.CHALLENGER, 0.1)
 RECORD = DeploymentRecord(SPEC, Status.FAILED, "here", "why", {"rows_in": 7})
 
 
@@ -29,11 +30,32 @@ def records(tmp_path) -> DeploymentRecords:
 
 @pytest.mark.parametrize(
     "record",
-    [RECORD, DeploymentRecord(replace(SPEC, ref=ModelRef("m", version=3), compiled=None), Status.READY)],
+    [
+        RECORD,
+        DeploymentRecord(replace(SPEC, ref=ModelRef("m", version=3)), Status.READY),
+        DeploymentRecord(replace(SPEC, variants=(replace(CHAMPION, share=0.9), CHALLENGER)), Status.READY),
+    ],
 )
 def test_a_record_is_read_as_it_was_written(records, tmp_path, record):
     records.save(record)
     assert DeploymentRecords(tmp_path, "rest").load("flights") == record
+
+
+@pytest.mark.parametrize("compiled", [None, "/home/ada/compiled/abab-2"])
+def test_a_record_of_the_version_before_variants_is_still_read(records, compiled):
+    records.folder("flights")
+    write_json(
+        records.path("flights") / "deployment.json",
+        {
+            **{"name": "flights", "ref": "models:/m@champion", "version": 3, "digest": "ab" * 32},
+            **{"snapshot": "/home/ada/snapshots/abab", "compiled": compiled, "options": {"k": "v"}},
+            **{"status": "FAILED", "address": "here", "detail": "why", "figures": {"rows_in": 7}},
+        },
+    )
+    expected = replace(SPEC, variants=(replace(CHAMPION, compiled=compiled is not None),))
+    assert records.load("flights") == replace(RECORD, spec=expected)
+    records.save(records.load("flights"))
+    assert records.load("flights") == replace(RECORD, spec=expected)
 
 
 def test_a_record_says_the_same_as_its_deployment():
