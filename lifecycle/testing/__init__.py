@@ -3,6 +3,7 @@
 They need pytest, which this package does not install.
 """
 
+from lifecycle.testing.engine_contract import EngineContract
 from lifecycle.testing.gate_contract import GateContract
 from lifecycle.testing.gate_queue_contract import GateQueueContract
 from lifecycle.testing.model_folders import FolderModels, folder_source
@@ -11,6 +12,7 @@ from lifecycle.testing.scorer_contract import ScorerContract, ScorerExample
 from lifecycle.testing.target_contract import Example, TargetContract
 
 __all__ = [
+    "EngineContract",
     "Example",
     "FolderModels",
     "GateContract",

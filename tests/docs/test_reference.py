@@ -243,16 +243,17 @@ def test_the_rest_headers_statuses_and_body_formats():
 
 
 def test_the_files_of_batch_and_edge():
-    from lifecycle.targets.batch import fit, output, score
-    from lifecycle.targets.batch.plan import MANIFEST
+    from lifecycle.scoring import row_check
+    from lifecycle.targets.batch import engine, output
+    from lifecycle.targets.batch.plan import MANIFEST, REJECTED
     from lifecycle.targets.edge import runner
 
     batch, edge = (codes(section(TARGETS, f"## `{name}`"), f"file in the {what}") for name, what in FILES.items())
     assert {MANIFEST, output._PLAN, output._DONE} <= set(batch)
-    assert any(name.startswith(output._REJECTED) for name in batch)
+    assert any(name.startswith(REJECTED) for name in batch)
     assert set(edge) == {runner.MANIFEST, runner.MODEL, runner.GOLDEN, runner.RUNNER}
     rejected = codes(section(TARGETS, "## `batch`"), "why a row is rejected")
-    assert set(rejected) == {fit.MISSING, fit.UNFIT, score.RAGGED, score.REFUSED}
+    assert set(rejected) == {row_check.MISSING, row_check.UNFIT, row_check.REFUSED, engine.RAGGED}
 
 
 FILES = {"batch": "output", "edge": "bundle"}

@@ -252,6 +252,21 @@ def test_an_output_that_was_tampered_with_or_removed_is_not_called_complete(targ
     assert target.deploy(job()).status is Status.READY
 
 
+def test_an_unfinished_run_of_another_release_is_refused_and_a_finished_one_stands(target, job, tmp_path):
+    first = target.deploy(job())
+    assert target.deploy(job()) == first
+    said = manifest(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    begun = {key: said[key] for key in ("plan", "model", "version", "digest", "chunk_rows", "keep", "input")}
+    (tmp_path / "out" / "_plan.json").write_text(json.dumps(begun))
+    (tmp_path / "out" / "part-00000.parquet").write_bytes(b"half of the work")
+    before = content(tmp_path / "out")
+    with pytest.raises(Conflict, match="another release of mlflow-lifecycle began; finish it with that release"):
+        target.deploy(job())
+    assert content(tmp_path / "out") == before
+
+
 @pytest.mark.parametrize("change", [{"format": 2}, {"parts": None}, {"parts": [{}]}])
 def test_a_manifest_that_was_tampered_with_is_not_believed(target, job, tmp_path, change):
     target.deploy(job())

@@ -1,7 +1,8 @@
-"""Input files as a stream of chunks, always cut at the same rows."""
+"""Input files in chunks, always cut at the same rows, each of which can be read by itself."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,11 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lifecycle.data.csv import header_of, open_cells
 from lifecycle.errors import DeploymentFailed
+from lifecycle.scoring.row_check import may_fit
+from lifecycle.scoring.signature import Column, InvalidInput, Signature
+from lifecycle.scoring.values import missing
+from lifecycle.targets.batch.plan import ChunkAddress
+
+_BLOCK = 4 << 20  # bytes
+_RECORD = re.compile(
+    rb'[^"\r\n]*+'
+    rb'(?:(?:(?<![^,\r\n])"[^"]*+(?:""[^"]*+)*+(?:"|\Z)|")[^"\r\n]*+)*+'  # a quote within a cell is a character
+    rb"(?:\r\n|\n|\r|\Z)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +51,64 @@ class Chunk:
     @property
     def is_raw(self) -> bool:
         """Whether the rows are raw cells, to be parsed still."""
-        return self.file.suffix == ".csv"
+        return is_csv(self.file)
 
-    def part(self, part: slice) -> Chunk:
-        """Consecutive rows of this chunk."""
-        return Chunk(self.file, self.rows.slice(part.start, part.stop - part.start), self.numbers[part])
 
-    def only(self, mask: NDArray[np.bool_]) -> Chunk:
-        """The rows for which ``mask`` is true."""
-        return Chunk(self.file, self.rows.filter(pa.array(mask)), self.numbers[mask], self.ragged)
+def is_csv(path: Path) -> bool:
+    """Whether a file is CSV; else it is Parquet."""
+    return path.suffix == ".csv"
+
+
+def addresses_of(files: Iterable[Path], chunk_rows: int) -> tuple[ChunkAddress, ...]:
+    """All chunks of all files, in order. A CSV file is read once for that.
+
+    Raises:
+        DeploymentFailed: a file cannot be read.
+    """
+    found: list[ChunkAddress] = []
+    for position, path in enumerate(files):
+        with _naming(path):
+            for part in (_csv_parts if is_csv(path) else _parquet_parts)(path, chunk_rows):
+                found.append(ChunkAddress(len(found), position, *part))
+    return tuple(found)
+
+
+def _parquet_parts(path: Path, chunk_rows: int) -> Iterator[tuple[int, int]]:
+    rows = pq.read_metadata(path).num_rows
+    return ((first + 1, min(chunk_rows, rows - first)) for first in range(0, rows, chunk_rows))
+
+
+def _csv_parts(path: Path, chunk_rows: int) -> Iterator[tuple[int, int, int, int]]:
+    first, rows, start, stop = 1, 0, 0, 0
+    for stop in _ends_of_records(path):
+        if not start:  # the header
+            start = stop
+            continue
+        rows += 1
+        if rows == chunk_rows:
+            yield first, rows, start, stop
+            first, rows, start = first + rows, 0, stop
+    if rows:
+        yield first, rows, start, stop
+
+
+def _ends_of_records(path: Path) -> Iterator[int]:
+    """Offsets behind the header and behind each row that is not an empty line."""
+    offset, held = 0, b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            held += block
+            used = 0
+            for record in _RECORD.finditer(held):
+                if record.end() == len(held):  # it may go on in the next block
+                    break
+                used = record.end()
+                if held[record.start() : used].strip(b"\r\n"):
+                    yield offset + used
+            offset, held = offset + used, held[used:]
+    for record in _RECORD.finditer(held):
+        if record.group().strip(b"\r\n"):
+            yield offset + record.end()
 
 
 def read_schema(path: Path) -> pa.Schema:
@@ -57,7 +118,7 @@ def read_schema(path: Path) -> pa.Schema:
         DeploymentFailed: the file cannot be read, or names a column twice.
     """
     with _naming(path):
-        schema = _csv_schema(path) if path.suffix == ".csv" else pa.parquet.read_schema(path)
+        schema = _csv_schema(path) if is_csv(path) else pq.read_schema(path)
     if len(set(schema.names)) != len(schema.names):
         raise DeploymentFailed(f"input {path} names a column twice")
     return schema
@@ -67,62 +128,122 @@ def _csv_schema(path: Path) -> pa.Schema:
     return pa.schema([(name, pa.binary()) for name in header_of(path)])
 
 
-def read_row_count(path: Path) -> int | None:
-    """Rows of a file as it says itself; None for CSV, which has to be read to know."""
-    with _naming(path):
-        return None if path.suffix == ".csv" else int(pa.parquet.read_metadata(path).num_rows)
-
-
-def read_chunks(path: Path, columns: list[str], chunk_rows: int) -> Iterator[Chunk]:
-    """Read a file piece by piece.
+def demand_fitting_columns(path: Path, schema: pa.Schema, signature: Signature, keep: Iterable[str]) -> None:
+    """Check a file's columns before its first row is read.
 
     Raises:
-        DeploymentFailed: the file cannot be read.
+        DeploymentFailed: a column is lacking or has a type whose values cannot fit; names file and column.
     """
-    read = _read_csv if path.suffix == ".csv" else _read_parquet
-    with _naming(path):
-        yield from read(path, columns, chunk_rows)
+    lacking = [name for name in keep if name not in schema.names]
+    if lacking:
+        raise DeploymentFailed(f"input {path} has no column {lacking[0]!r}, which -C keep asks for")
+    for column in signature.inputs:
+        _demand_fitting_column(path, schema, column)
 
 
-def _read_parquet(path: Path, columns: list[str], chunk_rows: int) -> Iterator[Chunk]:
-    with pa.parquet.ParquetFile(path) as file:
-        start = 1
-        for rows in _recut(file.iter_batches(batch_size=chunk_rows, columns=columns), chunk_rows):
-            yield Chunk(path, rows, np.arange(start, start + rows.num_rows))
-            start += rows.num_rows
+def _demand_fitting_column(path: Path, schema: pa.Schema, column: Column) -> None:
+    if column.name not in schema.names:
+        if column.required:
+            raise DeploymentFailed(f"input {path} has no column {column.name!r}, which the model requires")
+        try:
+            missing(column, 0)
+        except InvalidInput as exc:
+            raise DeploymentFailed(f"input {path}: {exc}") from exc
+    elif not is_csv(path) and not may_fit(column, schema.field(column.name).type):
+        raise DeploymentFailed(
+            f"column {column.name!r} of input {path} is {schema.field(column.name).type}, and the model wants "
+            f"{column.type}; convert the column"
+        )
 
 
-def _read_csv(path: Path, columns: list[str], chunk_rows: int) -> Iterator[Chunk]:
-    ragged: list[int] = []  # grows while the reader reads ahead
-    reader = open_cells(path, dict.fromkeys(columns, pa.binary()), columns, ragged.append)
-    start = 1
-    for rows in _recut(reader, chunk_rows):
-        candidates = np.arange(start, start + rows.num_rows + len(ragged))
-        numbers = np.setdiff1d(candidates, ragged)[: rows.num_rows]
-        start = int(numbers[-1]) + 1
-        behind = [number for number in ragged if number < start]
-        del ragged[: len(behind)]
-        yield Chunk(path, rows, numbers, tuple(behind))
-    if ragged:
-        nothing = pa.RecordBatch.from_pylist([], schema=reader.schema)
-        yield Chunk(path, nothing, np.empty(0, np.int64), tuple(ragged))
+class ChunkReader:
+    """Reads chunks of one file, in any order. Those that follow each other cost one pass over the file."""
+
+    def __init__(self, path: Path, columns: list[str]) -> None:
+        self._path = path
+        self._columns = columns
+        self._header = b""
+        self._parquet: _ParquetRows | None = None
+
+    def read(self, address: ChunkAddress) -> Chunk:
+        """Read one chunk.
+
+        Raises:
+            DeploymentFailed: the file cannot be read, or does not hold these rows.
+        """
+        with _naming(self._path):
+            chunk = self._read_csv(address) if is_csv(self._path) else self._read_parquet(address)
+        if chunk.rows_in != address.rows:
+            last = address.first_row + address.rows - 1
+            raise DeploymentFailed(
+                f"input {self._path}: {chunk.rows_in} rows were read for rows {address.first_row} to {last}; "
+                "convert the file to Parquet"
+            )
+        return chunk
+
+    def _read_csv(self, address: ChunkAddress) -> Chunk:
+        ragged: list[int] = []
+        with self._path.open("rb") as file:
+            self._header = self._header or file.read(next(_ends_of_records(self._path)))
+            file.seek(address.start)
+            content = self._header + file.read(address.stop - address.start)
+        types = dict.fromkeys(self._columns, pa.binary())
+        table = open_cells(content, types, self._columns, ragged.append).read_all()
+        skipped = np.array(ragged, np.int64) + (address.first_row - 1)
+        every = np.arange(address.first_row, address.first_row + table.num_rows + len(ragged))
+        return Chunk(self._path, _one_batch(table), np.setdiff1d(every, skipped), tuple(skipped.tolist()))
+
+    def _read_parquet(self, address: ChunkAddress) -> Chunk:
+        rows = self._parquet
+        if rows is None or rows.next_row != address.first_row:
+            if rows is not None:
+                rows.close()
+            rows = self._parquet = _ParquetRows(self._path, self._columns, address)
+        batch = rows.take(address.rows)
+        return Chunk(self._path, batch, np.arange(address.first_row, address.first_row + batch.num_rows))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._parquet is not None:
+            self._parquet.close()
 
 
-def _recut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of exactly ``rows``; the last one may be shorter."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        while sum(b.num_rows for b in held) >= rows:
-            table = pa.Table.from_batches(held)
-            yield _one_batch(table.slice(0, rows))
-            held = table.slice(rows).to_batches()
-    if any(b.num_rows for b in held):
-        yield _one_batch(pa.Table.from_batches(held))
+class _ParquetRows:
+    """The rows of a Parquet file from one on, in flat memory."""
+
+    def __init__(self, path: Path, columns: list[str], address: ChunkAddress) -> None:
+        # Without these two Arrow keeps the bytes of the whole file.
+        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+        ends = np.cumsum(sizes)
+        group = int(np.searchsorted(ends, address.first_row - 1, side="right"))
+        groups = list(range(group, len(sizes)))
+        self._batches = self._file.iter_batches(max(1, address.rows), row_groups=groups, columns=columns)
+        self._held: list[pa.RecordBatch] = []
+        self.next_row = int(ends[group] - sizes[group]) + 1 if groups else address.first_row
+        self.take(address.first_row - self.next_row)
+
+    def take(self, rows: int) -> pa.RecordBatch:
+        """The next rows; fewer at the end of the file."""
+        while sum(batch.num_rows for batch in self._held) < rows:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            self._held.append(batch)
+        table = pa.Table.from_batches(self._held, self._file.schema_arrow if not self._held else None)
+        self._held = table.slice(rows).to_batches()
+        taken = _one_batch(table.slice(0, rows))
+        self.next_row += taken.num_rows
+        return taken
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    return table.combine_chunks().to_batches()[0]
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ import pyarrow.parquet
 
 from lifecycle.durable import exclusive, sweep, write_durably
 from lifecycle.errors import Conflict, IntegrityError
-from lifecycle.targets.batch.plan import MANIFEST, BatchPlan, ChunkDone, Part, parts_of
+from lifecycle.targets.batch.plan import MANIFEST, REJECTED, BatchPlan, ChunkAddress, ChunkDone, Part, parts_of
 
-_PLAN, _DONE, _REJECTED = "_plan.json", "_parts.jsonl", "_rejected"
+_PLAN, _DONE = "_plan.json", "_parts.jsonl"
+_PLAN_FORMAT = 2  # before, a chunk was a number in one stream of rows
 
 
 class Output:
@@ -58,35 +59,40 @@ class Output:
         self._forget_work()
         return manifest
 
-    def resume(self) -> dict[int, ChunkDone]:
-        """Start, or go on: the chunks that are done already, each verified, by number.
+    def begun(self) -> BatchPlan | None:
+        """The plan of the unfinished run that is here, with its chunks; None where the folder is empty.
 
         Raises:
-            Conflict: the folder holds something else.
+            Conflict: the folder holds something else, or another release began the run.
         """
-        if self._read_own(_PLAN) is None:
+        content = self._read_own(_PLAN)
+        if content is None:
             if any(self._folder.iterdir()):
                 raise Conflict(f"output {self._folder} is not empty; give a new folder")
-            self._write(_PLAN, _json_bytes(self._plan.as_dict()))
+            return None
+        if content.get("format") != _PLAN_FORMAT:
+            raise Conflict(
+                f"output {self._folder} holds an unfinished run that another release of mlflow-lifecycle began; "
+                "finish it with that release, or give a new folder"
+            )
+        return replace(self._plan, chunks=tuple(ChunkAddress(*fields) for fields in content["chunks"]))
+
+    def begin(self, plan: BatchPlan) -> None:
+        """Write down what will be done; from here on the run can be taken up again."""
+        self._write(_PLAN, _json_bytes(plan.as_dict() | {"format": _PLAN_FORMAT, "chunks": plan.chunks}))
+
+    def done(self) -> dict[int, ChunkDone]:
+        """The chunks that are done already, each verified, by number."""
         done = [chunk for chunk in self._journal() if all(map(self._holds, chunk.parts))]
         self._write(_DONE, b"".join(map(_journal_line, done)))
         return {chunk.chunk: chunk for chunk in done}
 
-    def write(self, number: int, rows_in: int, scorer: str, rows: pa.Table, rejected: pa.Table) -> ChunkDone:
-        """Write what became of a chunk; it survives a crash from the moment that this returns."""
-        name = f"part-{number:05d}.parquet"
-        done = ChunkDone(
-            number,
-            rows_in,
-            scorer,
-            self._write_part(name, rows),
-            self._write_part(f"{_REJECTED}/{name}", rejected),
-        )
+    def record(self, done: ChunkDone) -> None:
+        """Note that a chunk's parts are here; it survives a crash from the moment that this returns."""
         with (self._folder / _DONE).open("ab") as journal:
             journal.write(_journal_line(done))
             journal.flush()
             os.fsync(journal.fileno())
-        return done
 
     def commit(self, manifest: dict[str, Any]) -> None:
         """Make it count."""
@@ -95,15 +101,15 @@ class Output:
 
     def discard(self) -> None:
         """Remove all that an uncommitted run wrote; the folder was empty when it started."""
-        for part in [*self._folder.glob("part-*.parquet"), *self._folder.glob(f"{_REJECTED}/part-*.parquet")]:
+        for part in [*self._folder.glob("part-*.parquet"), *self._folder.glob(f"{REJECTED}/part-*.parquet")]:
             part.unlink()
         with suppress(OSError):
-            (self._folder / _REJECTED).rmdir()
+            (self._folder / REJECTED).rmdir()
         self._forget_work()
 
     def sweep(self) -> None:
         """Remove files that a killed run left half written."""
-        for folder in (self._folder, self._folder / _REJECTED):
+        for folder in (self._folder, self._folder / REJECTED):
             sweep(folder)
 
     def _read_own(self, name: str) -> dict[str, Any] | None:
@@ -136,24 +142,25 @@ class Output:
         except OSError:
             return False
 
-    def _write_part(self, path: str, rows: pa.Table) -> Part | None:
-        if not rows.num_rows:
-            return None
-        buffer = pa.BufferOutputStream()
-        pa.parquet.write_table(rows, buffer)
-        content = buffer.getvalue().to_pybytes()
-        self._write(path, content)
-        return Part(path, rows.num_rows, len(content), hashlib.sha256(content).hexdigest())
-
     def _write(self, path: str, content: bytes) -> None:
         """Let a file appear, whole and on the disk."""
-        final = self._folder / path
-        final.parent.mkdir(exist_ok=True)
-        write_durably(final, content)
+        write_durably(self._folder / path, content)
 
     def _forget_work(self) -> None:
         for name in (_DONE, _PLAN):
             (self._folder / name).unlink(missing_ok=True)
+
+
+def write_part(folder: Path, path: str, rows: pa.Table) -> Part | None:
+    """Write a part below the output folder; it is there whole and on the disk, or not at all. None for no rows."""
+    if not rows.num_rows:
+        return None
+    buffer = pa.BufferOutputStream()
+    pa.parquet.write_table(rows, buffer)
+    content = buffer.getvalue().to_pybytes()
+    (folder / path).parent.mkdir(exist_ok=True)
+    write_durably(folder / path, content)
+    return Part(path, rows.num_rows, len(content), hashlib.sha256(content).hexdigest())
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -73,9 +73,32 @@ class InputFile:
         }
 
 
+class ChunkAddress(NamedTuple):
+    """Where a chunk is.
+
+    Attributes:
+        number: Of the chunk in the whole input, from 0.
+        file: Its file's position among the plan's files.
+        first_row: The first row of data of a file is 1.
+        rows: How many there are, those included that have too many or too few cells.
+        start, stop: Of a CSV file, the bytes that the rows are; 0 of a Parquet file.
+    """
+
+    number: int
+    file: int
+    first_row: int
+    rows: int
+    start: int = 0
+    stop: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """One run, fully determined: the same plan gives the same parts, byte for byte."""
+    """One run, fully determined: the same plan gives the same parts, byte for byte.
+
+    Attributes:
+        chunks: Which rows each part is made of; known once the work has begun.
+    """
 
     source: Path
     files: tuple[InputFile, ...]
@@ -84,6 +107,7 @@ class BatchPlan:
     model_digest: str
     chunk_rows: int
     keep: tuple[str, ...]
+    chunks: tuple[ChunkAddress, ...] = ()
 
     @classmethod
     def make(cls, spec: DeploymentSpec, options: BatchOptions) -> BatchPlan:
@@ -106,6 +130,11 @@ class BatchPlan:
             options.chunk_rows,
             options.kept_columns,
         )
+
+    @property
+    def rows(self) -> int:
+        """Rows of all chunks."""
+        return sum(chunk.rows for chunk in self.chunks)
 
     @property
     def digest(self) -> str:
@@ -167,8 +196,11 @@ def _stat(path: Path) -> tuple[int, ...]:
 MANIFEST = "_manifest.json"
 """Its file name in the output folder."""
 
+REJECTED = "_rejected"
+"""Folder of the rejected rows in the output folder."""
+
 FORMAT = 1
-"""A reader refuses a number that it does not know."""
+"""Of the manifest. A reader refuses a number that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +215,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ChunkDone:
-    """What became of one chunk. Its number, and the chunk size of the plan, say which rows it was."""
+    """What became of one chunk; the plan says which rows it was."""
 
     chunk: int
     rows_in: int
@@ -213,11 +245,8 @@ class ChunkDone:
         return cls(**fields | parts)
 
 
-def make_manifest(plan: BatchPlan, chunks: Sequence[ChunkDone], total: int | None) -> dict[str, Any]:
+def make_manifest(plan: BatchPlan, chunks: Sequence[ChunkDone]) -> dict[str, Any]:
     """What was done, with every row accounted for.
-
-    Args:
-        total: Rows that the input says it has, where it does.
 
     Raises:
         DeploymentFailed: a row is missing or counted twice.
@@ -225,10 +254,10 @@ def make_manifest(plan: BatchPlan, chunks: Sequence[ChunkDone], total: int | Non
     rows_in, rows_out, rows_rejected = (
         sum(getattr(chunk, what) for chunk in chunks) for what in ("rows_in", "rows_out", "rows_rejected")
     )
-    if rows_in != rows_out + rows_rejected or total not in (None, rows_in):
+    if not plan.rows == rows_in == rows_out + rows_rejected or len(chunks) != len(plan.chunks):
         raise DeploymentFailed(
-            f"rows do not add up: {rows_in} read of {total or 'unknown'}, {rows_out} scored, {rows_rejected} "
-            "rejected; nothing was committed"
+            f"rows do not add up: {rows_in} read of {plan.rows}, {rows_out} scored, {rows_rejected} rejected; "
+            "nothing was committed"
         )
     ordered = sorted(chunks, key=lambda chunk: chunk.chunk)
     return plan.as_dict() | {
@@ -286,10 +315,10 @@ class BatchProgress:
     """Rows behind us, those of an interrupted run before included.
 
     Attributes:
-        rows_total: Rows there are; None where an input is CSV, which does not say.
+        rows_total: Rows there are.
     """
 
-    rows_total: int | None
+    rows_total: int
     rows_in: int = 0
     rows_rejected: int = 0
 

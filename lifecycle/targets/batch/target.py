@@ -56,19 +56,17 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
                 broke, or the disk is full. There is no manifest then.
         """
         from lifecycle.scoring.signature import Signature
-        from lifecycle.targets.batch.run import Run
+        from lifecycle.targets.batch.engine import LocalEngine, ScoringJob
+        from lifecycle.targets.batch.run import BatchRun
 
         with self._records.lock(spec.name):
             options, variant = BatchOptions.parse(spec.options), only_variant(spec, self.name)
             snapshot = verified(self._models.snapshot(variant.source))
             output = options.output_for(spec.version)
-            manifest = Run(
-                BatchPlan.make(spec, options),
-                output,
-                Signature.from_snapshot(snapshot.path),
-                partial(self._load, variant, snapshot),
-                self.on_progress,
-            ).finish()
+            load = partial(self._load, variant, snapshot)
+            job = ScoringJob(output, Signature.from_snapshot(snapshot.path), load)
+            plan, scorer = BatchPlan.make(spec, options), "compiled" if variant.compiled else "pyfunc"
+            manifest = BatchRun(plan, job, LocalEngine(job), scorer, self.on_progress).finish()
             record = DeploymentRecord(spec, Status.READY, address=str(output), figures=_figures(manifest))
             self._records.save(record)
             return record.deployment(self.name)

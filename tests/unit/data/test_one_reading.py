@@ -10,8 +10,8 @@ from lifecycle.data.csv import NULLS
 from lifecycle.data.read import read_dataset
 from lifecycle.scoring.payload import decode
 from lifecycle.scoring.signature import Column, Signature
-from lifecycle.targets.batch.chunks import read_chunks
-from lifecycle.targets.batch.score import ChunkScorer
+from lifecycle.targets.batch.chunks import ChunkReader, addresses_of
+from lifecycle.targets.batch.engine import score_chunk
 from lifecycle.targets.edge import runner
 
 SIGNATURE = Signature((Column("delay", "double"), Column("carrier", "string")))
@@ -47,8 +47,8 @@ def missing_in(columns):
 def ways(path):
     """What each way in takes from a file, as columns."""
     gates = read_dataset(str(path), None)
-    (chunk,) = read_chunks(path, list(SIGNATURE.names), 1000)
-    scored = ChunkScorer(Echo(), []).score(chunk)
+    (address,) = addresses_of([path], 1000)
+    scored = score_chunk(Echo(), ChunkReader(path, list(SIGNATURE.names)).read(address), [])
     assert scored.rejected.num_rows == 0
     inputs = [{"name": c.name, "type": c.type} for c in SIGNATURE.inputs]
     return {

@@ -13,7 +13,7 @@ from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
 from lifecycle.targets.batch.chunks import Chunk
-from lifecycle.targets.batch.score import ChunkScorer
+from lifecycle.targets.batch.engine import score_chunk
 
 
 @dataclass
@@ -49,7 +49,7 @@ def chunk(file="rows.parquet", first=11, ragged=(), **columns) -> Chunk:
 
 
 def test_a_row_that_the_scorer_refuses_is_rejected_alone():
-    scored = ChunkScorer(Doubling(), ()).score(chunk(x=[1.0, -2.0, 3.0, -4.0], ragged=(15,)))
+    scored = score_chunk(Doubling(), chunk(x=[1.0, -2.0, 3.0, -4.0], ragged=(15,)), ())
     assert scored.predictions.to_pydict() == {"prediction": [2.0, 6.0]}
     assert scored.rejected.to_pydict() == {
         "file": ["rows.parquet"] * 3,
@@ -60,9 +60,8 @@ def test_a_row_that_the_scorer_refuses_is_rejected_alone():
 
 
 def test_rows_that_do_not_fit_and_rows_that_are_refused_are_told_apart():
-    scored = ChunkScorer(Doubling(), ["id"]).score(
-        chunk("a.csv", x=[b"1", b"one", b"-1", None], id=[b"a", b"b", b"c", b"\xff"])
-    )
+    cells = {"x": [b"1", b"one", b"-1", None], "id": [b"a", b"b", b"c", b"\xff"]}
+    scored = score_chunk(Doubling(), chunk("a.csv", **cells), ["id"])
     assert scored.predictions.to_pydict() == {"id": ["a"], "prediction": [2.0]}
     told = scored.rejected.to_pydict()
     assert list(zip(told["row"], told["reason"], told["column"], strict=True)) == [
@@ -73,25 +72,25 @@ def test_rows_that_do_not_fit_and_rows_that_are_refused_are_told_apart():
 
 
 def test_a_chunk_without_one_good_row_has_no_predictions():
-    scored = ChunkScorer(Doubling(), ()).score(chunk(x=[-1.0, -2.0]))
+    scored = score_chunk(Doubling(), chunk(x=[-1.0, -2.0]), ())
     assert (scored.predictions.num_rows, scored.rejected.num_rows) == (0, 2)
 
 
 def test_named_predictions_keep_their_names_and_must_not_hide_a_kept_column():
-    assert ChunkScorer(Doubling("y"), ["x"]).score(chunk(x=[1.0])).predictions.to_pydict() == {
+    assert score_chunk(Doubling("y"), chunk(x=[1.0]), ["x"]).predictions.to_pydict() == {
         "x": [1.0],
         "y": [2.0],
     }
     with pytest.raises(DeploymentFailed, match="keep"):
-        ChunkScorer(Doubling("x"), ["x"]).score(chunk(x=[1.0]))
+        score_chunk(Doubling("x"), chunk(x=[1.0]), ["x"])
 
 
 def test_a_model_that_breaks_fails_the_run_and_its_words_are_kept_out_of_the_message():
     with pytest.raises(DeploymentFailed, match=r"ZeroDivisionError.*rows 11 to 12 of rows\.parquet") as failure:
-        ChunkScorer(Broken(), ()).score(chunk(x=[1.0, 2.0]))
+        score_chunk(Broken(), chunk(x=[1.0, 2.0]), ())
     assert "secret" not in str(failure.value)
 
 
 def test_a_model_that_loses_a_row_fails_the_run():
     with pytest.raises(DeploymentFailed, match="gave 1 predictions for rows 11 to 12"):
-        ChunkScorer(Forgetful(), ()).score(chunk(x=[1.0, 2.0]))
+        score_chunk(Forgetful(), chunk(x=[1.0, 2.0]), ())

@@ -1,0 +1,173 @@
+"""Scores the chunks of a plan: what an engine is, and the one that works in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lifecycle.errors import DeploymentFailed
+from lifecycle.scoring.contract import Scorer
+from lifecycle.scoring.row_check import score_rows, text_of
+from lifecycle.scoring.signature import Signature
+from lifecycle.targets.batch.chunks import Chunk, ChunkReader, read_schema
+from lifecycle.targets.batch.output import write_part
+from lifecycle.targets.batch.plan import REJECTED, BatchPlan, ChunkAddress, ChunkDone
+
+RAGGED = "wrong_number_of_cells"
+"""Reason code of a CSV row of another length than the header, beside those of
+:mod:`lifecycle.scoring.row_check`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringJob:
+    """What it takes to score a plan's chunks, wherever that is.
+
+    Attributes:
+        folder: The output folder, which takes the parts.
+        load: Loads the model; called only when there is something to score.
+    """
+
+    folder: Path
+    signature: Signature
+    load: Callable[[], Scorer]
+
+
+class Engine(Protocol):
+    """Runs the chunks of a plan. Every engine passes :class:`lifecycle.testing.EngineContract`."""
+
+    def __init__(self, job: ScoringJob) -> None: ...
+
+    def run(self, plan: BatchPlan, missing: Sequence[ChunkAddress]) -> Iterable[ChunkDone]:
+        """Score chunks and write their parts, in any order. A chunk is yielded when its parts are on the disk.
+
+        The same chunk gives the same bytes, whichever engine runs it and whatever ran before.
+
+        Raises:
+            InputChanged: a file is not the one that was pinned.
+            DeploymentFailed: a file cannot be read, or the model does not load or breaks.
+        """
+        ...
+
+
+class LocalEngine:
+    """Scores one chunk after the other in this process."""
+
+    def __init__(self, job: ScoringJob) -> None:
+        self._job = job
+
+    def run(self, plan: BatchPlan, missing: Sequence[ChunkAddress]) -> Iterator[ChunkDone]:
+        """Score chunks in the order of the input, in one pass over each file."""
+        if not missing:
+            return
+        scorer = self._loaded()
+        try:
+            for address, chunk in _chunks(plan, self._job.signature, sorted(missing)):
+                scored = score_chunk(scorer, chunk, plan.keep)
+                name = f"part-{address.number:05d}.parquet"
+                yield ChunkDone(
+                    address.number,
+                    chunk.rows_in,
+                    scorer.kind,
+                    write_part(self._job.folder, name, scored.predictions),
+                    write_part(self._job.folder, f"{REJECTED}/{name}", scored.rejected),
+                )
+        finally:
+            scorer.close()
+
+    def _loaded(self) -> Scorer:
+        try:
+            return self._job.load()
+        except Exception as exc:  # loading a model runs the model's own libraries
+            raise DeploymentFailed(f"the model does not load ({type(exc).__name__})") from exc
+
+
+def _chunks(
+    plan: BatchPlan, signature: Signature, addresses: Iterable[ChunkAddress]
+) -> Iterator[tuple[ChunkAddress, Chunk]]:
+    """Every chunk, of a file that is still the one that was pinned when the chunk was read."""
+    reader, position = None, -1
+    wanted = {*signature.names, *plan.keep}
+    try:
+        for address in addresses:
+            file = plan.files[address.file]
+            if position != address.file or reader is None:
+                if reader is not None:
+                    reader.close()
+                file.demand_unchanged()
+                columns = [name for name in read_schema(file.path).names if name in wanted]
+                reader, position = ChunkReader(file.path, columns), address.file
+            try:
+                chunk = reader.read(address)
+            finally:
+                file.demand_unchanged()  # which also says why it could not be read
+            yield address, chunk
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChunk:
+    """What became of a chunk's rows: each is in exactly one of the two.
+
+    Attributes:
+        predictions: Kept columns and predictions of the rows that fit, in their order.
+        rejected: File, row number, reason code and column (where one is to blame) of the others, by row number.
+    """
+
+    predictions: pa.Table
+    rejected: pa.Table
+
+
+def score_chunk(scorer: Scorer, chunk: Chunk, keep: Sequence[str]) -> ScoredChunk:
+    """Score the rows of a chunk that fit, and say of the others why they do not.
+
+    Args:
+        keep: Input columns to carry along; of CSV, as text.
+
+    Raises:
+        DeploymentFailed: the model broke, or did not answer with one prediction a row.
+    """
+    numbers = chunk.numbers
+    where = f"rows {numbers[0]} to {numbers[-1]} of {chunk.file}" if len(numbers) else ""
+    scored = score_rows(scorer, chunk.rows, where, keep if chunk.is_raw else ())
+    bad, ragged = scored.rejected, np.array(chunk.ragged, np.int64)
+    rejected = pa.concat_tables(
+        [
+            _rejects(chunk.file, ragged, [RAGGED] * len(ragged), [None] * len(ragged)),
+            _rejects(chunk.file, numbers[bad.positions], bad.reasons, bad.columns),
+        ]
+    )
+    kept = _kept(chunk, scored.positions, keep) if len(scored.positions) else {}
+    names = scored.predictions.schema.names
+    taken = set(kept) & set(names)
+    if taken:
+        raise DeploymentFailed(f"the model names a prediction {taken.pop()!r}, so -C keep cannot hold it")
+    predictions = pa.table(kept | {name: scored.predictions.column(name) for name in names})
+    return ScoredChunk(predictions, rejected.sort_by("row"))
+
+
+def _kept(chunk: Chunk, positions: NDArray[np.int64], keep: Sequence[str]) -> dict[str, pa.Array]:
+    whole = len(positions) == len(chunk.numbers)
+    columns = {name: chunk.rows.column(name) for name in keep}
+    kept = {name: values if whole else values.take(pa.array(positions)) for name, values in columns.items()}
+    return {name: text_of(values, name) for name, values in kept.items()} if chunk.is_raw else kept
+
+
+def _rejects(
+    file: Path, numbers: NDArray[np.int64], reasons: Sequence[str], columns: Sequence[str | None]
+) -> pa.Table:
+    return pa.table(
+        {
+            "file": pa.array([str(file)] * len(numbers), pa.string()),
+            "row": pa.array(numbers, pa.int64()),
+            "reason": pa.array(reasons, pa.string()),
+            "column": pa.array(columns, pa.string()),
+        }
+    )
