@@ -122,9 +122,11 @@ class Lifecycle:
     @cached_property
     def reconciler(self) -> Reconciler:
         """The part that updates deployments when their stage or alias moves."""
+        from lifecycle.controller.lease import ScopeLeases, follower_name
         from lifecycle.controller.reconciler import Reconciler
 
-        return Reconciler(self.deployer, self.following_targets, time.monotonic)
+        leases = ScopeLeases(self.registry, follower_name(), time.monotonic)
+        return Reconciler(self.deployer, self.following_targets, leases, time.monotonic)
 
     def worker(self, name: str, report: Callable[[Done], None]) -> GateWorker:
         """The worker that runs queued gate runs."""

@@ -148,8 +148,11 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
     while not stopping.is_set():
         with being_the_follower(product.config.home):
             idle = 0
-            while not stopping.wait(every) and not (until_idle and idle >= _IDLE_ROUNDS):
-                idle = 0 if product.reconciler.step() else idle + 1
+            try:
+                while not stopping.wait(every) and not (until_idle and idle >= _IDLE_ROUNDS):
+                    idle = 0 if product.reconciler.step() else idle + 1
+            finally:
+                product.reconciler.close()
         if (
             not product.reconciler.following()
         ):  # otherwise a deployment has just been made and relies on this follower

@@ -7,14 +7,14 @@ its lease, and after that another begins anew: there is evidence, whole, or ther
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from lifecycle.controller.lease import LeaseHeartbeat, LeaseLost
 from lifecycle.domain.gate_queue import LEASE, Claim, ClaimAction, QueuedGates
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef
@@ -178,7 +178,7 @@ class GateWorker:
         done, report = Done(gates.model, gates.version, gates.stage), None
         try:
             report = self._judged(gates, claim)
-        except ClaimLost as exc:
+        except LeaseLost as exc:
             done = replace(done, detail=str(exc))
         except Stopped:
             self._give_back(gates, replace(claim, action=ClaimAction.RELEASED))
@@ -194,7 +194,7 @@ class GateWorker:
         return replace(done, seconds=self.clock() - started), report
 
     def _judged(self, gates: QueuedGates, claim: Claim) -> GateReport:
-        with self._interruptible(), LeaseHeartbeat(self.registry, gates, claim, self.renew_every_s) as renewal:
+        with self._interruptible(), self._heartbeat(gates, claim) as renewal:
 
             def run(job: GateJob, progress: Progress) -> GateResults:
                 results = self.gate_runner.execute(job, progress)
@@ -205,6 +205,9 @@ class GateWorker:
             progress = Progress(lambda _: renewal.check(), lambda _: renewal.check())
             gate_runner = replace(self.gate_runner, execute=run, progress=progress)
             return gate_runner.judge(ModelRef(gates.model, version=gates.version), gates.stage)
+
+    def _heartbeat(self, gates: QueuedGates, claim: Claim) -> LeaseHeartbeat:
+        return LeaseHeartbeat(lambda: self.registry.claim(gates, claim), self.renew_every_s)
 
     def _with_result(self, done: Done, evidence: Evidence) -> Done:
         done = replace(
@@ -242,46 +245,3 @@ class GateWorker:
 
 def _key(gates: QueuedGates) -> tuple[str, int, str]:
     return gates.model, gates.version, gates.stage
-
-
-_JOIN_S = 5.0
-
-
-class ClaimLost(Exception):
-    """Somebody else runs the gates now, or nobody waits for them any more."""
-
-
-class LeaseHeartbeat:
-    """A thread that says every few seconds that the worker is still at it, whatever the worker is busy with."""
-
-    def __init__(self, registry: ModelRegistry, gates: QueuedGates, claim: Claim, every_s: float) -> None:
-        self._registry = registry
-        self._gates = gates
-        self._claim = claim
-        self._every_s = every_s
-        self._over = threading.Event()
-        self._lost = ""
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(_JOIN_S)  # what it says after us must not undo what we say next
-
-    def check(self) -> None:
-        """Raises ClaimLost."""
-        if self._lost:
-            raise ClaimLost(self._lost)
-
-    def _renew(self) -> None:
-        while not self._over.wait(self._every_s):
-            try:
-                self._registry.claim(self._gates, self._claim)
-            except (Conflict, NotFound) as exc:
-                self._lost = str(exc)
-                return
-            except Exception as exc:  # it may answer again before the lease is over
-                _LOG.warning("the lease is not renewed: %s", exc)

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from lifecycle.controller.deployer import Deployer
+from lifecycle.controller.lease import ScopeLeases
 from lifecycle.domain.deployment import Deployment, Status
 from lifecycle.domain.model import ModelState
 from lifecycle.domain.policy import StagePolicy
 from lifecycle.errors import LifecycleError, Unavailable
 from lifecycle.promotion.consistency import Inconsistency, inconsistencies
 from lifecycle.promotion.promoter import HeldVersion, Promoter
-from lifecycle.targets.contract import Target
+from lifecycle.targets.contract import SharedDeployments, Target
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,11 +33,13 @@ class Reconciler:
 
     Attributes:
         targets: Every target that may hold deployments.
+        leases: By which it agrees with other followers where deployments are seen from several homes.
         clock: Seconds, monotonic.
     """
 
     deployer: Deployer
     targets: Callable[[], Iterable[Target]]
+    leases: ScopeLeases
     clock: Callable[[], float]
     _backoffs: dict[_Key, Backoff] = field(default_factory=dict)
     _said: dict[_Key, str] = field(default_factory=dict)
@@ -45,19 +49,34 @@ class Reconciler:
 
     def step(self) -> int:
         """Look at every following deployment once; returns how many there are."""
-        following = self.following()
+        following = self._following()
         self._view.new_round()
-        for deployment in following:
-            self._follow(deployment)
+        for deployment, scope in following:
+            self._follow(deployment, scope)
         return len(following)
 
     def following(self) -> list[Deployment]:
         """Deployments that follow a stage or an alias."""
-        return [d for target in self.targets() for d in target.list() if not d.ref.pinned]
+        return [deployment for deployment, _ in self._following()]
 
-    def _follow(self, deployment: Deployment) -> None:
+    def close(self) -> None:
+        """Let other followers take over at once."""
+        self.leases.release()
+
+    def _following(self) -> list[tuple[Deployment, str]]:
+        """The same, each with the scope that its target shares with other homes, or empty."""
+        return [
+            (deployment, target.scope if isinstance(target, SharedDeployments) else "")
+            for target in self.targets()
+            for deployment in target.list()
+            if not deployment.ref.pinned
+        ]
+
+    def _follow(self, deployment: Deployment, scope: str) -> None:
         key = (deployment.target, deployment.name)
         try:
+            if scope:
+                self.leases.hold(deployment.ref.name, scope)
             policy = self.deployer.stage_of(deployment.ref)
             held = self._view.held(deployment.ref.name, policy)
         except Exception as exc:  # whatever it is, it holds up no other
@@ -68,12 +87,13 @@ class Reconciler:
         if wanted == (deployment.status, deployment.version, deployment.digest):
             self._backoffs.pop(key, None)
         elif self.clock() >= self._backoffs.setdefault(key, Backoff()).not_before:
-            self._converge(deployment)
+            self._converge(deployment, scope)
 
-    def _converge(self, deployment: Deployment) -> None:
+    def _converge(self, deployment: Deployment, scope: str) -> None:
         key = (deployment.target, deployment.name)
         try:
-            changed = self.deployer.converge(deployment)
+            with self.leases.heartbeat(deployment.ref.name, scope) if scope else nullcontext():
+                changed = self.deployer.converge(deployment)
         except Exception as exc:  # a model's libraries and a full disk raise what they like
             self._backoffs[key].failed(self.clock())
             _say(deployment, exc)

@@ -15,7 +15,28 @@ from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot,
 from lifecycle.domain.promotion.request import PromotionRequest
 
 
-class ModelRegistry(Protocol):
+class FollowerLeases(Protocol):
+    """Which follower works where several see the same deployments."""
+
+    def hold_lease(self, model: str, scope: str, holder: str) -> None:
+        """Take or keep the lease of a model's deployments in a scope.
+
+        It ends by itself (:data:`lifecycle.domain.follower_lease.FOLLOWER_LEASE`) unless it is held again. A
+        guarded registry decides in one transaction and by its own clock; on a plain one two followers that ask
+        in the same moment may both work until they ask again.
+
+        Raises:
+            Conflict: another follower has it; names it.
+            NotFound: no such model.
+        """
+        ...
+
+    def release_lease(self, model: str, scope: str, holder: str) -> None:
+        """Give it back, so that another may have it at once. Raises as :meth:`hold_lease`."""
+        ...
+
+
+class ModelRegistry(FollowerLeases, Protocol):
     """A registry of model versions with gated stages."""
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.follower_lease import RELEASED, apply_lease
 from lifecycle.domain.gate_queue import QUEUED, Claim, Lease, QueuedGates, apply_claim
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
@@ -40,6 +41,7 @@ class MemoryRegistry:
         self._ledger: dict[str, list[LedgerEntry]] = {}
         self._authors: dict[tuple[str, int], str] = {}
         self._queue = MemoryQueue()
+        self._leases: dict[tuple[str, str], str] = {}
         self.actor = UNAUTHENTICATED
         """Who is signed in: nobody, until somebody says so here."""
         self.may_override = False
@@ -150,6 +152,20 @@ class MemoryRegistry:
     def queued(self) -> Sequence[QueuedGates]:
         """See the contract."""
         return self._queue.all()
+
+    def hold_lease(self, model: str, scope: str, holder: str) -> None:
+        """See the contract."""
+        self._lease(model, scope, holder)
+
+    def release_lease(self, model: str, scope: str, holder: str) -> None:
+        """See the contract."""
+        self._lease(model, scope, f"{holder} {RELEASED}")
+
+    def _lease(self, model: str, scope: str, said: str) -> None:
+        self.versions(model)
+        with self._lock:
+            kept = self._leases.get((model, scope), "")
+            self._leases[model, scope] = apply_lease(kept, said, self._clock())
 
     def claim(self, gates: QueuedGates, claim: Claim) -> None:
         """See the contract."""

@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 from lifecycle.domain.evidence import Evidence
+from lifecycle.domain.follower_lease import RELEASED
 from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
@@ -33,6 +34,7 @@ from lifecycle.registry.mlflow_versions import (
     all_versions,
     fingerprint,
     in_our_words,
+    lease_plainly,
     ledger_of,
     queued_gates,
     say,
@@ -201,6 +203,22 @@ class MlflowRegistry:
             if not self._has_guard(gates.model, gates.version):
                 raise NotFound("this registry has no guard, so nobody queues gate runs there")
             say(client, gates, claim)
+
+    def hold_lease(self, model: str, scope: str, holder: str) -> None:
+        """See the contract."""
+        self._lease(model, scope, holder)
+
+    def release_lease(self, model: str, scope: str, holder: str) -> None:
+        """See the contract."""
+        self._lease(model, scope, f"{holder} {RELEASED}")
+
+    def _lease(self, model: str, scope: str, said: str) -> None:
+        key = tags.follower_key(scope)
+        with self._mlflow() as client:
+            if self._has_guard(model, 1):
+                client.set_registered_model_tag(model, key, said)
+            else:
+                lease_plainly(client, model, key, said, self._clock())
 
     def _promote_plainly(self, client: MlflowClient, request: PromotionRequest) -> LedgerEntry:
         _LOG.warning(

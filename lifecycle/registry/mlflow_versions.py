@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from mlflow.tracking import MlflowClient
 
 from lifecycle.domain.canonical import sha256_of
+from lifecycle.domain.follower_lease import apply_lease
 from lifecycle.domain.gate_queue import GIVEN_UP, Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model import ModelVersion, check_model_name
@@ -98,6 +100,21 @@ def queued_gates(client: MlflowClient, policies: PolicyBook) -> list[QueuedGates
 def say(client: MlflowClient, gates: QueuedGates, claim: Claim) -> None:
     """Tell the guard what a worker says of a gate run."""
     client.set_model_version_tag(gates.model, str(gates.version), claim_key(gates.stage), str(claim))
+
+
+def lease_plainly(client: MlflowClient, model: str, key: str, said: str, now: datetime) -> None:
+    """Apply what a follower says to the lease in a tag, without a guard to do so in one step.
+
+    Raises:
+        Conflict: another follower has it, or was faster.
+    """
+    kept = client.get_registered_model(model).tags.get(key, "")
+    after = apply_lease(kept, said, now)
+    if after:
+        client.set_registered_model_tag(model, key, after)
+        apply_lease(client.get_registered_model(model).tags.get(key, ""), said, now)
+    elif kept:
+        client.delete_registered_model_tag(model, key)
 
 
 def _queued_for(client: MlflowClient, stage: str) -> Iterator[QueuedGates]:

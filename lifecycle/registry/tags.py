@@ -25,6 +25,7 @@ HISTORY = "lifecycle.history"
 _EVIDENCE = "lifecycle.evidence."
 _APPROVE = "lifecycle.approve."
 _CLAIM = "lifecycle.claim."
+_FOLLOWER = "lifecycle.follower."
 
 GUARD_SAYS = "is written by the lifecycle guard alone"
 """Part of the guard's answer to any other reserved tag; tells a client that there is a guard."""
@@ -81,6 +82,16 @@ def claim_key(stage: str) -> str:
 def stage_of_claim_key(key: str) -> str | None:
     """The inverse of :func:`claim_key`; None for any other tag."""
     return _rest(key, _CLAIM)
+
+
+def follower_key(scope: str) -> str:
+    """The tag of a registered model with the lease of a scope (:mod:`lifecycle.domain.follower_lease`)."""
+    return _FOLLOWER + scope
+
+
+def scope_of_follower_key(key: str) -> str | None:
+    """The inverse of :func:`follower_key`; None for any other tag."""
+    return _rest(key, _FOLLOWER)
 
 
 def queue_key(stage: str) -> str:

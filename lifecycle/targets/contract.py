@@ -157,7 +157,7 @@ class SharedDeployments(Protocol):
     Their followers agree by a lease in the registry on which one of them works.
 
     Attributes:
-        scope: Names what they share: letters, digits and ``. _ @ : -``, the same for all that see the same.
+        scope: Names what they share: up to 100 letters, digits and ``. _ -``, the same for all that see the same.
     """
 
     scope: str

@@ -6,6 +6,7 @@ They need pytest, which this package does not install.
 from lifecycle.testing.engine_contract import EngineContract
 from lifecycle.testing.gate_contract import GateContract
 from lifecycle.testing.gate_queue_contract import GateQueueContract
+from lifecycle.testing.lease_contract import FollowerLeaseContract
 from lifecycle.testing.model_folders import FolderModels, folder_source
 from lifecycle.testing.registry_contract import RegistryContract
 from lifecycle.testing.scorer_contract import ScorerContract, ScorerExample
@@ -15,6 +16,7 @@ __all__ = [
     "EngineContract",
     "Example",
     "FolderModels",
+    "FollowerLeaseContract",
     "GateContract",
     "GateQueueContract",
     "RegistryContract",

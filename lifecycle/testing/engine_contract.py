@@ -15,7 +15,7 @@ from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Params, Predictions, Scorer
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.targets.batch.chunks import addresses_of
-from lifecycle.targets.batch.engine import Engine, ScoringJob
+from lifecycle.targets.batch.engine import BatchEngine, ScoringJob
 from lifecycle.targets.batch.plan import BatchPlan, ChunkDone, InputChanged, InputFile
 
 SIGNATURE = Signature((Column("x", "double"),))
@@ -57,7 +57,7 @@ class EngineContract:
         return BatchPlan(source, files, "m", 1, "0" * 64, CHUNK_ROWS, ("x",), chunks)
 
     def test_each_chunk_is_done_once_and_every_row_accounted_for(
-        self, engine: Callable[[ScoringJob], Engine], plan: BatchPlan, tmp_path: Path
+        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
     ) -> None:
         done = list(engine(_job(tmp_path / "out")).run(plan, plan.chunks))
         assert sorted(chunk.chunk for chunk in done) == [address.number for address in plan.chunks]
@@ -70,7 +70,7 @@ class EngineContract:
             assert (len(content), hashlib.sha256(content).hexdigest()) == (part.bytes, part.sha256)
 
     def test_a_chunk_has_the_same_bytes_alone_and_among_others(
-        self, engine: Callable[[ScoringJob], Engine], plan: BatchPlan, tmp_path: Path
+        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
     ) -> None:
         together = _by_number(engine(_job(tmp_path / "out")).run(plan, plan.chunks))
         for address in plan.chunks[::-3]:
@@ -80,7 +80,7 @@ class EngineContract:
             }
 
     def test_predictions_stand_beside_their_own_rows(
-        self, engine: Callable[[ScoringJob], Engine], plan: BatchPlan, tmp_path: Path
+        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
     ) -> None:
         for chunk in engine(_job(tmp_path / "out")).run(plan, plan.chunks[:3]):
             assert chunk.part is not None
@@ -90,21 +90,21 @@ class EngineContract:
             assert table["prediction"].to_pylist() == [2 * x for x in table["x"].to_pylist()]
 
     def test_nothing_missing_is_nothing_done_and_no_model_loaded(
-        self, engine: Callable[[ScoringJob], Engine], plan: BatchPlan, tmp_path: Path
+        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
     ) -> None:
         job = replace(_job(tmp_path / "out"), load=_no_model)
         assert list(engine(job).run(plan, [])) == []
         assert list((tmp_path / "out").iterdir()) == []
 
     def test_a_model_that_does_not_load_is_said_to(
-        self, engine: Callable[[ScoringJob], Engine], plan: BatchPlan, tmp_path: Path
+        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
     ) -> None:
         job = replace(_job(tmp_path / "out"), load=_no_model)
         with pytest.raises(DeploymentFailed, match="does not load"):
             list(engine(job).run(plan, plan.chunks))
 
     def test_a_file_that_is_not_the_pinned_one_is_not_scored(
-        self, engine: Callable[[ScoringJob], Engine], plan: BatchPlan, tmp_path: Path
+        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
     ) -> None:
         with plan.files[1].path.open("a", encoding="utf-8") as file:
             file.write("\n25")

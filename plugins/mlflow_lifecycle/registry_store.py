@@ -24,6 +24,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_version
 
+from lifecycle.domain.follower_lease import apply_lease
 from lifecycle.domain.ledger import UNAUTHENTICATED, LedgerEntry
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
 from lifecycle.domain.promotion.decide import Decision
@@ -155,7 +156,10 @@ class GuardedStore(JoiningStore):
         super().delete_model_version_tag(name, version, key)
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
-        """Reserved tags are nobody's to write."""
+        """A follower's lease arrives here; any other reserved tag is refused."""
+        if names.scope_of_follower_key(tag.key or "") is not None:
+            self._take_lease(name, tag)
+            return
         _check_unreserved([tag.key])
         super().set_registered_model_tag(name, tag)
 
@@ -225,6 +229,15 @@ class GuardedStore(JoiningStore):
             digest = self._digest(name, version)
         with self._locked(name) as model:
             self._guard.take_evidence(model, version, stage, text, actor(), digest)
+
+    def _take_lease(self, name: str, tag: RegisteredModelTag) -> None:
+        with self._locked(name) as model:
+            kept = model.plain.get_registered_model(name).tags.get(tag.key, "")
+            after = apply_lease(kept, tag.value or "", self._guard.clock())
+            if after:
+                model.plain.set_registered_model_tag(name, RegisteredModelTag(tag.key, after))
+            elif kept:
+                model.plain.delete_registered_model_tag(name, tag.key)
 
     def _take_claim(self, name: str, version: int, stage: str, worker: str) -> None:
         with self._locked(name) as model:

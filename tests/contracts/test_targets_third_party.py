@@ -49,7 +49,7 @@ class ShopTarget:
 
     name = "shop"
     follows = True
-    scope = "shop:main-street"
+    scope = "shop-main-street"
     Options = TargetOptions
     help = "shop: answers at the counter. Takes no -C options."
 

@@ -38,7 +38,7 @@ class ScoringJob:
     load: Callable[[], Scorer]
 
 
-class Engine(Protocol):
+class BatchEngine(Protocol):
     """Runs the chunks of a plan. Every engine passes :class:`lifecycle.testing.EngineContract`."""
 
     def __init__(self, job: ScoringJob) -> None: ...

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lifecycle.errors import DeploymentFailed
 from lifecycle.targets.batch.chunks import addresses_of, demand_fitting_columns, is_csv, read_schema
-from lifecycle.targets.batch.engine import Engine, ScoringJob
+from lifecycle.targets.batch.engine import BatchEngine, ScoringJob
 from lifecycle.targets.batch.output import Output, open_output
 from lifecycle.targets.batch.plan import (
     BatchPlan,
@@ -32,7 +32,7 @@ class BatchRun:
 
     plan: BatchPlan
     job: ScoringJob
-    engine: Engine
+    engine: BatchEngine
     scorer: str
     on_progress: OnProgress
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.controller.deployer import Deployer, DeployRequest
+from lifecycle.controller.lease import ScopeLeases
 from lifecycle.controller.reconciler import Reconciler
 from lifecycle.domain.deployment import Deployment, ModelSource
 from lifecycle.domain.evidence import Evidence
@@ -40,8 +41,8 @@ class World:
         self.snapshots = SnapshotStore(folder / "snapshots")
         self.registry = MemoryRegistry(self.snapshots, POLICIES, lambda: datetime.now(UTC))
         self.promoter = Promoter(self.registry, POLICIES, lambda _: None, "ada", lambda: datetime.now(UTC))
-        context = TargetContext(folder, self)
-        self.memory, self.batch = MemoryTarget(context), BatchTarget(context)
+        self.context = TargetContext(folder, self)
+        self.memory, self.batch = MemoryTarget(self.context), BatchTarget(self.context)
         self.targets: dict[str, Target] = {target.name: target for target in (self.memory, self.batch)}
         self.released: list[tuple[str, str, str | None]] = []
         self.compiled_forms: dict[str, Path] = {}
@@ -53,7 +54,8 @@ class World:
 
     def reconciler(self) -> Reconciler:
         following = [target for target in self.targets.values() if follows(target)]
-        return Reconciler(self.deployer, lambda: following, lambda: self.now_s)
+        leases = ScopeLeases(self.registry, "here:1", lambda: self.now_s)
+        return Reconciler(self.deployer, lambda: following, leases, lambda: self.now_s)
 
     def promote(self, version: int, *, model: str = MODEL, to: str = "production") -> None:
         """With passing evidence, through the stages on the way."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.controller.gate_worker import ClaimLost, Done, GateWorker, LeaseHeartbeat, Stopped
+from lifecycle.controller.gate_worker import Done, GateWorker, Stopped
+from lifecycle.controller.lease import LeaseHeartbeat, LeaseLost
 from lifecycle.domain.gate_queue import LEASE, MOST_STARTS, Claim, QueuedGates
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef
@@ -266,10 +267,10 @@ def test_a_registry_that_is_away_for_a_moment_costs_no_lease():
             if answer is not None:
                 raise answer
 
-    with LeaseHeartbeat(Registry(), gates, Claim("w:1"), 0.001) as renewal:
+    with LeaseHeartbeat(lambda: Registry().claim(gates, Claim("w:1")), 0.001) as renewal:
         wait_until(lambda: len(told) >= 2, 30, "it was asked twice")
         wait_until(lambda: len(told) == 3 and not _alive("lease"), 30, "the claim is lost")
-        with pytest.raises(ClaimLost, match="gone"):
+        with pytest.raises(LeaseLost, match="gone"):
             renewal.check()
 
 
