@@ -218,9 +218,9 @@ def test_the_registry_is_asked_once_a_round_and_model_whatever_follows_it(world,
     for second in range(50):
         world.now_s = second
         reconciler.step()
-    assert asked.count("glance") == 50
-    assert asked.count("look") == asked.count("verify") == 1
-    assert set(asked) == {"glance", "look", "verify"}
+    assert asked.count("etag") == 50
+    assert asked.count("state") == asked.count("verify") == 1
+    assert set(asked) == {"etag", "state", "verify"}
 
 
 def test_what_a_glance_does_not_see_is_seen_within_a_minute(world, asked):
@@ -232,7 +232,7 @@ def test_what_a_glance_does_not_see_is_seen_within_a_minute(world, asked):
     for second in range(1, 62):
         world.now_s = second
         reconciler.step()
-    assert asked.count("look") == 1
+    assert asked.count("state") == 1
 
 
 def test_a_registry_that_is_away_is_asked_less_and_less_often_for_all_models_together(
@@ -244,7 +244,7 @@ def test_a_registry_that_is_away_is_asked_less_and_less_often_for_all_models_tog
 
     reconciler = world.reconciler()
     with monkeypatch.context() as patch:
-        patch.setattr(world.registry, "glance", away)
+        patch.setattr(world.registry, "etag", away)
         tries = []
         for second in range(200):
             world.now_s, before = second, len(asked)
@@ -270,7 +270,7 @@ def test_an_override_that_ends_is_noticed_without_another_look(world, asked, cap
     monkeypatch.setattr(reconciler._view, "promoter", replace(world.promoter, clock=lambda: later))
     asked.clear()
     reconciler.step()
-    assert "look" not in asked
+    assert "state" not in asked
     assert "the override that put version 1 of flights-delay into Production has ended" in caplog.text
     assert world.serving() == 1
 
@@ -292,6 +292,6 @@ def asked(world, monkeypatch):
 
         return noted
 
-    for name in ("get", "versions", "history", "look", "glance", "verify"):
+    for name in ("get", "versions", "history", "state", "etag", "verify"):
         monkeypatch.setattr(world.registry, name, noting(name, getattr(world.registry, name)))
     return questions

@@ -38,19 +38,19 @@ def test_what_is_deployed_is_compared_though_it_is_none_of_the_hundred(world, mo
 
 def test_what_a_second_look_does_not_confirm_was_a_promotion_under_way(world, monkeypatch):
     world.promote(1)
-    look, looks = world.registry.look, []
+    ask, asked = world.registry.state, []
 
     def in_between(model):
-        looks.append(model)
-        state = look(model)
-        return replace(state, history=()) if len(looks) == 1 else state
+        asked.append(model)
+        state = ask(model)
+        return replace(state, history=()) if len(asked) == 1 else state
 
-    monkeypatch.setattr(world.registry, "look", in_between)
+    monkeypatch.setattr(world.registry, "state", in_between)
     assert found(world) == []
-    assert len(looks) == 3
+    assert len(asked) == 3
 
 
-@pytest.mark.parametrize("question", ["models", "look", "verify"])
+@pytest.mark.parametrize("question", ["models", "state", "verify"])
 def test_a_registry_that_does_not_answer_is_no_finding_and_no_clean_bill(world, monkeypatch, question):
     world.promote(1)
     world.create(STAGE)
@@ -68,7 +68,7 @@ def test_a_history_that_is_none_is_found(world, monkeypatch):
     def broken(model):
         raise IntegrityError("the tag lifecycle.history does not hold a history")
 
-    monkeypatch.setattr(world.registry, "look", broken)
+    monkeypatch.setattr(world.registry, "state", broken)
     assert set(found(world)) == {("flights-delay", "history"), ("neighbour", "history")}
 
 
