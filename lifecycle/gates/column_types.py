@@ -1,4 +1,4 @@
-"""Types of columns, independent of pandas, CSV and Parquet."""
+"""The type of a column's values, whatever pandas, a CSV file or Parquet call it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 
 class ColumnType(StrEnum):
-    """Column types that gates distinguish; the values are readable."""
+    """The kinds that the gates tell apart, in words for people."""
 
     NUMBER = "numbers"
     TEXT = "text"
@@ -34,7 +34,7 @@ _INFERRED = {
 
 
 def column_type(column: pd.Series[Any]) -> ColumnType:
-    """The type of a column. Integer or float, nullable or not, are the same here."""
+    """The kind of a column's values. Integer or float, nullable or not, is all the same here."""
     if column.isna().all():
         return ColumnType.EMPTY
     dtype = column.dtype
@@ -53,9 +53,9 @@ def column_type(column: pd.Series[Any]) -> ColumnType:
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows in numpy's types: float64 for numbers with missing values, objects with None for text.
+    """The same rows in numpy's own types: float64 for numbers with gaps, objects with None for text.
 
-    Great Expectations and Evidently support these best. The given frame is not changed.
+    Great Expectations and Evidently know those best; pandas has many more. The frame given is not changed.
     """
     return pd.DataFrame({name: _plain(frame[name]) for name in frame.columns}, index=frame.index)
 
@@ -76,9 +76,9 @@ _EARLIEST, _LATEST = pd.Timestamp("1678-01-01"), pd.Timestamp("2262-01-01")
 
 
 def as_judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows in numpy's types, with datetimes in nanoseconds.
+    """The same rows in numpy's own types, datetimes in nanoseconds whatever their file has them in.
 
-    Times beyond nanoseconds (before 1678, from 2262) become the first or last possible one.
+    Moments that nanoseconds cannot express (before 1678, from 2262) become the first or last that they can.
     """
     frame = plain(frame)
     return pd.DataFrame({name: _in_nanoseconds(frame[name]) for name in frame.columns}, index=frame.index)

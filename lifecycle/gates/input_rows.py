@@ -1,4 +1,4 @@
-"""Batches of rows for gates that only need the model's inputs."""
+"""Rows to ask a model about, where only its inputs matter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK_ROWS = 20_000
 
 
 def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
-    """The rows in order, in batches of some thousands.
+    """The rows in order, some thousands at a time.
 
     Raises:
         InvalidInput: they do not fit the signature.
@@ -31,7 +31,7 @@ def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
 
 
 def ask(scorer: Scorer, batch: Batch) -> Predictions:
-    """The model's predictions for a batch.
+    """The model's answer.
 
     Raises:
         ModelRaised: the model raises on rows that fit its signature.
@@ -40,12 +40,12 @@ def ask(scorer: Scorer, batch: Batch) -> Predictions:
         return scorer.predict(batch)
     except InvalidInput:
         raise
-    except Exception as exc:  # a model's code may raise anything
+    except Exception as exc:  # the model's own code may raise anything
         raise ModelRaised(f"the model raises {type(exc).__name__} on rows that fit its signature") from exc
 
 
 def has_values(columns: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether the rows have any value that is not missing."""
+    """Whether there is anything in them but missing values."""
     return any(_present(values).any() for values in columns.values())
 
 

@@ -1,4 +1,4 @@
-"""The latency gate: whether the model is fast and small enough, as measured in this run."""
+"""Whether the model answers fast enough and is small enough, as measured in this run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _limit(description: str) -> Any:
 
 
 class LatencyOptions(GateOptions):
-    """Options of the latency gate. At least one limit is needed."""
+    """What is fast and small enough. At least one limit."""
 
     p50_ms: float | None = _limit("Milliseconds that half of the calls with one row may take at most.")
     p99_ms: float | None = _limit("Milliseconds that 99 % of the calls with one row may take at most.")
@@ -64,9 +64,9 @@ class LatencyOptions(GateOptions):
 
 @dataclass(frozen=True, slots=True)
 class LatencyGate:
-    """Measures time and memory of the scorer that would serve (compiled, else pyfunc) in its own process.
+    """Times and weighs, in a process of its own, the scorer that would serve: the compiled one, else pyfunc.
 
-    It scores the reference rows, or without them the input example, one at a time and in batches. What a target
+    It scores the reference rows, one at a time and in batches, or without them the input example. What a target
     adds (decoding, network, queues) is not in it.
     """
 
@@ -77,7 +77,7 @@ class LatencyGate:
     options: LatencyOptions
 
     def evaluate(self, subject: Subject) -> Verdict:
-        """Measure. INCONCLUSIVE without any rows; ERROR if the model fails during the calls."""
+        """INCONCLUSIVE without any rows; ERROR where the model does not get through the calls."""
         try:
             rows = self._rows(subject)
         except InvalidInput as exc:
@@ -87,13 +87,13 @@ class LatencyGate:
         if rows is None:
             message = "There are no rows to score. Log the model with input_example=inputs.head(5)."
             return inconclusive(self.name, "no_rows", message)
-        # refuses if loading is forbidden, and breaks the gate if the model cannot score these rows
+        # Says no where loading is forbidden, and fails the gate where the model does not answer these rows.
         ask(subject.candidate.scorer, rows)
         with tempfile.TemporaryDirectory(prefix="lifecycle-latency-") as folder:
             return self._measure(subject.candidate, rows, Path(folder))
 
     def _rows(self, subject: Subject) -> Batch | None:
-        """Rows for one batch, repeated if there are fewer; None without rows that have values."""
+        """As many as a batch has, over and over again where there are fewer; None without any that has values."""
         reference, signature = subject.reference, subject.candidate.signature
         batch = None
         if reference is not None and reference.count:
@@ -159,7 +159,7 @@ class LatencyGate:
 
 
 def _compiled(candidate: Candidate, folder: Path, rows: Batch) -> Path | None:
-    """The compiled form that would serve, or None."""
+    """What would serve: the compiled form where there is one that answers as the model does."""
     from lifecycle.scoring.compile import NotCompilable, compile_snapshot
 
     try:

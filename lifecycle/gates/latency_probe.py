@@ -1,4 +1,4 @@
-"""The process in which time and memory of one scorer are measured, with nothing else in it.
+"""The process in which a scorer is timed and weighed: a fresh one, with nothing in it but that scorer.
 
 ``python -P -m lifecycle.gates.latency_probe FOLDER`` reads ``FOLDER/request.pickle``, which its parent wrote, and
 leaves ``FOLDER/answer.json``.
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from lifecycle.scoring.contract import Batch, Scorer
 
 ROUNDS = 3
-"""A quantile is the median of three rounds, so that a disturbance affects at most one."""
+"""A quantile is the median of those of three rounds: what else happens on the machine spoils one at most."""
 
-_ROUND_S = 0.25  # at least; fast calls are repeated often, so that few of them are interrupted
+_ROUND_S = 0.25  # at least: fast calls are many, so that few of them are interrupted
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A measurement request.
+    """What to measure.
 
     Attributes:
         compiled: Folder of the compiled scorer, or None to load the snapshot with pyfunc.
         rows: A batch, of which each row is scored alone too.
-        repeats: Least measured calls per round.
+        repeats: Measured calls in each round, at least.
         warmup: Calls before the first round.
     """
 
@@ -47,7 +47,7 @@ class Request:
 
 
 def answer(request: Request, bytes_before: int) -> dict[str, Any]:
-    """Milliseconds of the scorer's calls, and MiB of memory that it added."""
+    """Milliseconds of the scorer's calls, and MiB that the process has grown by."""
     from lifecycle.scoring.contract import row_count
     from lifecycle.scoring.loader import load_scorer
 
@@ -70,7 +70,7 @@ def answer(request: Request, bytes_before: int) -> dict[str, Any]:
 
 
 def _quantiles(scorer: Scorer, batches: Sequence[Batch], request: Request) -> tuple[float, float]:
-    """The 50 % and 99 % quantiles of a call's milliseconds."""
+    """The 50 % and the 99 % quantile of the milliseconds of a call."""
     for i in range(request.warmup):
         scorer.predict(batches[i % len(batches)])
     rounds = [_round(scorer, batches, request.repeats) for _ in range(ROUNDS)]
@@ -92,7 +92,7 @@ def _round(scorer: Scorer, batches: Sequence[Batch], repeats: int) -> tuple[floa
 
 
 def main() -> None:
-    """Measure one request and exit."""
+    """One request, then the end."""
     bytes_before = psutil.Process().memory_info().rss
     from lifecycle.processes.process import watch_owner
 

@@ -1,4 +1,4 @@
-"""The signature gate: whether the model can be called, also by clients of the champion."""
+"""The signature gate: whether the model can be called, and by the clients of today's champion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lifecycle.scoring.contract import Batch, row_count, rows_of
 from lifecycle.scoring.input_example import golden_batch, golden_content
 from lifecycle.scoring.signature import Column, InvalidInput, NoSignature, Signature
 
-# every value of the key's type is also a value of these, except longs beyond 2**53, which are rare
+# Every value of the key's type is also a value of these; but for longs beyond 2**53, which few columns hold.
 _WIDER = {
     "integer": {"long", "double"},
     "long": {"double"},
@@ -29,15 +29,15 @@ _WIDER = {
 
 
 def input_problems(before: Signature, after: Signature) -> list[str]:
-    """Inputs of ``before`` that the candidate would refuse, one phrase per input."""
+    """What a client that sends the inputs of ``before`` would be refused for, one phrase for each input."""
     known = {column.name: column for column in before.inputs}
     return [problem for column in after.inputs if (problem := _input_problem(known.get(column.name), column))]
 
 
 def output_problems(before: Signature, after: Signature) -> list[str]:
-    """Outputs of ``before`` that the candidate lacks or changes, one phrase per output.
+    """What a client that reads the outputs of ``before`` would not find, one phrase for each output.
 
-    Outputs are matched by name, unnamed ones by position; additional ones are allowed. A type may become narrower:
+    Outputs are found by name, unnamed ones by their place; further ones harm nobody. A type may become narrower:
     an integer where there was a long is a number that the client can hold.
     """
     known = {_key(i, column): column for i, column in enumerate(after.outputs)}
@@ -83,8 +83,8 @@ def lossy_columns(content: Any, batch: Batch) -> list[str]:
     """Columns of the example that the signature drops, or whose numbers it rounds.
 
     Args:
-        content: The example as logged, in one of MLflow's four shapes.
-        batch: The example after conversion by the signature.
+        content: The example as it was logged, in one of MLflow's four shapes.
+        batch: The same as the signature made it.
 
     Returns:
         Names in quotes.
@@ -108,7 +108,7 @@ def _names(records: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _kept(given: Any, values: NDArray[Any]) -> bool:
-    """Whether every number is unchanged; texts and times are never changed, only refused."""
+    """Whether every number is exactly the same; texts and times are taken as they are, or refused."""
     before = np.array(given, dtype=object).ravel()  # as Python's own numbers, which compare exactly
     return all(
         kept == value
@@ -121,15 +121,15 @@ _log = logging.getLogger(__name__)
 
 
 class SignatureOptions(GateOptions):
-    """The signature gate has no options of its own."""
+    """There is nothing to set."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureGate:
-    """Demands a signature, an input example that scores without loss, and compatibility with the champion.
+    """Demands a signature, an input example that scores without loss, and that today's clients can go on.
 
-    Clients send the champion's inputs and read its outputs. An input that the champion has and the candidate
-    lacks is allowed: scorers ignore columns that the signature does not name.
+    They send the champion's inputs and read its outputs. An input that the champion takes and the candidate
+    doesn't is no harm: scorers leave out columns that the signature does not name.
     """
 
     Options: ClassVar[type[GateOptions]] = SignatureOptions
@@ -147,7 +147,7 @@ class SignatureGate:
         return self._example(subject.candidate) or self._compatible(signature, subject.champion)
 
     def _example(self, candidate: Candidate) -> Verdict | None:
-        """The problem of the input example, or None."""
+        """What is wrong with the input example, or None."""
         try:
             batch = golden_batch(candidate.snapshot.path)
         except InvalidInput as exc:
@@ -170,12 +170,10 @@ class SignatureGate:
         return self._scores(candidate, batch)
 
     def _scores(self, candidate: Candidate, batch: Batch) -> Verdict | None:
-        scorer = (
-            candidate.scorer
-        )  # a model that does not load is an ERROR of the gate, not a verdict on the example
+        scorer = candidate.scorer  # a model that does not load breaks the gate, and is no verdict on the example
         try:
             answered = rows_of(scorer.predict(batch))
-        except Exception as exc:  # a model's code may raise anything
+        except Exception as exc:  # the model's own code may raise anything
             _log.debug("the input example does not score", exc_info=True)
             message = f"The model raises {type(exc).__name__} on its own input example."
             return failed(self.name, "example_does_not_score", message)
@@ -206,7 +204,7 @@ class SignatureGate:
     def _breaks(
         self, before: Signature, after: Signature, version: int, figures: dict[str, Figure]
     ) -> Verdict | None:
-        """What would break the champion's clients, or None."""
+        """What the champion's clients would stumble over, or None."""
         inputs = input_problems(before, after)
         if inputs:
             message = (

@@ -1,4 +1,4 @@
-"""Constructors of the four verdicts, and wording that all gates share."""
+"""The four answers, spelled once, and the wording that all gates share."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _NO_FIGURES: Mapping[str, Figure] = {}
 
 
 def passed(gate: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """A PASSED verdict."""
+    """The demands are met."""
     return Verdict(gate, Outcome.PASSED, f"{gate}.passed", message, figures)
 
 
 def failed(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """A FAILED verdict."""
+    """The demands are not met."""
     return Verdict(gate, Outcome.FAILED, f"{gate}.{what}", message, figures)
 
 
 def inconclusive(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """An INCONCLUSIVE verdict."""
+    """The gate could not judge."""
     return Verdict(gate, Outcome.INCONCLUSIVE, f"{gate}.{what}", message, figures)
 
 
 def broke(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """An ERROR verdict."""
+    """The gate itself broke."""
     return Verdict(gate, Outcome.ERROR, f"{gate}.{what}", message, figures)
 
 
 def no_current_data(gate: str) -> Verdict:
-    """INCONCLUSIVE, as there are no current rows."""
+    """There are no rows of today to judge."""
     return inconclusive(
         gate,
         "no_current_data",
@@ -64,7 +64,7 @@ def listing(items: Sequence[str], limit: int = 5, separator: str = ", ") -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage.
+    """A share of 1 for people.
 
     >>> percent(0.1234)
     '12.3 %'

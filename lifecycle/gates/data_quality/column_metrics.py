@@ -1,4 +1,4 @@
-"""Great Expectations' metrics of one column, computed from all rows without loading the table."""
+"""Great Expectations' metrics of one column, calculated from all rows without holding the table."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ OF_DISTINCT_VALUES = {
     "column.distinct_values.missing_from_column",
     "column.distinct_values.missing_from_column.count",
 }
-"""Metrics that do not depend on how often a value occurs."""
+"""Metrics for which it is all the same how often a value occurs."""
 _OF_SCHEMA = {"table.columns", "table.column_count", "table.column_types"}
 Arguments = Mapping[str, Any]
 MetricFunction = Callable[[Arguments], Any]
 
 
 class NeedsSample(Exception):
-    """The metric is unknown here, or too costly for all rows."""
+    """A metric that is not known here, or too costly to have from all rows."""
 
 
 class TableMetrics:
-    """Metrics that follow from the number of rows and the column names."""
+    """What is known of rows by their number and the names of their columns."""
 
     def __init__(self, schema: pd.DataFrame, count: int) -> None:
         """Take a frame of no rows with the names and types of all columns, and how many rows there are."""
@@ -41,7 +41,7 @@ class TableMetrics:
         self.count = count
 
     def known(self) -> dict[str, MetricFunction]:
-        """Functions that compute a metric from its arguments, by name."""
+        """How to calculate a metric from its arguments, by name."""
         return {"table.row_count": lambda _: self.count}
 
     def value(self, metric: MetricRequest) -> Any:
@@ -49,7 +49,7 @@ class TableMetrics:
 
         Raises:
             NeedsSample: it has to be judged on a sample.
-            MetricBroke: it cannot be computed from these rows.
+            MetricBroke: it cannot be had from these rows.
         """
         known = self.known()
         if metric.metric_name in known:
@@ -57,7 +57,7 @@ class TableMetrics:
         if metric.metric_name in _OF_SCHEMA:
             return resolved(metric, self.engine)
         if metric.metric_name.endswith(".unexpected_values"):
-            return []  # as many as the result format asks for
+            return []  # as many as the result's format asks for
         return self._of_distinct(metric)
 
     def _of_distinct(self, metric: MetricRequest) -> Any:
@@ -65,7 +65,7 @@ class TableMetrics:
 
 
 class ColumnMetrics(TableMetrics):
-    """Metrics of any column: its nulls."""
+    """What is known of a column whatever it holds: its nulls."""
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any], judged: pd.Series[Any]) -> None:
         """Take the schema of all columns, the column, and rows of it as Great Expectations is given them."""
@@ -74,7 +74,7 @@ class ColumnMetrics(TableMetrics):
         self.held = self.count - self.nulls
 
     def known(self) -> dict[str, MetricFunction]:
-        """Functions that compute a metric from its arguments, by name."""
+        """See there."""
         distinct = {
             "column_values.unique.unexpected_count": lambda _: 0,
             "column.distinct_values.count": lambda _: 0,
@@ -90,7 +90,7 @@ class ColumnMetrics(TableMetrics):
 
 
 def distinct_count(ordered: NDArray[Any]) -> int:
-    """Number of distinct values among sorted values.
+    """How many different ones there are among sorted values.
 
     >>> distinct_count(np.array([1, 2, 2, 2, 3, 3]))
     3
@@ -99,7 +99,7 @@ def distinct_count(ordered: NDArray[Any]) -> int:
 
 
 def repeated_count(ordered: NDArray[Any]) -> int:
-    """Number of sorted values that occur more than once.
+    """How many of the sorted values are there more than once.
 
     >>> repeated_count(np.array([1, 2, 2, 2, 3, 3]))
     5
@@ -112,7 +112,7 @@ _MOST_DISTINCT = 1_000_000
 
 
 class NumberMetrics(ColumnMetrics):
-    """Metrics of a column of numbers or datetimes."""
+    """Numbers and datetimes."""
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any]) -> None:
         """Take the schema of all columns, and the column."""
@@ -120,7 +120,7 @@ class NumberMetrics(ColumnMetrics):
         super().__init__(schema, self._values, self._values)
 
     def known(self) -> dict[str, MetricFunction]:
-        """Functions that compute a metric from its arguments, by name."""
+        """See there."""
         values = self._values
         known: dict[str, MetricFunction] = {
             **super().known(),
@@ -131,7 +131,7 @@ class NumberMetrics(ColumnMetrics):
             "column_values.between.unexpected_count": lambda given: self._unexpected(_between(values, **given)),
             "column_values.in_set.unexpected_count": self._outside_set,
         }
-        if values.dtype.kind in "fi":  # Great Expectations parses the texts of a set of datetimes in its own way
+        if values.dtype.kind in "fi":  # Great Expectations reads the texts of a set of datetimes in its own way
             known["column_values.not_in_set.unexpected_count"] = self._inside_set
         return known
 
@@ -151,11 +151,11 @@ class NumberMetrics(ColumnMetrics):
         return 0 if given["value_set"] is None else int(self._given.isin(given["value_set"]).sum())
 
     def _unexpected(self, met: pd.Series[Any]) -> int:
-        """Count unexpected values; nulls are neither expected nor unexpected."""
+        """Nulls meet nothing, but are no unexpected values either."""
         return self.held - int(met.sum())
 
     def _ordered(self) -> NDArray[Any]:
-        """The sorted values: hashing millions of distinct numbers takes three times as long and as much memory."""
+        """Sorted: to hash millions of different numbers takes three times as long, and as much memory."""
         given = self._given
         return np.sort((given if given.dtype.kind in "fi" else given.astype("int64")).to_numpy())
 
@@ -165,7 +165,7 @@ class NumberMetrics(ColumnMetrics):
 
 
 def aggregates(values: pd.Series[Any]) -> dict[str, MetricFunction]:
-    """Figures of the whole column."""
+    """One figure for the whole column."""
     return {
         "column.min": lambda _: values.min(),
         "column.max": lambda _: values.max(),
@@ -220,16 +220,16 @@ _OF_EACH_VALUE = _OF_KIND | {  # whatever the other rows hold
     "match_json_schema",
 }
 _PEEK = 100_000
-_PART = 500_000  # rows at a time, as their texts are Python objects
+_PART = 500_000  # rows whose texts are Python objects at a time
 
 
 class CategoryMetrics(ColumnMetrics):
-    """Metrics of categories and true/false. Each distinct value is judged once."""
+    """Categories and true/false. Great Expectations judges each distinct value once."""
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any]) -> None:
         """Take the schema of all columns, and the column."""
         counts = column.value_counts(sort=False)
-        counts = counts[counts > 0]  # some of pandas' categories may be in no row
+        counts = counts[counts > 0]  # of the categories of pandas, some may be in no row
         self._distinct = list(counts.index)
         self._counts: NDArray[np.int64] = counts.to_numpy(dtype=np.int64)
         self._column = column
@@ -237,7 +237,7 @@ class CategoryMetrics(ColumnMetrics):
         super().__init__(schema, column, self._judged(self._distinct[:1]))
 
     def known(self) -> dict[str, MetricFunction]:
-        """Functions that compute a metric from its arguments, by name."""
+        """See there."""
         known: dict[str, MetricFunction] = {
             **super().known(),
             "column.distinct_values.count": lambda _: len(self._distinct),
@@ -258,16 +258,16 @@ class CategoryMetrics(ColumnMetrics):
         return engine_of(self._judged(self._distinct).to_frame())
 
     def _judged(self, values: list[Any]) -> pd.Series[Any]:
-        """The distinct values, with a null at the end if the column has any, which decides on the type."""
+        """With a null at the end where the column has any: it decides on the type."""
         values = [*values, None] if self._has_nulls else values
         return column_as_judged(pd.Series(values, dtype=object, name=self._column.name))
 
 
 class IdentifierMetrics(ColumnMetrics):
-    """Metrics of text that rarely repeats, such as identifiers. Values are distinguished by 64-bit hashes.
+    """Text that hardly ever comes twice: names, identifiers, free text. Only told apart, by hashes of 64 bits.
 
-    Ten million distinct texts take 1.5 GiB; their hashes take 80 MB, and the probability of a collision is
-    1 in 300,000.
+    To count ten million different texts takes 1.5 GiB; their hashes take 80 MB, and that two of them are alike by
+    accident has a chance of one in 300,000.
     """
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any]) -> None:
@@ -277,7 +277,7 @@ class IdentifierMetrics(ColumnMetrics):
         super().__init__(schema, column, self._one)
 
     def known(self) -> dict[str, MetricFunction]:
-        """Functions that compute a metric from its arguments, by name."""
+        """See there."""
         return {
             **super().known(),
             "column.distinct_values.count": lambda _: distinct_count(self._hashes),
@@ -290,7 +290,7 @@ class IdentifierMetrics(ColumnMetrics):
 
     @cached_property
     def _hashes(self) -> NDArray[np.uint64]:
-        """Sorted hashes of the non-null values."""
+        """Sorted, without those of nulls."""
         parts = (self._column.iloc[i : i + _PART].dropna() for i in range(0, self.count, _PART))
         hashes = np.concatenate([pd.util.hash_array(p.to_numpy(dtype=object), categorize=False) for p in parts])
         hashes.sort()
@@ -298,13 +298,13 @@ class IdentifierMetrics(ColumnMetrics):
 
 
 def text_metrics(schema: pd.DataFrame, column: pd.Series[Any]) -> ColumnMetrics:
-    """The metrics for a text column, chosen by the number of distinct values in a spread sample."""
+    """By how many different ones there are in rows from all over the column."""
     some = column.iloc[:: max(1, len(column) // _PEEK)]
     return (IdentifierMetrics if some.nunique() > _PEEK / 2 else CategoryMetrics)(schema, column)
 
 
 def _unexpected(metric: MetricRequest, engine: Engine, exact: set[str]) -> NDArray[np.bool_]:
-    """For each non-null value of the engine, whether it is unexpected."""
+    """For each value that the engine has and that is not null, whether it is unexpected."""
     name = metric.metric_name.removeprefix("column_values.").removesuffix(".unexpected_count")
     if name == metric.metric_name or name not in exact:
         raise NeedsSample(metric.metric_name)

@@ -65,7 +65,7 @@ _WITHOUT_FIGURES = {
 
 
 def unmet_words(result: ExpectationResult) -> str:
-    """``column: what is wrong``; the expectation's name if there is no wording for it."""
+    """``column: what is wrong``; the expectation's own name where no wording fits."""
     kind, kwargs = result.expectation["type"], kwargs_of(result.expectation)
     figures = {
         "unexpected": percent((result.details.get("unexpected_percent") or 0) / 100),
@@ -76,13 +76,13 @@ def unmet_words(result: ExpectationResult) -> str:
     for wording in (_WORDS.get(kind), _WITHOUT_FIGURES.get(kind)):
         try:
             return f"{result.subject}: {wording.format(**{**kwargs, **figures})}" if wording else _by_name(result)
-        except (KeyError, ValueError, TypeError):  # no figure, such as the median of zero values
+        except (KeyError, ValueError, TypeError):  # no figure, such as the median of no value
             continue
     return _by_name(result)
 
 
 def bound(value: object) -> str:
-    """One end of a range as text; empty if it is open.
+    """One end of a range; nothing where it is open.
 
     >>> bound(1000000.0)
     '1e+06'
@@ -107,7 +107,7 @@ def _by_name(result: ExpectationResult) -> str:
 
 
 class DataQualityOptions(GateOptions):
-    """Options of the data quality gate."""
+    """Which rows to judge, and by what."""
 
     current: str | None = Field(default=None, description="Today's rows: a file, folder, glob or query.")
     suite: str | None = Field(
@@ -127,8 +127,8 @@ class DataQualityOptions(GateOptions):
 class DataQualityGate:
     """Validates the current data with a Great Expectations suite: the one logged with the run, or a file.
 
-    Great Expectations runs in memory on pandas and writes no files. On columns without values most of its
-    expectations are met; such results do not count here.
+    Great Expectations runs in memory on pandas and leaves no files. On rows without values most of its
+    expectations hold; here those are not taken for an answer.
     """
 
     Options: ClassVar[type[GateOptions]] = DataQualityOptions
@@ -190,7 +190,7 @@ class DataQualityGate:
             yield from charts_of(results)
 
     def _verdict(self, results: Sequence[ExpectationResult], current: Dataset) -> Verdict:
-        """The verdict of the worst result."""
+        """The worst that was found decides."""
         rows, count = current.source, len(results)
         sampled = sum(result.sampled for result in results)
         given = min(self.options.sample_rows, current.count)
@@ -235,7 +235,7 @@ class DataQualityGate:
 
 
 def _nowhere(results: Sequence[ExpectationResult], current: Dataset) -> str:
-    """Where no value was checked: ``any column``, or which ones. Existing columns alone prove nothing."""
+    """``any column`` where no value was looked at: that columns are there says nothing of the data."""
     asked = [r.expectation for r in results if r.expectation["type"] != "expect_column_to_exist"]
     if any(expectation["type"] == "expect_column_values_to_be_null" for expectation in asked):
         return ""

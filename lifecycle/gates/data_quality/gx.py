@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 Engine: TypeAlias = PandasExecutionEngine
 MetricRequest: TypeAlias = MetricConfiguration
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
-"""Without values: lists of unexpected values would bring rows into logs and reports."""
-_ABOUT_NULLS = {  # and about columns themselves: the only ones that an empty column can meet
+"""No values: the partial lists of unexpected ones would carry rows into logs and reports."""
+_ABOUT_NULLS = {  # and about columns as such: the only ones that a column without a value can meet in earnest
     "expect_column_to_exist",
     "expect_column_values_to_be_null",
     "expect_column_values_to_not_be_null",
@@ -59,20 +59,20 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class MetricBroke(Exception):
-    """A metric of Great Expectations raised an exception."""
+    """Great Expectations' own metric raised."""
 
 
 class Unreadable(Exception):
-    """Great Expectations does not accept this expectation. The message says why."""
+    """Great Expectations does not take this expectation. The text says why, in a few words."""
 
 
 def readable(expectation: object) -> Expectation:
-    """The expectation's type, arguments and severity, without what an earlier run has left in it.
+    """Only its type, arguments and severity: what a run left in it beside them is not a demand.
 
-    A suite is untrusted data: what would run code or fetch something is refused.
+    A suite is data, whoever wrote it: what would run as code or fetch something from elsewhere is not taken.
 
     Raises:
-        Unreadable: the type is missing, or the arguments are malformed or not allowed.
+        Unreadable: no type, or arguments that are none or not taken.
     """
     if not isinstance(expectation, Mapping) or not isinstance(expectation.get("kwargs"), Mapping):
         raise Unreadable("one without 'type' and 'kwargs'")
@@ -88,10 +88,10 @@ def readable(expectation: object) -> Expectation:
 
 
 def loaded(expectation: Expectation, number: int = 0) -> Any:
-    """Great Expectations' object for the expectation, with our number in it.
+    """Great Expectations' own object for it, which carries a number of ours.
 
     Raises:
-        Unreadable: the type is unknown, or it does not accept the arguments.
+        Unreadable: unknown, or arguments that it does not take.
     """
     try:
         with quiet():
@@ -106,10 +106,10 @@ def _unreadable(expectation: Expectation, why: str) -> Unreadable:
 
 
 def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[ExpectationResult]:
-    """Validate rows in memory: ephemeral context, no progress bars, files or analytics. One result each.
+    """Judge rows in memory: an ephemeral context, no progress bars, no files, no analytics. One result for each.
 
     Args:
-        expectations: Expectations that :func:`loaded` accepts.
+        expectations: Ones that :func:`loaded` takes.
     """
     rows = as_judged(rows)
     empty = {name for name in rows.columns if rows[name].isna().all()}
@@ -118,7 +118,7 @@ def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Ex
         batch = _batch(rows)
         try:
             found = batch.validate(ExpectationSuite("suite", objects), result_format=RESULT_FORMAT).results
-        except Exception:  # an expectation that breaks all others
+        except Exception:  # one that takes all others down
             _log.debug("the suite as a whole broke", exc_info=True)
             found = [_alone(batch, each) for each in objects]
     by_number = {number_of(each): each for each in found if each is not None}
@@ -128,7 +128,7 @@ def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Ex
 
 
 def result_of(expectation: Expectation, validated: Any | None, empty: Collection[str]) -> ExpectationResult:
-    """Our result for Great Expectations' own, which is None if that broke.
+    """A result from Great Expectations' own, which is None where that broke.
 
     Args:
         empty: Columns without a single value.
@@ -148,7 +148,7 @@ def result_of(expectation: Expectation, validated: Any | None, empty: Collection
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress its logs and warnings, which quote rows."""
+    """Without its logs and warnings: they quote the errors of rows."""
     logger = logging.getLogger("great_expectations")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -161,12 +161,12 @@ def quiet() -> Iterator[None]:
 
 
 def number_of(validated: Any) -> int:
-    """The number that :func:`loaded` set; results come in another order than the expectations."""
+    """The number that :func:`loaded` gave; results come in another order than expectations went in."""
     return int(validated.expectation_config.meta["number"])
 
 
 def _bound(key: str, value: Any) -> Any:
-    """A day as its first moment: Great Expectations would make it a date, which datetimes do not compare with."""
+    """A day as its first moment: Great Expectations takes it for a date, which no datetime compares with."""
     is_day = key in ("min_value", "max_value") and isinstance(value, str) and _DAY.fullmatch(value)
     return f"{value}T00:00:00" if is_day else value
 
@@ -190,14 +190,14 @@ def _alone(batch: Any, expectation: Any) -> Any | None:
 def _as_json(validated: Any | None) -> Mapping[str, Any] | None:
     try:
         fields: Mapping[str, Any] | None = validated and validated.to_json_dict()
-    except Exception:  # a figure without a JSON form, such as a complex number
+    except Exception:  # a figure that JSON cannot say, such as a complex number
         _log.debug("a result broke", exc_info=True)
         return None
     return fields
 
 
 def _raised(info: Mapping[str, Any]) -> bool:
-    """Whether a metric raised; ``exception_info`` is one record, or one per metric."""
+    """``exception_info`` is one record, or one for each metric that raised."""
     if "raised_exception" in info:
         return bool(info["raised_exception"])
     return any(part.get("raised_exception") for part in info.values())
@@ -209,10 +209,10 @@ def engine_of(rows: pd.DataFrame) -> Engine:
 
 
 def resolved(metric: MetricRequest, engine: Engine) -> Any:
-    """A metric's value, computed by Great Expectations.
+    """Great Expectations' own value of a metric.
 
     Raises:
-        MetricBroke: the metric raised an exception.
+        MetricBroke: it raised.
     """
     calculator = MetricsCalculator(engine)
     graph = calculator.build_metric_dependency_graph([metric])
@@ -223,7 +223,7 @@ def resolved(metric: MetricRequest, engine: Engine) -> Any:
 
 
 def unexpected_values(metric: MetricRequest, name: str, engine: Engine) -> NDArray[np.bool_]:
-    """For each non-null value of the engine, whether the condition ``name`` finds it unexpected."""
+    """Whether each value that the engine has, nulls aside, is unexpected by the condition ``name``."""
     condition = MetricRequest(
         f"column_values.{name}.condition", metric.metric_domain_kwargs, metric.metric_value_kwargs
     )
@@ -231,7 +231,7 @@ def unexpected_values(metric: MetricRequest, name: str, engine: Engine) -> NDArr
 
 
 def render_report(shown: Sequence[Mapping[str, Any]]) -> str:
-    """Great Expectations' report as an HTML page, which loads scripts and styles from other hosts.
+    """Great Expectations' own report as a whole HTML page, which loads scripts and styles from elsewhere.
 
     Args:
         shown: ``type``, ``kwargs``, ``success``, ``result`` and, where it broke, ``problem`` of each expectation.

@@ -1,4 +1,4 @@
-"""Chooses the rows for each expectation: all rows, one column at a time, or a sample."""
+"""Which rows each expectation is judged on: all, a column at a time, or a sample."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lifecycle.gates.data_quality.gx import (
 )
 from lifecycle.gates.data_quality.suite import Expectation, ExpectationResult, ExpectationStatus, columns_of
 
-_OF_HOW_MANY_ROWS = (  # on a sample they would mean something else
+_OF_HOW_MANY_ROWS = (  # on a sample they would say something else
     "expect_table_row_count",
     "expect_column_sum",
     "expect_column_unique_value_count",
@@ -44,10 +44,10 @@ _OF_HOW_MANY_ROWS = (  # on a sample they would mean something else
 
 
 def judge(expectations: Sequence[object], data: Dataset, sample_rows: int, seed: int) -> list[ExpectationResult]:
-    """Judge all expectations; one result each, in order.
+    """One result for each expectation, in order.
 
     Up to ``sample_rows`` rows are given to Great Expectations as they are. Of more, what can be judged a
-    column at a time is judged on all rows, and the rest on a sample drawn with ``seed``.
+    column at a time is judged from all of them, and the rest on a sample drawn with ``seed``.
     """
     results: dict[int, ExpectationResult] = {}
     understood: dict[int, Expectation] = {}
@@ -95,10 +95,10 @@ _log = logging.getLogger(__name__)
 
 
 def judge_all_rows(expectations: Sequence[Expectation], data: Dataset) -> list[ExpectationResult | None]:
-    """One result each; None if an expectation cannot be judged one column at a time.
+    """One result for each; None where the expectation cannot be judged a column at a time.
 
     Great Expectations decides, on metrics that are calculated here. A column is read once for all of its
-    expectations, and released before the next one.
+    expectations, and let go before the next one.
 
     Raises:
         LifecycleError: the rows can no longer be read.
@@ -114,7 +114,7 @@ def judge_all_rows(expectations: Sequence[Expectation], data: Dataset) -> list[E
 
 
 def _by_column(expectations: Sequence[Expectation]) -> Mapping[str | None, list[int]]:
-    """Indices of expectations by the one column that they are about."""
+    """Numbers of the expectations by the one column whose values they are about."""
     numbers: dict[str | None, list[int]] = {}
     for number, expectation in enumerate(expectations):
         columns = columns_of(expectation)
@@ -134,7 +134,7 @@ def _of_column(
         return [_judge(each, metrics, empty) for each in expectations]
     except LifecycleError:
         raise
-    except Exception:  # one column must not break the others
+    except Exception:  # one column must not take the others down
         _log.debug("column %r broke", column, exc_info=True)
         return [ExpectationResult(each, ExpectationStatus.BROKE) for each in expectations]
 

@@ -26,9 +26,9 @@ _TYPES: Mapping[ColumnType, Sequence[str]] = {
     ColumnType.BOOLEAN: ("bool",),
     ColumnType.DATETIME: ("datetime64[ns]",),
 }
-_SLACK = 0.5  # a later month may exceed the reference by half of its range
-_MOSTLY = 0.99  # and one row in a hundred may exceed it further
-_YEARS_AHEAD = pd.DateOffset(years=10)  # later times are normal; times far ahead stand for "never"
+_SLACK = 0.5  # a later month may go beyond the reference by half of its range
+_MOSTLY = 0.99  # and one row in a hundred may do so further
+_YEARS_AHEAD = pd.DateOffset(years=10)  # time goes on; what lies further ahead stands for "never"
 _MOST_CATEGORIES = 1000
 _UNSEEN = 0.02
 _VARIED = 0.9  # if its most common value is in no more rows than this, a hundred rows don't all hold it by chance
@@ -69,7 +69,7 @@ def _of_type(kind: ColumnType) -> list[Demand]:
 
 
 def _of_nulls(values: pd.Series[Any]) -> list[Demand]:
-    """Allowed share of nulls: half more than in the reference, plus 2 %, as nulls come in waves."""
+    """Half as many nulls again as there were, and two in a hundred: cancelled flights come in waves."""
     mostly = round(1 - (1.5 * float(values.isna().mean()) + 0.02), 4)
     return [("values_to_not_be_null", {"mostly": mostly})] if mostly > 0 else []
 
@@ -90,14 +90,14 @@ def _of_values(kind: ColumnType, values: pd.Series[Any]) -> list[Demand]:
 
 
 def _is_identifier(kind: ColumnType, values: pd.Series[Any]) -> bool:
-    """Whether a column identifies rows: integers or texts without repetition. Later values will differ."""
+    """Whether it tells rows apart: whole numbers or texts of which none comes twice. Later ones will be others."""
     if len(values) < _FEWEST_FOR_IDENTIFIER or kind not in (ColumnType.NUMBER, ColumnType.TEXT):
         return False
     return bool(values.is_unique) and (kind is ColumnType.TEXT or bool((values.astype(float) % 1 == 0).all()))
 
 
 def _of_numbers(values: pd.Series[Any]) -> list[Demand]:
-    """Expectations of numbers. The range catches absurd values; median and spread catch another unit or column."""
+    """The range catches what is absurd; middle and spread catch another unit or column within the range."""
     values = values[np.isfinite(values)]
     if values.empty:
         return []
@@ -117,12 +117,12 @@ def _of_numbers(values: pd.Series[Any]) -> list[Demand]:
 
 
 def _bounds(low: float, high: float) -> dict[str, float]:
-    """Finite bounds; the range of the largest floats has none."""
+    """Those that a number can express: the range of the largest floats has no end."""
     return {key: v for key, v in (("min_value", low), ("max_value", high)) if math.isfinite(v)}
 
 
 def _of_moments(values: pd.Series[Any]) -> list[Demand]:
-    """Expectations of times: not long before the reference, as with another time unit, nor years ahead."""
+    """Not long before the reference, as another unit of time would be; nor years ahead."""
     lowest, highest = values.min(), values.max()
     try:
         bounds = {
@@ -135,9 +135,9 @@ def _of_moments(values: pd.Series[Any]) -> list[Demand]:
 
 
 def _of_categories(values: pd.Series[Any]) -> list[Demand]:
-    """Expectations of categories, if the set is complete: not for tail numbers, names or free text.
+    """The categories, if these are all there are: no tail numbers, names or free text.
 
-    The probability of an unseen value is about the share of values seen once (Good-Turing).
+    How likely the next row brings an unseen value is about the share of values seen once (Good-Turing).
     """
     counts = values.value_counts()
     unseen = float((counts == 1).sum()) / len(values)
@@ -148,7 +148,7 @@ def _of_categories(values: pd.Series[Any]) -> list[Demand]:
 
 
 def _of_variety(values: pd.Series[Any]) -> list[Demand]:
-    """Expectation of more than one value: a constant column would meet all others."""
+    """More than one value where there was more than one: a column that is stuck has none that is unknown."""
     varied = values.value_counts(normalize=True).iloc[0] <= _VARIED
     return [("unique_value_count_to_be_between", {"min_value": 2})] if varied else []
 

@@ -26,7 +26,7 @@ def charts_of(results: Sequence[ExpectationResult]) -> Iterator[Chart]:
 
 
 def _bar_chart(title: str, results: Sequence[ExpectationResult]) -> BarChart | None:
-    """A bar chart, worst first: unmet expectations, then by how close to the limit they are."""
+    """The worst first: unmet ones, then by how much of what may be is used up."""
     bars = [(_used_up(result), _bar(result)) for result in results if _share(result) is not None]
     bars.sort(key=lambda pair: (not pair[1].bad, -pair[0]))
     return BarChart(title, tuple(bar for _, bar in bars[:_MOST_BARS])) if bars else None
@@ -64,7 +64,7 @@ _LEFT_OUT = {"head", "title", "style", "script", "nav", "footer", "button", "lab
 
 
 def page_of(results: Sequence[ExpectationResult]) -> EmbeddedPage:
-    """Great Expectations' report as a page: counts, shares and the suite, without row values."""
+    """Great Expectations' report as a page of its own: counts, shares and what the suite says; no row values."""
     import nh3
 
     from lifecycle.gates.data_quality.gx import render_report
@@ -105,7 +105,7 @@ def _shown(result: ExpectationResult) -> dict[str, Any]:
 
 
 def _without_values(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts, shares and figures; column names if the expectation is about columns."""
+    """Counts, shares and figures; names of columns where the expectation is about those."""
     if kind.startswith("expect_table_columns"):
         return {key: _harmless(value) for key, value in details.items()}
     if kind in _OF_ONE_ROW:
@@ -114,21 +114,21 @@ def _without_values(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_figure(value: object) -> bool:
-    """Whether it is a number, or numbers by name, such as quantiles. A plain list would hold values."""
+    """A number, or numbers by name, such as quantiles. A list of its own would be one of values."""
     if isinstance(value, Mapping):
         return all(isinstance(each, list) and all(map(_is_figure, each)) for each in value.values())
     return value is None or isinstance(value, float | int | bool)
 
 
 def _plain(figure: Any) -> Any:
-    """As Python numbers, the only ones that the templates accept."""
+    """Python's own numbers: its templates know no other."""
     if isinstance(figure, Mapping):
         return {key: [_plain(each) for each in value] for key, value in figure.items()}
     return figure.item() if hasattr(figure, "item") else figure
 
 
 def _harmless(value: Any) -> Any:
-    """The same structure with texts escaped for HTML and templates."""
+    """The same structure, with nothing in its texts that HTML or a template could take for its own."""
     if isinstance(value, str):
         return "".join(c if c.isalnum() or c in _SIGNS else "_" for c in value[:_MOST_TEXT])
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Great Expectations suites as plain JSON, and results of expectations. Imports nothing heavy."""
+"""A Great Expectations suite as plain JSON, and the results of its expectations. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lifecycle.errors import NotFound, UsageError
 Suite = dict[str, Any]
 Expectation = Mapping[str, Any]
 TABLE = "table"
-"""Subject of an expectation without a column."""
+"""What an expectation is about when it names no column."""
 HOW_TO_RUN = {"batch_id", "result_format", "catch_exceptions", "include_config"}
-"""Arguments in a suite that demand nothing."""
+"""Arguments that Great Expectations leaves in a suite and that demand nothing."""
 _MOST_BYTES = 16 << 20
 _COLUMNS = ("column", "column_A", "column_B")
 
@@ -26,7 +26,7 @@ def read_suite(path: Path) -> Suite:
 
     Raises:
         NotFound: no such file.
-        UsageError: it cannot be read, or is not a suite.
+        UsageError: it cannot be read, or is no suite.
     """
     try:
         with path.open("rb") as file:
@@ -50,10 +50,10 @@ def read_suite(path: Path) -> Suite:
 
 
 def expectations_of(suite: object) -> Sequence[object]:
-    """The expectations of a suite, not validated yet.
+    """What a suite expects. Each one may still be anything that JSON can say.
 
     Raises:
-        UsageError: it is not a suite.
+        UsageError: it is no suite.
     """
     if not isinstance(suite, Mapping) or not isinstance(suite.get("expectations"), list):
         raise UsageError("not a Great Expectations suite: it needs a list of 'expectations'")
@@ -62,13 +62,13 @@ def expectations_of(suite: object) -> Sequence[object]:
 
 
 def kwargs_of(expectation: object) -> Mapping[str, Any]:
-    """An expectation's arguments; none if it is malformed."""
+    """An expectation's arguments; none where it is not spelled as one."""
     kwargs = expectation.get("kwargs") if isinstance(expectation, Mapping) else None
     return kwargs if isinstance(kwargs, Mapping) else {}
 
 
 def columns_of(expectation: object) -> list[str]:
-    """The columns that the expectation is about."""
+    """The columns that it is about."""
     kwargs = kwargs_of(expectation)
     listed = kwargs.get("column_list")
     named = [kwargs.get(key) for key in _COLUMNS] + (listed if isinstance(listed, list) else [])
@@ -76,7 +76,7 @@ def columns_of(expectation: object) -> list[str]:
 
 
 def subject_of(expectation: object) -> str:
-    """The expectation's column or columns as text, or :data:`TABLE`."""
+    """Its column or columns in words, or :data:`TABLE`."""
     return ", ".join(columns_of(expectation)) or TABLE
 
 
@@ -85,7 +85,7 @@ def _no_number(word: str) -> NoReturn:
 
 
 class ExpectationStatus(StrEnum):
-    """Result of an expectation."""
+    """What can be said of an expectation."""
 
     MET = "met"
     UNMET = "not met"
@@ -97,12 +97,12 @@ class ExpectationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
-    """One expectation and its result.
+    """One expectation, and what was found.
 
     Attributes:
-        expectation: ``type`` and ``kwargs``; for an unreadable one, its raw content.
+        expectation: ``type`` and ``kwargs``; of one that is not readable, whatever was there.
         details: Great Expectations' own ``result``: counts and shares. No row values.
-        note: Why it is unreadable.
+        note: Why it is not readable.
         sampled: Whether it was judged on a sample of the rows.
     """
 

@@ -45,13 +45,13 @@ _SPOKEN = {
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """One expectation in words, for display.
+    """One expectation in words.
 
     Attributes:
         type: Great Expectations' name for it.
         subject: The column or columns, or ``table``.
-        name: The demanded property, such as ``median``.
-        words: The demanded value, such as ``-3 to 10``.
+        name: What is demanded of it, such as ``median``.
+        words: How much, such as ``-3 to 10``.
         kwargs: The expectation's own arguments.
     """
 
@@ -64,12 +64,12 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class SuiteChange:
-    """A difference between two suites.
+    """A demand that two suites do not share.
 
     Attributes:
         kind: ``added``, ``removed`` or ``changed``.
-        before, after: The demand on each side, or None.
-        words: The difference in words.
+        before, after: None on the side that lacks it.
+        words: What is different.
     """
 
     kind: str
@@ -79,7 +79,7 @@ class SuiteChange:
 
 
 def demand_of(expectation: object) -> Demand:
-    """Describe any expectation in words."""
+    """An expectation in words, whatever it is."""
     kwargs = {key: value for key, value in kwargs_of(expectation).items() if key not in HOW_TO_RUN}
     kind = str(expectation.get("type")) if isinstance(expectation, Mapping) else "no expectation"
     name = _NAMES.get(kind) or kind.removeprefix("expect_").removeprefix("column_").removesuffix("_to_be_between")
@@ -87,7 +87,7 @@ def demand_of(expectation: object) -> Demand:
 
 
 def changes(before: Sequence[object], after: Sequence[object]) -> list[SuiteChange]:
-    """Differences of two suites, in the order of the first, then of the second.
+    """What one suite has and the other has not, in the order of the first, then of the second.
 
     Expectations of one type on one column are the same demand, the first with the first and so on.
     """
@@ -114,7 +114,7 @@ def _by_place(expectations: Sequence[object]) -> dict[tuple[str, str, int], Dema
 
 
 def _comparable(demand: Demand) -> str:
-    """A form in which equal demands are equal: sets without order, null arguments left out."""
+    """Equal for the same demand: the order of a set is none, and what is null is not demanded."""
     kwargs = {key: value for key, value in demand.kwargs.items() if value is not None}
     for key in _UNORDERED:
         if isinstance(kwargs.get(key), list):

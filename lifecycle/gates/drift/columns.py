@@ -29,7 +29,7 @@ from lifecycle.statistics.distances import Floats, jensen_shannon, wasserstein
 
 @dataclass(frozen=True, slots=True)
 class BinShares:
-    """Shares of rows by bin (``ordered``) or category, 0 to 1; all three have equal length."""
+    """Shares of the rows by bin (then ``ordered``) or category, 0 to 1; all three are as long."""
 
     labels: tuple[str, ...]
     reference: tuple[float, ...]
@@ -39,14 +39,14 @@ class BinShares:
 
 @dataclass(frozen=True, slots=True)
 class ValueDrift:
-    """Distance between the values of a column on both sides.
+    """How far the values of a column are apart.
 
     Attributes:
-        distance: Evidently's distance.
-        chance: Distance between random splits of the same values.
-        unit: Readable kind of the distance.
-        new: Share of current values in categories that the reference lacks, beyond chance.
-        missing: Share of reference values in categories that the current rows lack.
+        distance: As Evidently measures it.
+        chance: What random splits of the same values give.
+        unit: What kind of distance it is, for people.
+        new: ShareChange of the current values in categories that the reference lacks, beyond what chance gives.
+        missing: ShareChange of the reference's values in categories that the current rows lack.
     """
 
     distance: float
@@ -64,11 +64,11 @@ class ValueDrift:
 
 _log = logging.getLogger(__name__)
 FEWEST_VALUES = 30
-"""Least values of each side for a comparison."""
+"""On either side, to compare a column at all."""
 
 
 class ColumnStatus(StrEnum):
-    """Result kinds of a column."""
+    """What can be said of a column."""
 
     STEADY = "steady"
     DRIFTED = "drifted"
@@ -81,7 +81,7 @@ class ColumnStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShareChange:
-    """A share on both sides, and the p-value of the difference."""
+    """How large a share of a column is something, then and now, and how likely chance makes such a difference."""
 
     before: float
     now: float
@@ -89,17 +89,17 @@ class ShareChange:
 
     @property
     def change(self) -> float:
-        """Absolute change of the share."""
+        """Without its sign."""
         return abs(self.now - self.before)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """Measurements of one column: either ``values``, or ``problem`` with its reason ``why``.
+    """What was measured. Either ``values`` or ``problem``, which ``why`` explains.
 
     Attributes:
-        nulls: Share of missing values; None if there are none.
-        infinite: Share of infinite numbers; None if there are none.
+        nulls: Missing values; None where there are none on either side.
+        infinite: Infinite numbers, likewise.
     """
 
     name: str
@@ -111,7 +111,7 @@ class ColumnDrift:
 
 
 def measure(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ColumnDrift:
-    """Compare one column. Errors are returned, not raised, so that one column does not break the others."""
+    """Compare one column. What breaks it is said and not raised: one column must not take the others down."""
     try:
         return _measure(name, reference, current, seed)
     except Exception as exc:
@@ -162,19 +162,19 @@ def _share(before: int, rows_before: int, now: int, rows_now: int) -> ShareChang
 
 
 _BINS = 20
-_TAIL = 0.01  # share of the reference below and above the bins, on each side
+_TAIL = 0.01  # of the reference, on either side, is not in the bins but below or above them
 
 
 @dataclass(frozen=True, slots=True)
 class SortedValues:
-    """The finite values of a column in ascending order, and the number of infinite ones."""
+    """The finite values of a column in ascending order, and how many infinite ones there are."""
 
     values: Floats
     infinite: int
 
 
 def sort(column: pd.Series[Any], kind: ColumnType) -> SortedValues:
-    """Sort a column: numbers unchanged, datetimes as seconds since 1970, without nulls."""
+    """Numbers as they are, datetimes as seconds since 1970; nulls are left out."""
     values = np.sort(_as_floats(column, kind))  # -inf first, inf later, NaN last
     first = np.searchsorted(values, -np.inf, side="right")
     last, end = np.searchsorted(values, (np.inf, np.nan), side="left")
@@ -182,10 +182,10 @@ def sort(column: pd.Series[Any], kind: ColumnType) -> SortedValues:
 
 
 def compare_numbers(reference: Floats, current: Floats, kind: ColumnType, seed: int) -> ValueDrift:
-    """Compare two sorted samples. Both are scaled in place by the reference's standard deviation.
+    """Of two sorted samples. Both are changed: they are brought to the reference's scale in place.
 
     Evidently divides by the standard deviation too, but never by less than 0.001, which hides any change in
-    a column of small numbers. A reference with a single value has no scale: that value is then a category.
+    a column of small numbers. A reference of one single value has no scale: that value is then a category.
     """
     show = _moment if kind is not ColumnType.NUMBER else "{:.4g}".format
     if reference[0] == reference[-1]:
@@ -268,16 +268,16 @@ def _moment(seconds: float) -> str:
     return str(np.datetime_as_string(np.datetime64(int(seconds), "s"), unit="m"))
 
 
-_MIXED_ROWS = 100_000  # values per side for random splits
+_MIXED_ROWS = 100_000  # that random splits are made of, on either side
 _SHOWN = 12
-_LONGEST = 40  # most characters of a category's name in a chart
+_LONGEST = 40  # characters of a category's name in a picture
 
 
 def compare_categories(reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ValueDrift:
-    """Compare two samples of categories, without nulls.
+    """Of two samples; nulls are left out.
 
-    Categories that the reference lacks are counted together. That does not change the distance, and
-    bounds the memory by the reference.
+    Categories that the reference lacks are counted together: that leaves the distance as it is, and the
+    memory bounded by the reference, however many of them there are.
     """
     before, now = _values(reference), _values(current)
     known = pc.unique(before)
@@ -305,7 +305,7 @@ def _values(column: pd.Series[Any]) -> pa.ChunkedArray:
 
 
 def _counts(values: pa.ChunkedArray, known: pa.Array) -> Counts:
-    """Count of each known category, and of all others together."""
+    """How often each known category occurs, and all others together."""
     counts: Counts = np.zeros(len(known) + 1, dtype=np.int64)
     for piece in pieces(values):
         places = pc.fill_null(pc.index_in(piece, value_set=known), len(known))
@@ -333,7 +333,7 @@ _AT_ONCE = 1_000_000
 
 
 def as_arrow(column: pd.Series[Any]) -> pa.ChunkedArray:
-    """A column of text or true/false as Arrow, with categories resolved."""
+    """A column of text or true/false; categories as what they stand for."""
     array = pa.array(column, from_pandas=True)
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)

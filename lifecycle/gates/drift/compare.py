@@ -1,4 +1,4 @@
-"""Compares all columns of two data sets, and labels and predictions."""
+"""All columns of two data sets compared, and labels and predictions likewise."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from lifecycle.scoring.contract import Predictions
 from lifecycle.scoring.frames import batch_from_frame
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 
-_THREADS = 2  # numpy and Arrow release the interpreter lock while they sort, count and read
+_THREADS = 2  # numpy and Arrow let the other run while they sort, count and read
 Pair = tuple["pd.Series[Any]", "pd.Series[Any]"]
 
 
 @dataclass(frozen=True)
 class ComparedColumns:
-    """The compared columns.
+    """What came of it.
 
     Attributes:
-        columns: Results in the requested order.
-        samples: The same sampled rows of every column: reference, current.
+        columns: In the order that was asked for.
+        samples: The same rows of every column that was read: the reference's, today's.
     """
 
     columns: tuple[ColumnDrift, ...]
@@ -43,7 +43,7 @@ def compare(
 ) -> ComparedColumns:
     """Compare all rows of the columns ``names``, and draw a sample of them and of the columns ``also``.
 
-    The sample is drawn in the same pass, so that files are read only once.
+    The sample is taken in passing: drawing it from the files would read them a second time.
     """
     rows = drawn(reference.count, size, seed), drawn(current.count, size, seed)
     kept: dict[str, Pair] = {}
@@ -74,7 +74,7 @@ _MOST_OUTPUTS = 20
 
 
 def compare_labels(reference: Dataset, current: Dataset, options: DriftOptions) -> tuple[ColumnDrift, ...]:
-    """Compare all labels. Nothing unless ``min_rows`` of both sides have one, as labels may come late."""
+    """All labels. Nothing where ``min_rows`` of either side do not have one, because labels come late or never."""
     label = reference.label
     if options.max_target_distance is None or label is None or not (reference.has_labels and current.has_labels):
         return ()
@@ -86,7 +86,7 @@ def compare_labels(reference: Dataset, current: Dataset, options: DriftOptions) 
 def compare_predictions(
     candidate: Candidate, reference: pd.DataFrame, current: pd.DataFrame, seed: int
 ) -> tuple[ColumnDrift, ...]:
-    """Compare the candidate's predictions on both sides, one column per output or class.
+    """What the candidate answers to either side, one column for each output or class.
 
     Raises:
         NotLoaded: the candidate may not be loaded.
@@ -105,7 +105,7 @@ def compare_predictions(
 
 
 def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
-    """The outputs to compare. Of two probabilities one is enough."""
+    """Each number or class that a row is answered with. Of two probabilities one says all."""
     if not isinstance(predictions, np.ndarray):
         for name, values in predictions.items():
             yield from ((f"{name}: {part}", column) for part, column in _outputs(values))
@@ -120,7 +120,7 @@ def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
 
 
 def _foremost(outputs: Mapping[str, pd.Series[Any]]) -> list[str]:
-    """With very many outputs, those that are largest on average."""
+    """Of very many outputs those that are largest on average: the classes that occur."""
     if len(outputs) <= _MOST_OUTPUTS:
         return list(outputs)
     return sorted(outputs, key=lambda name: -float(outputs[name].mean()))[:_MOST_OUTPUTS]
@@ -133,7 +133,7 @@ def _compare(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed
 
 
 def _are_classes(values: pd.Series[Any]) -> bool:
-    """Whether the numbers are codes, a few integers, which have no distance."""
+    """Whether these numbers are codes: a few whole ones. Between codes there is no distance."""
     if column_type(values) is not ColumnType.NUMBER:
         return False
     different = values.dropna().unique()

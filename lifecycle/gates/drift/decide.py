@@ -1,4 +1,4 @@
-"""Decides on drift: a result per column, and the verdict."""
+"""From measured columns to a result for each, and from these to the verdict."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lifecycle.gates.verdicts import broke, failed, inconclusive, listing, passe
 from lifecycle.statistics.chance import benjamini_hochberg
 
 MOST_CHANCE = 0.3
-"""If chance alone gives a larger distance, only a significant difference means anything."""
+"""Where chance alone makes a distance larger than this, nothing but a significant difference says anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnLimits:
-    """Limits of one column.
+    """How far one column may move.
 
     Attributes:
         drifted: Distance from which it has drifted.
@@ -32,13 +32,13 @@ class ColumnLimits:
     new: float
 
     def with_one(self, distance: float | None) -> ColumnLimits:
-        """The limits with one limit for the distance."""
+        """The same with one limit for the distance, and nothing short of it."""
         return self if distance is None else replace(self, drifted=distance, distance=distance)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnResult:
-    """The result of one column, with a readable reason, or an empty one."""
+    """One column's finding, and why, in words for people; empty where there is nothing to say."""
 
     column: ColumnDrift
     finding: ColumnStatus
@@ -46,33 +46,33 @@ class ColumnResult:
 
     @property
     def words(self) -> str:
-        """Name of the column and reason."""
+        """Its name and the reason."""
         return f"{self.column.name!r} ({self.why})" if self.why else repr(self.column.name)
 
     @property
     def moved(self) -> bool:
-        """Whether the column counts as drifted."""
+        """Whether it counts as drifted."""
         return self.finding in (ColumnStatus.DRIFTED, ColumnStatus.BEYOND)
 
     @property
     def distance(self) -> float:
-        """Evidently's distance; 0 if there is none."""
+        """As Evidently measures it; 0 where there is none."""
         return self.column.values.distance if self.column.values else 0.0
 
     @property
     def p(self) -> float:
-        """P-value of the distance."""
+        """How likely chance makes such a distance."""
         return self.column.values.chance.p if self.column.values else 1.0
 
     def rank(self) -> tuple[bool, bool, float]:
-        """Sort key: largest drift first."""
+        """Sorts those first that moved most."""
         beyond = self.column.values.beyond if self.column.values else 0.0
         return not self.moved, self.finding is not ColumnStatus.BEYOND, -beyond
 
 
 @dataclass(frozen=True, slots=True)
 class DriftResults:
-    """Results of inputs, labels and predictions."""
+    """What can be said of the inputs, of the labels and of the model's answers."""
 
     columns: tuple[ColumnResult, ...]
     labels: tuple[ColumnResult, ...]
@@ -85,7 +85,7 @@ class DriftResults:
 
     @property
     def drifted_share(self) -> float:
-        """Share of ``counted`` columns that drifted, 0 to 1."""
+        """Of those."""
         return sum(found.moved for found in self.counted) / max(1, len(self.counted))
 
 
@@ -95,10 +95,10 @@ def find(
     answers: tuple[ColumnDrift, ...],
     options: DriftOptions,
 ) -> DriftResults:
-    """One result per column.
+    """One finding for each.
 
-    Each question (have the values changed? the nulls?) is one of many tests:
-    the more tests, the stronger the evidence has to be in each.
+    Each question that was asked of the data (have the values changed? the nulls?) is one test among all of them:
+    the more there are, the stronger the evidence has to be in each.
     """
     together = (*columns, *labels, *answers)
     asked = [p for column in together for p in _tests(column).values()]
@@ -122,7 +122,7 @@ def find(
 
 
 def _tests(column: ColumnDrift) -> dict[str, float]:
-    """The tests of a column with their p-values."""
+    """The questions that were asked of a column, each with its p-value."""
     shares = {"nulls": column.nulls, "infinite": column.infinite}
     asked = {question: share.p for question, share in shares.items() if share}
     return asked | ({"values": column.values.chance.p} if column.values else {})
@@ -141,7 +141,7 @@ def _finding(column: ColumnDrift, limits: ColumnLimits, stands_out: dict[str, bo
 
 
 def _out_of_bounds(infinite: ShareChange, limits: ColumnLimits, significant: bool) -> bool:
-    """Whether there are too many infinite values. One is too many if the reference has none."""
+    """A single one is too many where the reference has none: no model has seen it, and no average survives it."""
     return not infinite.before or (significant and infinite.change > limits.nulls)
 
 
@@ -172,7 +172,7 @@ _LISTED = 7  # columns whose distances and p-values are among the figures
 
 
 def decide(findings: DriftResults, source: str, options: DriftOptions) -> Verdict:
-    """The verdict: failures first, then errors, then what could not be judged."""
+    """What fails comes first, then what broke, then what could not be judged."""
     figures = _figures(findings, options)
     return (
         _incomparable(findings, source, figures)

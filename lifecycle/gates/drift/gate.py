@@ -1,4 +1,4 @@
-"""The drift gate: whether current rows are distributed as those that the model was trained on."""
+"""The drift gate: whether today's rows are distributed as those that the model was trained on."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DriftGate:
-    """Compares the distribution of each input in all reference rows and all current rows.
+    """Compares the distribution of each input between the reference rows and the current ones, in all of them.
 
     Numbers and datetimes by Wasserstein distance in standard deviations of the reference, text and
-    true/false by Jensen-Shannon distance. These are Evidently's figures, computed without it, so they
-    work for ten million rows. A column has drifted when its distance, without what chance gives, is large
-    and significant among all columns. So many rows do not turn trifles into drift, nor few rows accidents.
+    true/false by Jensen-Shannon distance: Evidently's own figures, computed without it, which is why they
+    can be had of ten million rows. A column has drifted when its distance is large, apart from what chance gives,
+    and significant among all columns. So more rows do not make trifles into drift, and few rows no accident.
 
-    The model's predictions on a sample of both sides are compared too, and the labels if both sides have
-    them. Columns that are empty on both sides do not count. Columns of the current data that the model does not
-    use are ignored. A single column that cannot be judged keeps the gate from passing; exclude it then.
+    The model's answers to a sample of either side are compared likewise, and the labels where both sides have
+    them. Columns that are empty on both sides don't count. Columns of the current data that the model doesn't
+    take are not looked at. A single column that cannot be judged keeps the gate from passing: leave it out.
     """
 
     Options: ClassVar[type[GateOptions]] = DriftOptions
@@ -63,7 +63,7 @@ class DriftGate:
         return tuple(name for name in dict.fromkeys(names) if name not in (self.options.leave_out or ()))
 
     def _lacking(self, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict | None:
-        """The verdict if columns are missing, else None."""
+        """The verdict where columns are missing, else None."""
         unknown = [repr(c) for c in columns if c not in reference.columns]
         if unknown:
             message = f"The reference rows lack {listing(unknown)}, so there is nothing to compare with."
@@ -88,7 +88,7 @@ class DriftGate:
         except NotLoaded:
             findings = find(compared.columns, labels, (), options)
             if decide(findings, current.source, options).outcome is not Outcome.FAILED:
-                raise  # otherwise the rows do not fit, whatever the model would predict
+                raise  # else the rows are out, whatever the model would say to them
         else:
             findings = find(compared.columns, labels, answers, options)
         subject.findings[self.name] = findings, compared.samples
@@ -117,7 +117,7 @@ class DriftGate:
 
 
 def _inputs(subject: Subject, reference: Dataset) -> tuple[str, ...]:
-    """The columns that the model uses, if its signature says so."""
+    """The columns that the model takes, as far as it says."""
     try:
         signature = subject.candidate.signature
     except NoSignature:

@@ -21,7 +21,7 @@ _MOST_COLUMNS = 20  # in Evidently's report: 2 s, and 0.1 s for each more
 
 
 def histograms(findings: DriftResults) -> tuple[Histogram, ...]:
-    """Histograms of drifted columns, then of labels and predictions, then of those with the largest distance."""
+    """Of what moved first, then of labels and answers, then of the columns that moved most."""
     found = [*findings.labels, *findings.answers, *sorted(findings.counted, key=ColumnResult.rank)]
     drawn = (_distribution(one) for one in sorted(found, key=lambda one: not one.moved))
     return tuple(picture for picture in drawn if picture)[:_MOST_PICTURES]
@@ -30,7 +30,7 @@ def histograms(findings: DriftResults) -> tuple[Histogram, ...]:
 def evidently_page(
     findings: DriftResults, samples: tuple[pd.DataFrame, pd.DataFrame], options: DriftOptions
 ) -> tuple[EmbeddedPage, ...]:
-    """Evidently's report on the columns with the largest distances; nothing if no column has values."""
+    """Evidently's report on the columns that moved most; nothing where no column has values."""
     shown = [one.column.name for one in sorted(findings.counted, key=ColumnResult.rank) if one.column.values]
     if not shown:
         return ()
@@ -65,7 +65,7 @@ def _note(one: ColumnResult) -> str:
     return f"{measured}: {one.finding}"
 
 
-# Evidently writes column and category names unescaped into its HTML, where they could run as script
+# Evidently writes names of columns and categories into its HTML as they are, where they would be run as script.
 _UNSAFE = re.compile(r"[^A-Za-z0-9 _.,:+-]")
 _LONGEST = 60
 _MOST_CATEGORIES = 30
@@ -80,7 +80,7 @@ def evidently_report(
     """Evidently's report on data drift, as one HTML page of about 5 MB.
 
     Columns without a finite value on either side are left out: Evidently breaks on them. Methods are named,
-    because Evidently's own choice changes at 1000 rows: those of the gate are used.
+    because its own choice jumps at 1000 rows: those by which the gate judges all rows.
 
     Args:
         columns: Those to show, in this order.
@@ -116,7 +116,7 @@ def evidently_report(
 
 
 def _sides(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str]) -> dict[str, Sides]:
-    """Both sides of each column under a safe name, in Evidently's form."""
+    """Both sides of each column by a harmless name, as Evidently takes them."""
     found = {}
     for column, name in zip(columns, _distinct(map(_safe, columns)), strict=True):
         before, now = _plain(reference[column]), _plain(current[column])
@@ -126,7 +126,7 @@ def _sides(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str
 
 
 def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Numbers as floats, times as days since 1970, all else as safe text; NaN for missing values."""
+    """Numbers as floats, moments as days since 1970, all else as safe text; NaN where there is nothing to show."""
     kind = column_type(column)
     if kind is ColumnType.NUMBER:
         numbers = column.astype(float)

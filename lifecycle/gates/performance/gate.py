@@ -23,11 +23,11 @@ _GATE = "performance"
 
 @dataclass(frozen=True)
 class PerformanceCase:
-    """All measurements of one run of the gate.
+    """All that was measured.
 
     Attributes:
-        champion: None if it is not needed, missing or not measurable.
-        obstacle: Why a needed champion is missing.
+        champion: None where it is not asked for, not there or not measurable.
+        obstacle: Why it should be there and is not.
     """
 
     options: PerformanceOptions
@@ -38,7 +38,7 @@ class PerformanceCase:
     obstacle: Verdict | None
 
     def verdict(self) -> Verdict:
-        """The verdict: the first missed demand, else the first that could not be judged, else PASSED."""
+        """The first demand that is missed; else the first that could not be judged; else PASSED."""
         found = [*self._failures(), *self._slice_failures(), *self._gaps()]
         first = min(found, key=lambda v: v.outcome is not Outcome.FAILED, default=None)
         verdict = first or passed(_GATE, self._praise())
@@ -137,7 +137,7 @@ def _compared(champion: MeasuredMetric) -> str:
 class PerformanceGate:
     """Scores labelled rows with the snapshot's own scorer and compares a metric with its thresholds.
 
-    The rows are the current data if they have the label column, else the reference rows, which the
+    The rows are the current data where they have the label's column, else the reference rows, which the
     training run held out and logged. The champion is scored on the same rows. scikit-learn's metrics are called
     directly: ``mlflow.models.evaluate`` computes the same numbers after many seconds of set-up, and
     scores through another path than the one that will serve.
@@ -152,7 +152,7 @@ class PerformanceGate:
     def evaluate(self, subject: Subject) -> Verdict:
         """INCONCLUSIVE without enough labelled rows, or where the metric cannot be computed."""
         current = subject.current(self.options.current)
-        # rows with the label column are to be measured on, even if the column is empty
+        # Rows that have the label's column are meant to be measured on, even where it turns out to be empty.
         chosen = current if current is not None and current.has_labels else subject.reference
         rows = labelled_rows(chosen, self.options.max_rows, self.options.seed)
         if rows is None:
@@ -188,7 +188,7 @@ class PerformanceGate:
             yield from case.charts()
 
     def _champion(self, subject: Subject, rows: LabelledRows) -> tuple[MeasuredMetric | None, Verdict | None]:
-        """The champion on the same rows if the policy compares with it, or the obstacle."""
+        """The champion on the same rows where the policy compares with it, and what is in the way of that."""
         options, champion = self.options, subject.champion
         if options.max_drop_vs_champion is options.max_slice_drop is None:
             return None, None
@@ -204,7 +204,7 @@ class PerformanceGate:
             return None, inconclusive(self.name, "champion_unmeasurable", message)
 
     def _no_champion(self) -> Verdict | None:
-        """The obstacle when there is no champion: a drop alone demands nothing of a first version."""
+        """A drop is no demand on the first version, so there must be another one."""
         options = self.options
         needed = "min" if options.measured.higher_is_better else "max"
         lacking = [needed] if options.limit is None else []

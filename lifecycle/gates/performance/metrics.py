@@ -34,14 +34,14 @@ _PROPORTION, _LOSS = (0.0, 1.0), (0.0, float("inf"))
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric of the performance gate.
+    """One metric.
 
     Attributes:
-        function: From ``sklearn.metrics``, given as argument since its import takes a second.
+        function: From ``sklearn.metrics`` (handed in: it takes a second to import).
         prepare: Brings labels and predictions into the form that it needs.
-        influence: Influence of each row; None if single rows decide, so that there is no interval.
-        support: Number of rows that the value rests on.
-        higher_is_better: Whether higher values are better.
+        influence: By how much each row moves it; None where a single row decides, so that there is no interval.
+        support: How many rows the value rests on.
+        higher_is_better: Which way is good.
         bounds: The lowest and the highest value.
     """
 
@@ -66,7 +66,7 @@ class Metric:
         return self.prepare(labels, check(labels, predictions))
 
     def value(self, answers: LabelledPredictions) -> float:
-        """The metric's value on these rows. Raises Unmeasurable if it has none."""
+        """Its value on these rows. Raises Unmeasurable where it has none."""
         from sklearn import metrics as sk
 
         try:
@@ -86,14 +86,14 @@ def measure(name: str, labels: Array, predictions: Array) -> float:
 
 
 def _minority(a: LabelledPredictions) -> int:
-    """Number of rows outside the most frequent class, since ranks compare rows of different classes."""
+    """Rows that are not of the most frequent class: ranks need rows of another one to compare with."""
     return len(a) - int(np.bincount(a.truth).max())
 
 
 def _auc(sk: Any, a: LabelledPredictions) -> float:
     if a.classes == 2:
         return float(sk.roc_auc_score(a.truth, a.given))
-    # one class against the rest; scikit-learn's own loop fails if a class is missing
+    # One class against the rest; scikit-learn's own loop takes no rows that lack a class.
     return sum(
         share * float(sk.roc_auc_score(a.truth == index, a.given[:, index]))
         for index, share in influence.shares(a.truth)
@@ -119,7 +119,7 @@ def _average_precision(sk: Any, a: LabelledPredictions) -> float:
 
 
 def _losses(a: LabelledPredictions) -> Array:
-    """Minus the logarithm of the right class's probability."""
+    """Minus the logarithm of the probability that was given to the right class."""
     tiny = np.finfo(a.given.dtype).eps
     rows = np.arange(len(a))
     right = a.given[rows, a.truth] if a.given.ndim == 2 else np.where(a.truth == 1, a.given, 1 - a.given)
@@ -138,11 +138,11 @@ def _squared_misses(a: LabelledPredictions) -> Array:
 
 
 def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]) -> Metric:
-    """Precision, recall or F1: a sum over rows divided by a sum over rows.
+    """Precision, recall and F1, which are sums over rows divided by sums over rows.
 
     Args:
         function: Its name in ``sklearn.metrics``.
-        parts: Each row's addition to both sums, from its true and its predicted class.
+        parts: What each row adds to the two sums, from whether it is of a class and whether it was given it.
     """
 
     def of_class(a: LabelledPredictions, index: int) -> tuple[Array, Array]:
@@ -170,7 +170,7 @@ def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]
 
 
 def _of_errors(function: str, losses: Callable[[LabelledPredictions], Array] | None) -> Metric:
-    """A regression metric that is the mean of one loss per row."""
+    """A metric of numbers that is the mean of one loss a row."""
     return Metric(
         lambda sk, a: getattr(sk, function)(a.truth, a.given),
         numbers,
@@ -241,12 +241,12 @@ METRICS: dict[str, Metric] = {
     ),
     **{short: _MLFLOW[name] for short, name in _SHORT.items()},
 }
-"""All names of the option ``metric``."""
+"""Every name that the option ``metric`` takes."""
 
 
 @dataclass(frozen=True)
 class MeasuredMetric:
-    """A metric of a version, with the rows that it was computed from."""
+    """A version's metric: its value, and what that comes from."""
 
     version: int
     metric: Metric
@@ -255,41 +255,41 @@ class MeasuredMetric:
 
     @property
     def support(self) -> int:
-        """Number of rows that the value rests on."""
+        """How many rows it rests on."""
         return self.metric.support(self.answers)
 
     @cached_property
     def influence(self) -> NDArray[Any]:
-        """Influence of each row. Not for metrics that single rows decide."""
+        """By how much each row moves it. Not for a metric that a single row decides."""
         assert self.metric.influence is not None  # noqa: S101  # the options refuse slices for such a metric
         return self.metric.influence(self.answers)
 
     def interval(self, confidence: float) -> tuple[float, float] | None:
-        """Confidence interval; None if single rows decide."""
+        """Its confidence interval; None where a single row decides."""
         if self.metric.influence is None:
             return None
         return confidence_interval(self.value, self.influence, confidence, self.metric.bounds)
 
     def loss_to(self, other: float) -> float:
-        """How much worse it is than ``other``; negative if better."""
+        """How much worse than ``other`` it is; negative where it is better."""
         return other - self.value if self.metric.higher_is_better else self.value - other
 
     def support_at(self, rows: NDArray[Any]) -> int:
-        """Number of these rows that the metric would rest on."""
+        """How many of these rows the metric would rest on."""
         return self.metric.support(self.answers.at(rows))
 
     def at(self, rows: NDArray[Any]) -> MeasuredMetric:
-        """The metric on some of the rows. Raises Unmeasurable."""
+        """The same on some of the rows. Raises Unmeasurable."""
         answers = self.answers.at(rows)
         return replace(self, answers=answers, value=self.metric.value(answers))
 
 
 def measure_version(metric: Metric, version: Candidate, rows: LabelledRows) -> MeasuredMetric:
-    """Score the rows with a version and compute its metric.
+    """What a version answers to the rows, measured.
 
     Raises:
-        NoSignature, InvalidInput: the version cannot score the rows.
-        Unmeasurable: the metric cannot be computed from its predictions.
+        NoSignature, InvalidInput: it cannot score them.
+        Unmeasurable: its answers have no such metric.
     """
     answers = metric.answers(rows.labels, predictions_of(version, rows.frame))
     return MeasuredMetric(version.version.version, metric, answers, metric.value(answers))

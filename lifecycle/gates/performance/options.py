@@ -1,4 +1,4 @@
-"""Options of the performance gate."""
+"""What the performance gate can be asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lifecycle.gates.performance.metrics import METRICS, Metric
 
 
 class PerformanceOptions(GateOptions):
-    """Metric and demands. At least one of min, max and max_drop_vs_champion is needed."""
+    """What to measure and what to demand. At least one of min, max and max_drop_vs_champion."""
 
     metric: str = Field(description=f"What to measure: {', '.join(METRICS)}.")
     min: float | None = Field(
@@ -58,12 +58,12 @@ class PerformanceOptions(GateOptions):
 
     @property
     def limit(self) -> float | None:
-        """Threshold of the metric on all rows."""
+        """The threshold of the whole."""
         return self.min if self.measured.higher_is_better else self.max
 
     @property
     def slice_limit(self) -> float | None:
-        """Threshold of the metric on each slice."""
+        """The threshold of each slice."""
         return self.slice_min if self.measured.higher_is_better else self.slice_max
 
     @property

@@ -1,4 +1,4 @@
-"""Labels and predictions of labelled rows, in the form that metrics need."""
+"""Labelled rows and what models predict for them, in the form that metrics need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 class Unmeasurable(Exception):
-    """The metric or slices cannot be computed. ``what`` is the reason code; the message is readable."""
+    """These rows have no such metric, or no such slices: ``what`` is the reason code, the text is for people."""
 
     def __init__(self, what: str, message: str) -> None:
         super().__init__(message)
@@ -31,9 +31,9 @@ class LabelledPredictions:
 
     Attributes:
         truth: Class indices, or numbers.
-        given: 1-D class indices (-1 for a class without labels), scores of the last class, or numbers; or 2-D
+        given: 1-D class indices (-1 for a class that no label has), scores of the last class, or numbers; or 2-D
             with one probability for each class.
-        classes: Number of classes; 0 for regression.
+        classes: How many there are; 0 for numbers.
     """
 
     truth: Array
@@ -44,15 +44,15 @@ class LabelledPredictions:
         return len(self.truth)
 
     def at(self, rows: Array) -> LabelledPredictions:
-        """Some of the rows, with the classes of all rows."""
+        """Some of the rows. The classes stay those of all rows."""
         return LabelledPredictions(self.truth[rows], self.given[rows], self.classes)
 
 
 def check(labels: Array, predictions: Array) -> Array:
-    """Validate labels and predictions: one prediction per row, or one per class.
+    """The predictions, one a row or one for each class.
 
     Raises:
-        Unmeasurable: no metric applies to these labels or predictions.
+        Unmeasurable: labels or predictions that no metric is made for.
     """
     if len(predictions) != len(labels):
         raise Unmeasurable("rows_differ", "the model answers with another number of predictions than of rows")
@@ -66,7 +66,7 @@ def check(labels: Array, predictions: Array) -> Array:
 
 
 def numbers(labels: Array, predictions: Array) -> LabelledPredictions:
-    """Labels and predictions for regression metrics."""
+    """For regression."""
     if labels.dtype.kind not in "fiu" or predictions.dtype.kind not in "fiu" or predictions.ndim != 1:
         raise Unmeasurable("not_numbers", "labels and predictions are not all numbers, one a row")
     if (labels == labels[0]).all():
@@ -75,7 +75,7 @@ def numbers(labels: Array, predictions: Array) -> LabelledPredictions:
 
 
 def scores(labels: Array, predictions: Array) -> LabelledPredictions:
-    """Labels and scores: 1-D of the last class, or 2-D with more than two classes."""
+    """For metrics of scores: 1-D of the last class, or 2-D when there are more than two classes."""
     classes, truth = _classes(labels)
     if predictions.ndim == 2:
         _check_width(classes, predictions)
@@ -92,14 +92,14 @@ def scores(labels: Array, predictions: Array) -> LabelledPredictions:
 
 
 def decisions(labels: Array, predictions: Array) -> LabelledPredictions:
-    """Labels and predicted classes; a score of 0.5 or more is the positive class."""
+    """For metrics of classes; a score of 0.5 and more is the positive class."""
     classes, truth = _classes(labels)
     if predictions.ndim == 2:
         _check_width(classes, predictions)
         return LabelledPredictions(truth, predictions.argmax(axis=1), len(classes))
     known = np.isin(predictions, classes)
     if known.all() or predictions.dtype.kind != "f":
-        # a class without labels is a wrong prediction too
+        # A class that the labels lack is a wrong answer all the same.
         given = np.where(known, np.searchsorted(classes, np.where(known, predictions, classes[0])), -1)
         return LabelledPredictions(truth, given, len(classes))
     if len(classes) > 2 or predictions.min() < 0 or predictions.max() > 1:
@@ -123,7 +123,7 @@ def _check_width(classes: Array, predictions: Array) -> None:
 
 
 _CHUNK_ROWS = 20_000
-_MOST_DRAWN = 10  # times the wanted rows, if few of them have a label
+_MOST_DRAWN = 10  # times as many rows as are wanted, where few of them have a label
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ class LabelledRows:
         frame: All columns but the label's.
         labels: 1-D.
         label: Name of the label column.
-        labelled: Number of rows of the source with a label.
-        source: Readable name of the source.
+        labelled: How many rows of the source have a label.
+        source: Where they come from, for people.
     """
 
     frame: pd.DataFrame
@@ -149,9 +149,9 @@ class LabelledRows:
 
 
 def labelled_rows(rows: Dataset | None, size: int, seed: int) -> LabelledRows | None:
-    """At most ``size`` labelled rows, drawn at random; None if no row has a label.
+    """At most ``size`` labelled rows, drawn at random; None where no row has a label.
 
-    If few rows have a label, more rows are drawn, but at most ten times ``size``.
+    Where most rows have none, so many are drawn that enough of them do, but never more than ten times ``size``.
     """
     if rows is None or rows.label is None or not rows.has_labels:
         return None
@@ -168,7 +168,7 @@ def labelled_rows(rows: Dataset | None, size: int, seed: int) -> LabelledRows | 
 
 
 def _plain(labels: pd.Series[Any]) -> Array:
-    """Labels as numbers, text or booleans, else as objects."""
+    """As numbers, text or true and false, whatever pandas holds them in; else as objects."""
     try:
         return np.array(labels.tolist())
     except ValueError:  # lists of different lengths
@@ -176,11 +176,11 @@ def _plain(labels: pd.Series[Any]) -> Array:
 
 
 def predictions_of(candidate: Candidate, frame: pd.DataFrame) -> Array:
-    """A version's predictions, computed in chunks to bound the memory.
+    """What a version answers, scored in chunks, so that memory does not grow with the columns it makes of a row.
 
     Raises:
         NoSignature, InvalidInput: the rows cannot be scored.
-        Unmeasurable: the model has several outputs.
+        Unmeasurable: it answers with several columns.
     """
     from lifecycle.scoring.frames import batch_from_frame
 

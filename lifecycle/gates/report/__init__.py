@@ -1,6 +1,6 @@
-"""Reports of a gate run: an HTML page with charts, JUnit, Markdown and JSON.
+"""What a gate run leaves behind: for people, a page with pictures; for machines, JUnit, Markdown and JSON.
 
-Every name and text in them is untrusted and shown as plain text.
+Every name and text in it was written by somebody else, and is shown as text wherever it appears.
 """
 
 from lifecycle.gates.report.gate_report import GateReport, report_pages, verdict_documents

@@ -16,7 +16,7 @@ from lifecycle.gates.report.summaries import circumstances_of, title_of
 
 
 def verdict_documents(evidence: Evidence) -> Mapping[str, str]:
-    """Reports without charts (Markdown, JUnit, JSON), text by file name."""
+    """File name -> text of what needs no charts: Markdown, JUnit and JSON."""
     from lifecycle.gates.report.summaries import render_junit, render_markdown
 
     verdicts = [verdict.as_dict() for verdict in evidence.verdicts]
@@ -28,7 +28,7 @@ def verdict_documents(evidence: Evidence) -> Mapping[str, str]:
 
 
 def report_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Mapping[str, str]:
-    """``report.html`` with the charts, and other tools' pages: HTML by file name.
+    """File name -> HTML: ``report.html`` with the charts, and the other tools' pages beside it.
 
     Args:
         explanations: One for each verdict, or none.
@@ -42,10 +42,10 @@ def report_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Map
 
 @dataclass(frozen=True, repr=False)
 class GateReport:
-    """The verdicts of one gate run: shown as cards with charts in notebooks, as lines elsewhere.
+    """The verdicts of one gate run: cards with charts in notebooks, lines elsewhere.
 
     Attributes:
-        explain: Makes one explanation per verdict; called once, when a report is first shown or saved.
+        explain: Makes one explanation for each verdict; called once, when a report is first looked at or saved.
     """
 
     evidence: Evidence
@@ -58,12 +58,12 @@ class GateReport:
 
     @property
     def title(self) -> str:
-        """Version, stage and outcome in one line."""
+        """What was judged for which stage, and what came of it."""
         return title_of(self.evidence)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One verdict per gate, in order."""
+        """One for each gate, in order."""
         return self.evidence.verdicts
 
     @property
@@ -77,15 +77,15 @@ class GateReport:
         return self.outcome is Outcome.PASSED
 
     def pages(self) -> Mapping[str, str]:
-        """The report with its charts, and other tools' pages: HTML by file name."""
+        """File name -> HTML: the report with its charts, and other tools' pages beside it."""
         return report_pages(self.evidence, self.explanations)
 
     def documents(self) -> Mapping[str, str]:
-        """All documents that MLflow stores of the gate run: text by file name."""
+        """File name -> text: all that MLflow keeps of the gate run."""
         return {**verdict_documents(self.evidence), **self.pages()}
 
     def save(self, folder: str | Path) -> Path:
-        """Write all documents to a folder: HTML pages, Markdown, JUnit and JSON.
+        """Write what MLflow also keeps: the page and those beside it, Markdown, JUnit and JSON.
 
         Returns:
             The path of ``report.html``.

@@ -31,7 +31,7 @@ _OURS = {"report"}
 
 @dataclass(frozen=True, slots=True)
 class PlacedPage:
-    """A page with a safe file name that is unique in the report."""
+    """A page with the name of its file, which no other page has and which stays in the folder."""
 
     gate: str
     page: EmbeddedPage
@@ -39,7 +39,7 @@ class PlacedPage:
 
 
 def placed_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Iterator[PlacedPage]:
-    """The pages of all explanations, in order, with safe file names."""
+    """The pages of all explanations, in order. What is no plain file name is made one."""
     taken = set(_OURS)
     for verdict, explanation in zip(evidence.verdicts, explanations, strict=False):
         for page in explanation.charts:
@@ -65,7 +65,7 @@ Drawn = TypeVar("Drawn", Histogram, BarChart)
 
 @dataclass(frozen=True, slots=True)
 class ChartLimits:
-    """Most charts per verdict, and most bars per chart."""
+    """How many pictures of a verdict there is room for, and how many bars in each."""
 
     distributions: int
     comparisons: int
@@ -74,7 +74,7 @@ class ChartLimits:
 
 @dataclass(frozen=True, slots=True)
 class DrawnChart:
-    """A chart and its text. ``svg`` is empty if it could not be drawn."""
+    """A drawing and the words around it. ``svg`` is empty where it could not be drawn."""
 
     title: str
     note: str
@@ -84,7 +84,7 @@ class DrawnChart:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One verdict on a page."""
+    """A verdict as a page shows it."""
 
     verdict: Verdict
     figures: tuple[tuple[str, str], ...]
@@ -97,14 +97,14 @@ class Card:
 
     @property
     def opened(self) -> bool:
-        """Whether the card is open at first."""
+        """Whether there is something to look at first."""
         return self.verdict.outcome is not Outcome.PASSED and bool(self.distributions or self.comparisons)
 
 
 def cards_of(
     evidence: Evidence, explanations: Sequence[Explanation], room: Callable[[Verdict], ChartLimits]
 ) -> Iterator[Card]:
-    """One card per verdict, in order, with its charts."""
+    """A card for each verdict, in order, with its charts where there are any."""
     pages = tuple(placed_pages(evidence, explanations))
     by_object = {id(placed.page): placed for placed in pages}
     explained = chain(explanations, repeat(Explanation()))
@@ -152,7 +152,7 @@ def _marks(shown: Sequence[BarChart], most: int) -> Iterator[tuple[str, str]]:
 
 
 def _drawn(draw: Callable[[Drawn], str], shown: Drawn) -> Markup:
-    """Draw a chart; empty when it cannot be drawn, so that the report is still made."""
+    """A picture that cannot be drawn costs neither the report nor the evidence."""
     try:
         return Markup(draw(shown))  # noqa: S704  # made by an XML writer
     except Exception:
@@ -164,18 +164,18 @@ _FILE = ChartLimits(distributions=12, comparisons=4, bars=24)
 _NOTEBOOK = ChartLimits(distributions=6, comparisons=2, bars=8)
 _NOTEBOOK_PASSED = ChartLimits(
     distributions=0, comparisons=1, bars=8
-)  # notebooks are stored in git with their outputs
+)  # a notebook is kept in git with its outputs
 
 
 def render_html(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
-    """The report as one HTML page without scripts and external resources, in light or dark colours."""
+    """A page of its own that runs nothing and loads nothing, light or dark as its reader likes it."""
     return _rendered(
         "report.html", evidence=evidence, cards=list(cards_of(evidence, explanations, lambda _: _FILE))
     )
 
 
 def render_notebook(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
-    """The report as a notebook cell's output; its styles affect nothing else."""
+    """The output of a notebook's cell; its styles touch nothing else in the notebook."""
 
     def room(verdict: Verdict) -> ChartLimits:
         return _NOTEBOOK_PASSED if verdict.outcome == "PASSED" else _NOTEBOOK
@@ -184,12 +184,12 @@ def render_notebook(evidence: Evidence, explanations: Sequence[Explanation] = ()
 
 
 def render_progress(done: Sequence[Verdict], now: str) -> str:
-    """What a notebook shows while gates run: the verdicts so far and the current step."""
+    """What a notebook shows while gates run: those that have answered, and what happens now."""
     return _rendered("progress.html", done=done, now=now)
 
 
 def render_page(page: EmbeddedPage) -> str:
-    """Another tool's page in a sandboxed frame without origin and network."""
+    """Another tool's page in a frame that has no origin, reaches no network and cannot touch what is around it."""
     content = page.html.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
     return _rendered("page.html", page=page, content=content)
 

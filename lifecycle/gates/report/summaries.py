@@ -11,7 +11,7 @@ from lifecycle.domain.sanitize import markdown_text, printable
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 
 _NAME_CHARS, _FIGURE_CHARS = 80, 120
-_SHORT = 12  # digits of a digest that are enough to distinguish it
+_SHORT = 12  # digits of a digest that tell one from another
 
 
 def title_of(evidence: Evidence) -> str:
@@ -20,7 +20,7 @@ def title_of(evidence: Evidence) -> str:
 
 
 def next_step(evidence: Evidence) -> tuple[str, str]:
-    """The next step: a sentence, and the shell command."""
+    """What to do now, and the command that does it, as one types it in a shell."""
     uri = f"models:/{printable(evidence.model)}/{evidence.version}"
     again = shlex.join(["lifecycle", "gate", "run", uri, "--stage", evidence.stage])
     match evidence.outcome:
@@ -38,7 +38,7 @@ def next_step(evidence: Evidence) -> tuple[str, str]:
 
 
 def facts_of(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
-    """What was judged, by which policy, on which data: name, short value, full value."""
+    """What was judged, by which demands, on which data: name, short value, whole value."""
     yield "snapshot", evidence.digest[:_SHORT], evidence.digest
     yield "policy", evidence.policy_digest[:_SHORT], evidence.policy_digest
     for role, fingerprint in sorted(evidence.data.items()):
@@ -46,7 +46,7 @@ def facts_of(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
 
 
 def figures_of(figures: Mapping[str, Figure]) -> Iterator[tuple[str, str]]:
-    """Readable names and values."""
+    """Names and values for people."""
     for name, value in figures.items():
         yield printable(str(name), _NAME_CHARS), printable(_figure(value), _FIGURE_CHARS)
 
@@ -60,7 +60,7 @@ def _figure(value: Figure) -> str:
 
 
 def circumstances_of(evidence: Evidence) -> Iterator[str]:
-    """Attempt (none for a partial run), time, requester and duration."""
+    """Which attempt it was (none: only some gates ran), when, by whom, and how long it took."""
     yield f"attempt {evidence.attempt}" if evidence.attempt else "a look, which counts for nothing"
     yield f"{evidence.created_at:%Y-%m-%d %H:%M} UTC"
     if evidence.requested_by:
@@ -73,7 +73,7 @@ _HEADER = ("Gate", "Verdict", "Why", "Reason", "Seconds")
 
 
 def render_markdown(evidence: Evidence) -> str:
-    """A heading, a table with one row per gate, and the next step. Names from data are escaped."""
+    """A heading, a table with a row for each gate, and what to do next. Names from the data stay text."""
     rows = [_HEADER, ("---",) * 4 + ("---:",), *map(_row, evidence.verdicts)]
     facts = [f"{name} {short}" for name, short, _ in facts_of(evidence)]
     sentence, command = next_step(evidence)
@@ -101,9 +101,9 @@ _ELEMENTS = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error", Outcome.E
 
 
 def render_junit(evidence: Evidence) -> str:
-    """A suite ``lifecycle.<stage>`` with one test case per gate.
+    """A suite ``lifecycle.<stage>`` with a test case for each gate.
 
-    INCONCLUSIVE is an error of type ``inconclusive``, as skipped tests would be green. So is a suite
+    INCONCLUSIVE is an error of type ``inconclusive``: skipped tests are green, and it is not. So is a suite
     without any gate.
     """
     suite = ET.Element("testsuite", _totals(evidence))
