@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How the values of one column are spread, then and now.
+    """Distribution of one column in reference and current rows.
 
     Attributes:
         column: The column.
-        note: What to make of it, such as ``distance 0.34: drifted``.
+        note: Measured distance and result, such as ``distance 0.34: drifted``.
         labels: One for each bin or category, in order, such as ``-5 to 0`` or ``AA``.
         reference, current: Share of the rows in each, 0 to 1; as many as ``labels``.
         moved: Whether the gate counts it as drifted: such columns come first.
@@ -38,7 +38,7 @@ class Bar:
         label: What was measured, such as ``candidate``, ``champion`` or ``carrier = AA``.
         low, high: Bounds of its confidence interval, where there is one.
         note: Such as ``1,234 rows``.
-        bad: Whether the gate objects to it.
+        bad: Whether it fails the gate.
     """
 
     label: str
@@ -65,7 +65,7 @@ class BarChart:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPage:
-    """A report that another tool wrote, as HTML that nothing trusts.
+    """A report that another tool wrote, as untrusted HTML.
 
     Attributes:
         file_name: Such as ``evidently.html``.

@@ -9,7 +9,7 @@ import pandas as pd
 
 
 class ColumnType(StrEnum):
-    """The kinds that the gates tell apart, in words for people."""
+    """Types of column values that the gates distinguish, in words for people."""
 
     NUMBER = "numbers"
     TEXT = "text"
@@ -34,7 +34,7 @@ _INFERRED = {
 
 
 def column_type(column: pd.Series[Any]) -> ColumnType:
-    """The kind of a column's values. Integer or float, nullable or not, is all the same here."""
+    """The type of a column's values. Integers, floats and nullable numbers are all NUMBER."""
     if column.isna().all():
         return ColumnType.EMPTY
     dtype = column.dtype
@@ -55,7 +55,7 @@ def column_type(column: pd.Series[Any]) -> ColumnType:
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """The same rows in numpy's own types: float64 for numbers with gaps, objects with None for text.
 
-    Great Expectations and Evidently know those best; pandas has many more. The frame given is not changed.
+    Great Expectations and Evidently support those best; pandas has many more. The frame given is not changed.
     """
     return pd.DataFrame({name: _plain(frame[name]) for name in frame.columns}, index=frame.index)
 
@@ -76,7 +76,7 @@ _EARLIEST, _LATEST = pd.Timestamp("1678-01-01"), pd.Timestamp("2262-01-01")
 
 
 def as_judged(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rows in numpy's own types, datetimes in nanoseconds whatever their file has them in.
+    """The same rows in numpy's own types, datetimes in nanoseconds.
 
     Moments that nanoseconds cannot express (before 1678, from 2262) become the first or last that they can.
     """

@@ -44,7 +44,7 @@ class Gate(Protocol):
         ...
 
     def evaluate(self, subject: Subject) -> Verdict:
-        """Judge the subject. Draws nothing: somebody waits for the verdict.
+        """Judge the subject. Fast; makes no charts.
 
         Too little data is INCONCLUSIVE, said in the verdict. An exception means that the gate itself broke; the
         runner turns it into an ERROR verdict. What :meth:`ExplainingGate.explain` needs may be left in
@@ -55,12 +55,12 @@ class Gate(Protocol):
 
 @runtime_checkable
 class ExplainingGate(Protocol):
-    """A gate that also has charts and pages to show."""
+    """A gate that also makes charts and pages."""
 
     def explain(self, subject: Subject, verdict: Verdict) -> Iterable[Chart]:
         """Charts and pages for the report on ``verdict``, which this gate gave about ``subject``.
 
-        Called after the verdict is recorded, and only for people who look at a report. It has
+        Called after the verdict is recorded, and only where a report is shown or kept. It has
         :data:`EXPLAIN_SECONDS`. Charts that come late or raise are left out, which the report says; the verdict
         stays.
         """

@@ -1,4 +1,4 @@
-"""Rows to ask a model about, where only its inputs matter."""
+"""Batches of rows for a model, where only its inputs matter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK_ROWS = 20_000
 
 
 def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
-    """The rows in order, some thousands at a time.
+    """The rows in order, 20,000 at a time.
 
     Raises:
         InvalidInput: they do not fit the signature.
@@ -31,7 +31,7 @@ def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
 
 
 def ask(scorer: Scorer, batch: Batch) -> Predictions:
-    """The model's answer.
+    """The model's predictions.
 
     Raises:
         ModelRaised: the model raises on rows that fit its signature.
@@ -45,7 +45,7 @@ def ask(scorer: Scorer, batch: Batch) -> Predictions:
 
 
 def has_values(columns: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether there is anything in them but missing values."""
+    """Whether any value is not missing."""
     return any(_present(values).any() for values in columns.values())
 
 

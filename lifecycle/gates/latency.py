@@ -1,4 +1,4 @@
-"""Whether the model answers fast enough and is small enough, as measured in this run."""
+"""The latency gate: whether the model is fast and small enough, as measured in this run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _limit(description: str) -> Any:
 
 
 class LatencyOptions(GateOptions):
-    """What is fast and small enough. At least one limit."""
+    """Limits for latency and size. At least one is required."""
 
     p50_ms: float | None = _limit("Milliseconds that half of the calls with one row may take at most.")
     p99_ms: float | None = _limit("Milliseconds that 99 % of the calls with one row may take at most.")
@@ -53,7 +53,7 @@ class LatencyOptions(GateOptions):
     @model_validator(mode="after")
     def _demands_something(self) -> Self:
         if not self.limits:
-            raise ValueError(f"nothing is demanded: give one of {', '.join([*_TIMES, *_SIZES])}")
+            raise ValueError(f"no limit is set: give one of {', '.join([*_TIMES, *_SIZES])}")
         return self
 
     @property
@@ -64,7 +64,7 @@ class LatencyOptions(GateOptions):
 
 @dataclass(frozen=True, slots=True)
 class LatencyGate:
-    """Times and weighs, in a process of its own, the scorer that would serve: the compiled one, else pyfunc.
+    """Measures latency and memory of the scorer that would serve, in a process of its own: compiled, else pyfunc.
 
     It scores the reference rows, one at a time and in batches, or without them the input example. What a target
     adds (decoding, network, queues) is not in it.
@@ -77,7 +77,7 @@ class LatencyGate:
     options: LatencyOptions
 
     def evaluate(self, subject: Subject) -> Verdict:
-        """INCONCLUSIVE without any rows; ERROR where the model does not get through the calls."""
+        """INCONCLUSIVE without any rows; ERROR where the model raises or crashes on them."""
         try:
             rows = self._rows(subject)
         except InvalidInput as exc:
@@ -93,7 +93,7 @@ class LatencyGate:
             return self._measure(subject.candidate, rows, Path(folder))
 
     def _rows(self, subject: Subject) -> Batch | None:
-        """As many as a batch has, over and over again where there are fewer; None without any that has values."""
+        """A batch of rows, repeated where there are fewer; None without any row that has values."""
         reference, signature = subject.reference, subject.candidate.signature
         batch = None
         if reference is not None and reference.count:
@@ -159,7 +159,7 @@ class LatencyGate:
 
 
 def _compiled(candidate: Candidate, folder: Path, rows: Batch) -> Path | None:
-    """What would serve: the compiled form where there is one that answers as the model does."""
+    """The compiled model where there is one that predicts as the original does, else None."""
     from lifecycle.scoring.compile import NotCompilable, compile_snapshot
 
     try:

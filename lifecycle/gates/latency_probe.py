@@ -1,4 +1,4 @@
-"""The process in which a scorer is timed and weighed: a fresh one, with nothing in it but that scorer.
+"""The process in which a scorer's latency and memory are measured: it holds nothing but that scorer.
 
 ``python -P -m lifecycle.gates.latency_probe FOLDER`` reads ``FOLDER/request.pickle``, which its parent wrote, and
 leaves ``FOLDER/answer.json``.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lifecycle.scoring.contract import Batch, Scorer
 
 ROUNDS = 3
-"""A quantile is the median of those of three rounds: what else happens on the machine spoils one at most."""
+"""Each quantile is the median over three rounds, so that one disturbed round does not count."""
 
 _ROUND_S = 0.25  # at least: fast calls are many, so that few of them are interrupted
 
@@ -92,7 +92,7 @@ def _round(scorer: Scorer, batches: Sequence[Batch], repeats: int) -> tuple[floa
 
 
 def main() -> None:
-    """One request, then the end."""
+    """Measure one request."""
     bytes_before = psutil.Process().memory_info().rss
     from lifecycle.processes.process import watch_owner
 

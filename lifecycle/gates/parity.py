@@ -1,4 +1,4 @@
-"""Whether the compiled scorer answers as the model itself does."""
+"""The parity gate: whether the compiled scorer predicts what the model itself predicts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Differences = NDArray[np.float64]
 
 
 class ParityOptions(GateOptions):
-    """How equal is equal enough."""
+    """Tolerances of the comparison."""
 
     tolerance: float = Field(
         default=1e-6,
@@ -61,7 +61,7 @@ class ParityGate:
         """INCONCLUSIVE without rows or without a compiled form; FAILED where two answers differ."""
         rows = subject.current() if subject.reference is None else subject.reference
         if rows is None:
-            message = "There are no rows to compare answers on. Log some with lifecycle.track(reference)."
+            message = "There are no rows to compare predictions on. Log some with lifecycle.track(reference)."
             return inconclusive(self.name, "no_rows", message)
         return too_few_rows(self.name, rows, self.options.min_rows) or self._on_rows(subject.candidate, rows)
 
@@ -86,12 +86,12 @@ class ParityGate:
         again = _all_differences(expected, [ask(pyfunc, batch) for batch in batches])
         if self._differing(again):
             message = (
-                f"Asked twice, the model itself answers {self._differing(again):,} of {len(again):,} rows "
+                f"Scored twice, the model itself predicts {self._differing(again):,} of {len(again):,} rows "
                 "differently, so no other scorer can equal it. Take the randomness out of its predict."
             )
             return failed(self.name, "not_deterministic", message, figures | self._measured(again))
         if not any(has_values(_by_name(answers)) for answers in expected):
-            message = "The model answers every row with a missing value, so nothing is compared."
+            message = "The model predicts a missing value for every row, so nothing can be compared."
             return inconclusive(self.name, "no_predictions", message, figures)
         return self._against_compiled(candidate, batches, expected, figures)
 
@@ -117,7 +117,7 @@ class ParityGate:
                 got = [compiled.predict(batch) for batch in batches]
             except Exception as exc:  # onnxruntime's exceptions share no base class
                 _log.debug("the compiled scorer raises", exc_info=True)
-                message = f"The compiled scorer raises {type(exc).__name__} on rows that the model itself answers."
+                message = f"The compiled scorer raises {type(exc).__name__} on rows that the model itself scores."
                 return failed(self.name, "compiled_raises", message, figures)
             finally:
                 compiled.close()
@@ -128,13 +128,13 @@ class ParityGate:
         figures = figures | self._measured(differences)
         if differing / rows > self.options.max_differing_share:
             message = (
-                f"The compiled scorer answers {differing:,} of {rows:,} rows ({percent(differing / rows)}) "
-                f"otherwise than the model itself, by more than {self.options.tolerance:g}. Log it with inputs of "
-                "type double, or leave parity out and have pyfunc serve it."
+                f"The compiled scorer predicts {differing:,} of {rows:,} rows ({percent(differing / rows)}) "
+                f"differently than the model itself, by more than {self.options.tolerance:g}. Log it with inputs "
+                "of type double, or leave parity out and have pyfunc serve it."
             )
             return failed(self.name, "differs", message, figures)
         message = (
-            f"The compiled scorer answers {rows - differing:,} of {rows:,} rows as the model itself does, "
+            f"The compiled scorer predicts {rows - differing:,} of {rows:,} rows as the model itself does, "
             f"within {self.options.tolerance:g}."
         )
         return passed(self.name, message, figures)

@@ -29,16 +29,16 @@ _WIDER = {
 
 
 def input_problems(before: Signature, after: Signature) -> list[str]:
-    """What a client that sends the inputs of ``before`` would be refused for, one phrase for each input."""
+    """Why a client that sends the inputs of ``before`` would be refused, one phrase for each input."""
     known = {column.name: column for column in before.inputs}
     return [problem for column in after.inputs if (problem := _input_problem(known.get(column.name), column))]
 
 
 def output_problems(before: Signature, after: Signature) -> list[str]:
-    """What a client that reads the outputs of ``before`` would not find, one phrase for each output.
+    """Outputs of ``before`` that a client would miss, one phrase for each.
 
-    Outputs are found by name, unnamed ones by their place; further ones harm nobody. A type may become narrower:
-    an integer where there was a long is a number that the client can hold.
+    Outputs are matched by name, unnamed ones by position; additional ones are compatible. A type may become
+    narrower: a client that reads a long can read an integer.
     """
     known = {_key(i, column): column for i, column in enumerate(after.outputs)}
     return [
@@ -121,15 +121,15 @@ _log = logging.getLogger(__name__)
 
 
 class SignatureOptions(GateOptions):
-    """There is nothing to set."""
+    """No options of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureGate:
-    """Demands a signature, an input example that scores without loss, and that today's clients can go on.
+    """Demands a signature, an input example that scores without loss, and compatibility with today's clients.
 
-    They send the champion's inputs and read its outputs. An input that the champion takes and the candidate
-    doesn't is no harm: scorers leave out columns that the signature does not name.
+    Clients send the champion's inputs and read its outputs. Inputs that only the champion takes are compatible:
+    scorers ignore columns that the signature does not name.
     """
 
     Options: ClassVar[type[GateOptions]] = SignatureOptions
@@ -163,8 +163,8 @@ class SignatureGate:
         lossy = lossy_columns(golden_content(candidate.snapshot.path), batch)
         if lossy:
             message = (
-                f"The signature drops or rounds what the input example holds in {listing(lossy)}, and would do so "
-                "with what clients send. Infer it from the rows that the model learns from, with every column."
+                f"The signature drops or rounds values of the input example in {listing(lossy)}, and would do so "
+                "with clients' inputs. Infer it from the training rows, with every column."
             )
             return failed(self.name, "example_loses_values", message, {"lossy_inputs": len(lossy)})
         return self._scores(candidate, batch)
@@ -204,7 +204,7 @@ class SignatureGate:
     def _breaks(
         self, before: Signature, after: Signature, version: int, figures: dict[str, Figure]
     ) -> Verdict | None:
-        """What the champion's clients would stumble over, or None."""
+        """The verdict where the champion's clients would break, else None."""
         inputs = input_problems(before, after)
         if inputs:
             message = (

@@ -1,4 +1,4 @@
-"""The four answers, spelled once, and the wording that all gates share."""
+"""Constructors of the four outcomes, and the wording that gates share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def broke(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _N
 
 
 def no_current_data(gate: str) -> Verdict:
-    """There are no rows of today to judge."""
+    """INCONCLUSIVE: no current rows were given."""
     return inconclusive(
         gate,
         "no_current_data",
@@ -64,7 +64,7 @@ def listing(items: Sequence[str], limit: int = 5, separator: str = ", ") -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 for people.
+    """A share, 0 to 1, in percent.
 
     >>> percent(0.1234)
     '12.3 %'

@@ -22,18 +22,18 @@ OF_DISTINCT_VALUES = {
     "column.distinct_values.missing_from_column",
     "column.distinct_values.missing_from_column.count",
 }
-"""Metrics for which it is all the same how often a value occurs."""
+"""Metrics that do not depend on how often a value occurs."""
 _OF_SCHEMA = {"table.columns", "table.column_count", "table.column_types"}
 Arguments = Mapping[str, Any]
 MetricFunction = Callable[[Arguments], Any]
 
 
 class NeedsSample(Exception):
-    """A metric that is not known here, or too costly to have from all rows."""
+    """The metric is unknown here, or too costly to calculate from all rows."""
 
 
 class TableMetrics:
-    """What is known of rows by their number and the names of their columns."""
+    """Metrics of a table: its row count and column names."""
 
     def __init__(self, schema: pd.DataFrame, count: int) -> None:
         """Take a frame of no rows with the names and types of all columns, and how many rows there are."""
@@ -41,7 +41,7 @@ class TableMetrics:
         self.count = count
 
     def known(self) -> dict[str, MetricFunction]:
-        """How to calculate a metric from its arguments, by name."""
+        """Metric name -> function of its arguments."""
         return {"table.row_count": lambda _: self.count}
 
     def value(self, metric: MetricRequest) -> Any:
@@ -65,7 +65,7 @@ class TableMetrics:
 
 
 class ColumnMetrics(TableMetrics):
-    """What is known of a column whatever it holds: its nulls."""
+    """Metrics of a column of any type: its nulls."""
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any], judged: pd.Series[Any]) -> None:
         """Take the schema of all columns, the column, and rows of it as Great Expectations is given them."""
@@ -74,7 +74,7 @@ class ColumnMetrics(TableMetrics):
         self.held = self.count - self.nulls
 
     def known(self) -> dict[str, MetricFunction]:
-        """See there."""
+        """See :meth:`TableMetrics.known`."""
         distinct = {
             "column_values.unique.unexpected_count": lambda _: 0,
             "column.distinct_values.count": lambda _: 0,
@@ -90,7 +90,7 @@ class ColumnMetrics(TableMetrics):
 
 
 def distinct_count(ordered: NDArray[Any]) -> int:
-    """How many different ones there are among sorted values.
+    """Number of distinct values; the values are sorted.
 
     >>> distinct_count(np.array([1, 2, 2, 2, 3, 3]))
     3
@@ -99,7 +99,7 @@ def distinct_count(ordered: NDArray[Any]) -> int:
 
 
 def repeated_count(ordered: NDArray[Any]) -> int:
-    """How many of the sorted values are there more than once.
+    """Number of values that occur more than once; the values are sorted.
 
     >>> repeated_count(np.array([1, 2, 2, 2, 3, 3]))
     5
@@ -112,7 +112,7 @@ _MOST_DISTINCT = 1_000_000
 
 
 class NumberMetrics(ColumnMetrics):
-    """Numbers and datetimes."""
+    """Metrics of numbers and datetimes."""
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any]) -> None:
         """Take the schema of all columns, and the column."""
@@ -120,7 +120,7 @@ class NumberMetrics(ColumnMetrics):
         super().__init__(schema, self._values, self._values)
 
     def known(self) -> dict[str, MetricFunction]:
-        """See there."""
+        """See :meth:`TableMetrics.known`."""
         values = self._values
         known: dict[str, MetricFunction] = {
             **super().known(),
@@ -151,11 +151,11 @@ class NumberMetrics(ColumnMetrics):
         return 0 if given["value_set"] is None else int(self._given.isin(given["value_set"]).sum())
 
     def _unexpected(self, met: pd.Series[Any]) -> int:
-        """Nulls meet nothing, but are no unexpected values either."""
+        """Number of unexpected values. Nulls are not counted as unexpected."""
         return self.held - int(met.sum())
 
     def _ordered(self) -> NDArray[Any]:
-        """Sorted: to hash millions of different numbers takes three times as long, and as much memory."""
+        """Sorted values. Hashing millions of different numbers takes three times as long and as much memory."""
         given = self._given
         return np.sort((given if given.dtype.kind in "fi" else given.astype("int64")).to_numpy())
 
@@ -165,7 +165,7 @@ class NumberMetrics(ColumnMetrics):
 
 
 def aggregates(values: pd.Series[Any]) -> dict[str, MetricFunction]:
-    """One figure for the whole column."""
+    """Metrics that are one figure for the whole column, by name."""
     return {
         "column.min": lambda _: values.min(),
         "column.max": lambda _: values.max(),
@@ -224,7 +224,7 @@ _PART = 500_000  # rows whose texts are Python objects at a time
 
 
 class CategoryMetrics(ColumnMetrics):
-    """Categories and true/false. Great Expectations judges each distinct value once."""
+    """Metrics of categories and true/false. Great Expectations judges each distinct value once."""
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any]) -> None:
         """Take the schema of all columns, and the column."""
@@ -237,7 +237,7 @@ class CategoryMetrics(ColumnMetrics):
         super().__init__(schema, column, self._judged(self._distinct[:1]))
 
     def known(self) -> dict[str, MetricFunction]:
-        """See there."""
+        """See :meth:`TableMetrics.known`."""
         known: dict[str, MetricFunction] = {
             **super().known(),
             "column.distinct_values.count": lambda _: len(self._distinct),
@@ -258,16 +258,16 @@ class CategoryMetrics(ColumnMetrics):
         return engine_of(self._judged(self._distinct).to_frame())
 
     def _judged(self, values: list[Any]) -> pd.Series[Any]:
-        """With a null at the end where the column has any: it decides on the type."""
+        """With a null at the end where the column has any, because nulls decide its type."""
         values = [*values, None] if self._has_nulls else values
         return column_as_judged(pd.Series(values, dtype=object, name=self._column.name))
 
 
 class IdentifierMetrics(ColumnMetrics):
-    """Text that hardly ever comes twice: names, identifiers, free text. Only told apart, by hashes of 64 bits.
+    """Metrics of text that rarely repeats: names, identifiers, free text. Counted by hashes of 64 bits.
 
-    To count ten million different texts takes 1.5 GiB; their hashes take 80 MB, and that two of them are alike by
-    accident has a chance of one in 300,000.
+    Counting ten million different texts takes 1.5 GiB; their hashes take 80 MB, and two of them collide with a
+    probability of one in 300,000.
     """
 
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any]) -> None:
@@ -277,7 +277,7 @@ class IdentifierMetrics(ColumnMetrics):
         super().__init__(schema, column, self._one)
 
     def known(self) -> dict[str, MetricFunction]:
-        """See there."""
+        """See :meth:`TableMetrics.known`."""
         return {
             **super().known(),
             "column.distinct_values.count": lambda _: distinct_count(self._hashes),
@@ -290,7 +290,7 @@ class IdentifierMetrics(ColumnMetrics):
 
     @cached_property
     def _hashes(self) -> NDArray[np.uint64]:
-        """Sorted, without those of nulls."""
+        """Sorted hashes of the values that are not null."""
         parts = (self._column.iloc[i : i + _PART].dropna() for i in range(0, self.count, _PART))
         hashes = np.concatenate([pd.util.hash_array(p.to_numpy(dtype=object), categorize=False) for p in parts])
         hashes.sort()
@@ -298,7 +298,7 @@ class IdentifierMetrics(ColumnMetrics):
 
 
 def text_metrics(schema: pd.DataFrame, column: pd.Series[Any]) -> ColumnMetrics:
-    """By how many different ones there are in rows from all over the column."""
+    """The metrics of a text column, chosen by its number of distinct values in a sample of the rows."""
     some = column.iloc[:: max(1, len(column) // _PEEK)]
     return (IdentifierMetrics if some.nunique() > _PEEK / 2 else CategoryMetrics)(schema, column)
 

@@ -41,9 +41,9 @@ from lifecycle.gates.verdicts import (
 
 _WORDS = {
     "expect_column_to_exist": "is missing",
-    "expect_column_values_to_not_be_null": "{unexpected} null ({allowed} may be)",
-    "expect_column_values_to_be_between": "{unexpected} {beyond} ({allowed} may be)",
-    "expect_column_values_to_be_in_set": "{unexpected} in no known category ({allowed} may be)",
+    "expect_column_values_to_not_be_null": "{unexpected} null ({allowed} allowed)",
+    "expect_column_values_to_be_between": "{unexpected} {beyond} ({allowed} allowed)",
+    "expect_column_values_to_be_in_set": "{unexpected} in no known category ({allowed} allowed)",
     "expect_column_values_to_be_in_type_list": "has another type",
     "expect_column_values_to_be_of_type": "has another type",
     "expect_column_median_to_be_between": "median {observed:g} is {beyond}",
@@ -53,7 +53,7 @@ _WORDS = {
     "expect_column_max_to_be_between": "the largest value is {beyond}",
     "expect_column_sum_to_be_between": "the sum is {beyond}",
     "expect_column_unique_value_count_to_be_between": "number of different values {observed:,} is {beyond}",
-    "expect_column_values_to_be_unique": "{unexpected} more than once ({allowed} may be)",
+    "expect_column_values_to_be_unique": "{unexpected} more than once ({allowed} allowed)",
     "expect_table_row_count_to_be_between": "number of rows {observed:,} is {beyond}",
     "expect_table_row_count_to_equal": "number of rows {observed:,} is not {value:,}",
 }
@@ -82,7 +82,7 @@ def unmet_words(result: ExpectationResult) -> str:
 
 
 def bound(value: object) -> str:
-    """One end of a range; nothing where it is open.
+    """One end of a range; empty where it is open.
 
     >>> bound(1000000.0)
     '1e+06'
@@ -107,7 +107,7 @@ def _by_name(result: ExpectationResult) -> str:
 
 
 class DataQualityOptions(GateOptions):
-    """Which rows to judge, and by what."""
+    """Which rows to judge, by which suite."""
 
     current: str | None = Field(default=None, description="Today's rows: a file, folder, glob or query.")
     suite: str | None = Field(
@@ -117,8 +117,8 @@ class DataQualityOptions(GateOptions):
     sample_rows: int = Field(
         default=100_000,
         ge=1000,
-        description="Most rows that Great Expectations itself is given. Of more, whatever one column tells is "
-        "judged from all of them, and the rest on as many drawn at random.",
+        description="Most rows that Great Expectations itself is given. Of more, expectations on one column are "
+        "judged on all rows, and the rest on as many drawn at random.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of that draw.")
 
@@ -127,8 +127,8 @@ class DataQualityOptions(GateOptions):
 class DataQualityGate:
     """Validates the current data with a Great Expectations suite: the one logged with the run, or a file.
 
-    Great Expectations runs in memory on pandas and leaves no files. On rows without values most of its
-    expectations hold; here those are not taken for an answer.
+    Great Expectations runs in memory on pandas and leaves no files. Most of its expectations hold for rows without
+    values; here those are INCONCLUSIVE.
     """
 
     Options: ClassVar[type[GateOptions]] = DataQualityOptions
@@ -190,7 +190,7 @@ class DataQualityGate:
             yield from charts_of(results)
 
     def _verdict(self, results: Sequence[ExpectationResult], current: Dataset) -> Verdict:
-        """The worst that was found decides."""
+        """The verdict of the worst result."""
         rows, count = current.source, len(results)
         sampled = sum(result.sampled for result in results)
         given = min(self.options.sample_rows, current.count)
@@ -212,7 +212,7 @@ class DataQualityGate:
             return inconclusive(self.name, "no_values", f"There is no value to judge in: {vacuous}.")
         if unjudged := _subjects(results, ExpectationStatus.UNJUDGED):
             message = (
-                f"A sample cannot say what is expected of: {unjudged}. Raise sample_rows to {current.count:,}."
+                f"A sample cannot judge the expectations on: {unjudged}. Raise sample_rows to {current.count:,}."
             )
             return inconclusive(self.name, "needs_all_rows", message)
         return passed(self.name, f"The {current.count:,} rows of {rows} meet all {count} expectations.{note}")
@@ -235,7 +235,7 @@ class DataQualityGate:
 
 
 def _nowhere(results: Sequence[ExpectationResult], current: Dataset) -> str:
-    """``any column`` where no value was looked at: that columns are there says nothing of the data."""
+    """``any column`` where no expectation looked at a value: that columns exist says nothing about the data."""
     asked = [r.expectation for r in results if r.expectation["type"] != "expect_column_to_exist"]
     if any(expectation["type"] == "expect_column_values_to_be_null" for expectation in asked):
         return ""

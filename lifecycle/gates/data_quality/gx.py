@@ -67,12 +67,12 @@ class Unreadable(Exception):
 
 
 def readable(expectation: object) -> Expectation:
-    """Only its type, arguments and severity: what a run left in it beside them is not a demand.
+    """The expectation's type, arguments and severity, without what a run left beside them.
 
-    A suite is data, whoever wrote it: what would run as code or fetch something from elsewhere is not taken.
+    A suite is untrusted data: expectations that would run code or fetch files are not taken.
 
     Raises:
-        Unreadable: no type, or arguments that are none or not taken.
+        Unreadable: no type, or arguments that are missing or refused.
     """
     if not isinstance(expectation, Mapping) or not isinstance(expectation.get("kwargs"), Mapping):
         raise Unreadable("one without 'type' and 'kwargs'")
@@ -88,7 +88,7 @@ def readable(expectation: object) -> Expectation:
 
 
 def loaded(expectation: Expectation, number: int = 0) -> Any:
-    """Great Expectations' own object for it, which carries a number of ours.
+    """Great Expectations' own object for it, with ``number`` in its meta.
 
     Raises:
         Unreadable: unknown, or arguments that it does not take.
@@ -128,7 +128,7 @@ def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Ex
 
 
 def result_of(expectation: Expectation, validated: Any | None, empty: Collection[str]) -> ExpectationResult:
-    """A result from Great Expectations' own, which is None where that broke.
+    """Our result from Great Expectations' own; None is one that broke.
 
     Args:
         empty: Columns without a single value.
@@ -148,7 +148,7 @@ def result_of(expectation: Expectation, validated: Any | None, empty: Collection
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without its logs and warnings: they quote the errors of rows."""
+    """Silence Great Expectations' logs and warnings, which quote row values."""
     logger = logging.getLogger("great_expectations")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -166,7 +166,7 @@ def number_of(validated: Any) -> int:
 
 
 def _bound(key: str, value: Any) -> Any:
-    """A day as its first moment: Great Expectations takes it for a date, which no datetime compares with."""
+    """A day as its midnight: Great Expectations reads it as a date, which does not compare with datetimes."""
     is_day = key in ("min_value", "max_value") and isinstance(value, str) and _DAY.fullmatch(value)
     return f"{value}T00:00:00" if is_day else value
 

@@ -98,7 +98,7 @@ def judge_all_rows(expectations: Sequence[Expectation], data: Dataset) -> list[E
     """One result for each; None where the expectation cannot be judged a column at a time.
 
     Great Expectations decides, on metrics that are calculated here. A column is read once for all of its
-    expectations, and let go before the next one.
+    expectations, and released before the next one.
 
     Raises:
         LifecycleError: the rows can no longer be read.
@@ -114,7 +114,7 @@ def judge_all_rows(expectations: Sequence[Expectation], data: Dataset) -> list[E
 
 
 def _by_column(expectations: Sequence[Expectation]) -> Mapping[str | None, list[int]]:
-    """Numbers of the expectations by the one column whose values they are about."""
+    """Indices of the expectations by their one column; None for those on several columns or on the table."""
     numbers: dict[str | None, list[int]] = {}
     for number, expectation in enumerate(expectations):
         columns = columns_of(expectation)

@@ -37,10 +37,10 @@ _FEWER_ROWS = 1000  # one day may be judged by the rows of two years
 
 
 def derive_suite(rows: pd.DataFrame, name: str = "reference", *, count: int | None = None) -> dict[str, Any]:
-    """The suite that ``rows`` themselves meet with room to spare.
+    """Derive a suite that ``rows`` themselves meet with a margin.
 
     Args:
-        rows: Inputs only, at least one row. A column without a single value is only demanded to exist.
+        rows: Inputs only, at least one row. Of a column that is all null only existence is demanded.
         name: Name of the suite.
         count: How many rows there are, where ``rows`` are a sample of them.
 
@@ -69,7 +69,7 @@ def _of_type(kind: ColumnType) -> list[Demand]:
 
 
 def _of_nulls(values: pd.Series[Any]) -> list[Demand]:
-    """Half as many nulls again as there were, and two in a hundred: cancelled flights come in waves."""
+    """At most 1.5 times the reference's share of nulls plus 2 %: cancelled flights, for one, cluster in time."""
     mostly = round(1 - (1.5 * float(values.isna().mean()) + 0.02), 4)
     return [("values_to_not_be_null", {"mostly": mostly})] if mostly > 0 else []
 
@@ -90,14 +90,14 @@ def _of_values(kind: ColumnType, values: pd.Series[Any]) -> list[Demand]:
 
 
 def _is_identifier(kind: ColumnType, values: pd.Series[Any]) -> bool:
-    """Whether it tells rows apart: whole numbers or texts of which none comes twice. Later ones will be others."""
+    """Whether it identifies rows: whole numbers or texts without duplicates. Later rows will have others."""
     if len(values) < _FEWEST_FOR_IDENTIFIER or kind not in (ColumnType.NUMBER, ColumnType.TEXT):
         return False
     return bool(values.is_unique) and (kind is ColumnType.TEXT or bool((values.astype(float) % 1 == 0).all()))
 
 
 def _of_numbers(values: pd.Series[Any]) -> list[Demand]:
-    """The range catches what is absurd; middle and spread catch another unit or column within the range."""
+    """The range catches absurd values; median and standard deviation catch another unit or column within it."""
     values = values[np.isfinite(values)]
     if values.empty:
         return []
@@ -117,12 +117,12 @@ def _of_numbers(values: pd.Series[Any]) -> list[Demand]:
 
 
 def _bounds(low: float, high: float) -> dict[str, float]:
-    """Those that a number can express: the range of the largest floats has no end."""
+    """The finite ones of the two bounds: the range of the largest floats overflows."""
     return {key: v for key, v in (("min_value", low), ("max_value", high)) if math.isfinite(v)}
 
 
 def _of_moments(values: pd.Series[Any]) -> list[Demand]:
-    """Not long before the reference, as another unit of time would be; nor years ahead."""
+    """Neither long before the reference, as another unit of time would be, nor years ahead."""
     lowest, highest = values.min(), values.max()
     try:
         bounds = {
@@ -135,9 +135,9 @@ def _of_moments(values: pd.Series[Any]) -> list[Demand]:
 
 
 def _of_categories(values: pd.Series[Any]) -> list[Demand]:
-    """The categories, if these are all there are: no tail numbers, names or free text.
+    """The set of categories, unless new ones keep coming: identifiers, names or free text.
 
-    How likely the next row brings an unseen value is about the share of values seen once (Good-Turing).
+    The probability that the next row has an unseen value is about the share of values seen once (Good-Turing).
     """
     counts = values.value_counts()
     unseen = float((counts == 1).sum()) / len(values)
@@ -148,7 +148,7 @@ def _of_categories(values: pd.Series[Any]) -> list[Demand]:
 
 
 def _of_variety(values: pd.Series[Any]) -> list[Demand]:
-    """More than one value where there was more than one: a column that is stuck has none that is unknown."""
+    """At least two values where the reference varies: a stuck column holds only known values."""
     varied = values.value_counts(normalize=True).iloc[0] <= _VARIED
     return [("unique_value_count_to_be_between", {"min_value": 2})] if varied else []
 

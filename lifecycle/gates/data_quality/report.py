@@ -26,7 +26,7 @@ def charts_of(results: Sequence[ExpectationResult]) -> Iterator[Chart]:
 
 
 def _bar_chart(title: str, results: Sequence[ExpectationResult]) -> BarChart | None:
-    """The worst first: unmet ones, then by how much of what may be is used up."""
+    """The worst first: unmet ones, then by the used part of the allowed share."""
     bars = [(_used_up(result), _bar(result)) for result in results if _share(result) is not None]
     bars.sort(key=lambda pair: (not pair[1].bad, -pair[0]))
     return BarChart(title, tuple(bar for _, bar in bars[:_MOST_BARS])) if bars else None
@@ -35,7 +35,7 @@ def _bar_chart(title: str, results: Sequence[ExpectationResult]) -> BarChart | N
 def _bar(result: ExpectationResult) -> Bar:
     what = result.expectation["type"].removeprefix("expect_column_values_").replace("_", " ")
     name = result.subject if result.expectation["type"] == _NULLS else f"{result.subject}: {what}"
-    note = f"{percent(_allowed(result))} may be"
+    note = f"{percent(_allowed(result))} allowed"
     return Bar(
         name, round(100 * (_share(result) or 0.0), 3), note=note, bad=result.finding is ExpectationStatus.UNMET
     )
@@ -105,7 +105,7 @@ def _shown(result: ExpectationResult) -> dict[str, Any]:
 
 
 def _without_values(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts, shares and figures; names of columns where the expectation is about those."""
+    """Counts, shares and figures without row values; names of columns for expectations on columns."""
     if kind.startswith("expect_table_columns"):
         return {key: _harmless(value) for key, value in details.items()}
     if kind in _OF_ONE_ROW:
@@ -114,21 +114,21 @@ def _without_values(kind: str, details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_figure(value: object) -> bool:
-    """A number, or numbers by name, such as quantiles. A list of its own would be one of values."""
+    """A number, or lists of numbers by name such as quantiles. A bare list would hold row values."""
     if isinstance(value, Mapping):
         return all(isinstance(each, list) and all(map(_is_figure, each)) for each in value.values())
     return value is None or isinstance(value, float | int | bool)
 
 
 def _plain(figure: Any) -> Any:
-    """Python's own numbers: its templates know no other."""
+    """Python's own numbers, which GX's templates need."""
     if isinstance(figure, Mapping):
         return {key: [_plain(each) for each in value] for key, value in figure.items()}
     return figure.item() if hasattr(figure, "item") else figure
 
 
 def _harmless(value: Any) -> Any:
-    """The same structure, with nothing in its texts that HTML or a template could take for its own."""
+    """The same structure with every character in its texts replaced that HTML or a template could interpret."""
     if isinstance(value, str):
         return "".join(c if c.isalnum() or c in _SIGNS else "_" for c in value[:_MOST_TEXT])
     if isinstance(value, Mapping):

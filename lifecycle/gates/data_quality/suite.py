@@ -14,9 +14,9 @@ from lifecycle.errors import NotFound, UsageError
 Suite = dict[str, Any]
 Expectation = Mapping[str, Any]
 TABLE = "table"
-"""What an expectation is about when it names no column."""
+"""Subject of an expectation that names no column."""
 HOW_TO_RUN = {"batch_id", "result_format", "catch_exceptions", "include_config"}
-"""Arguments that Great Expectations leaves in a suite and that demand nothing."""
+"""Arguments that Great Expectations leaves in a suite and that are not part of the expectation."""
 _MOST_BYTES = 16 << 20
 _COLUMNS = ("column", "column_A", "column_B")
 
@@ -50,7 +50,7 @@ def read_suite(path: Path) -> Suite:
 
 
 def expectations_of(suite: object) -> Sequence[object]:
-    """What a suite expects. Each one may still be anything that JSON can say.
+    """The expectations of a suite. Each may still be any JSON value.
 
     Raises:
         UsageError: it is no suite.
@@ -62,7 +62,7 @@ def expectations_of(suite: object) -> Sequence[object]:
 
 
 def kwargs_of(expectation: object) -> Mapping[str, Any]:
-    """An expectation's arguments; none where it is not spelled as one."""
+    """An expectation's arguments; empty where it is malformed."""
     kwargs = expectation.get("kwargs") if isinstance(expectation, Mapping) else None
     return kwargs if isinstance(kwargs, Mapping) else {}
 
@@ -85,7 +85,7 @@ def _no_number(word: str) -> NoReturn:
 
 
 class ExpectationStatus(StrEnum):
-    """What can be said of an expectation."""
+    """Result of judging one expectation."""
 
     MET = "met"
     UNMET = "not met"
@@ -97,7 +97,7 @@ class ExpectationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectationResult:
-    """One expectation, and what was found.
+    """One expectation and its result.
 
     Attributes:
         expectation: ``type`` and ``kwargs``; of one that is not readable, whatever was there.

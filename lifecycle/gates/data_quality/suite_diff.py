@@ -87,7 +87,7 @@ def demand_of(expectation: object) -> Demand:
 
 
 def changes(before: Sequence[object], after: Sequence[object]) -> list[SuiteChange]:
-    """What one suite has and the other has not, in the order of the first, then of the second.
+    """Differences between two suites, in the order of the first, then of the second.
 
     Expectations of one type on one column are the same demand, the first with the first and so on.
     """
@@ -114,7 +114,7 @@ def _by_place(expectations: Sequence[object]) -> dict[tuple[str, str, int], Dema
 
 
 def _comparable(demand: Demand) -> str:
-    """Equal for the same demand: the order of a set is none, and what is null is not demanded."""
+    """Canonical text of a demand: sets are sorted and null arguments left out."""
     kwargs = {key: value for key, value in demand.kwargs.items() if value is not None}
     for key in _UNORDERED:
         if isinstance(kwargs.get(key), list):

@@ -39,14 +39,14 @@ class BinShares:
 
 @dataclass(frozen=True, slots=True)
 class ValueDrift:
-    """How far the values of a column are apart.
+    """Distance between the reference's and the current values of a column.
 
     Attributes:
-        distance: As Evidently measures it.
-        chance: What random splits of the same values give.
+        distance: Equal to Evidently's.
+        chance: Distances of random splits of the same values.
         unit: What kind of distance it is, for people.
-        new: ShareChange of the current values in categories that the reference lacks, beyond what chance gives.
-        missing: ShareChange of the reference's values in categories that the current rows lack.
+        new: Share of the current values in categories that the reference lacks, beyond what chance gives.
+        missing: Share of the reference's values in categories that the current rows lack.
     """
 
     distance: float
@@ -64,11 +64,11 @@ class ValueDrift:
 
 _log = logging.getLogger(__name__)
 FEWEST_VALUES = 30
-"""On either side, to compare a column at all."""
+"""Fewest values on either side to compare a column."""
 
 
 class ColumnStatus(StrEnum):
-    """What can be said of a column."""
+    """Result of judging one column."""
 
     STEADY = "steady"
     DRIFTED = "drifted"
@@ -81,7 +81,7 @@ class ColumnStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShareChange:
-    """How large a share of a column is something, then and now, and how likely chance makes such a difference."""
+    """Share of a column's rows, 0 to 1, in reference and current rows, and the p-value of the difference."""
 
     before: float
     now: float
@@ -89,13 +89,13 @@ class ShareChange:
 
     @property
     def change(self) -> float:
-        """Without its sign."""
+        """Absolute difference of the two shares."""
         return abs(self.now - self.before)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """What was measured. Either ``values`` or ``problem``, which ``why`` explains.
+    """Measurements of one column. Either ``values`` or ``problem``, which ``why`` explains.
 
     Attributes:
         nulls: Missing values; None where there are none on either side.
@@ -111,7 +111,7 @@ class ColumnDrift:
 
 
 def measure(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ColumnDrift:
-    """Compare one column. What breaks it is said and not raised: one column must not take the others down."""
+    """Compare one column. An error becomes a BROKE result, so that the other columns are still compared."""
     try:
         return _measure(name, reference, current, seed)
     except Exception as exc:
@@ -182,7 +182,7 @@ def sort(column: pd.Series[Any], kind: ColumnType) -> SortedValues:
 
 
 def compare_numbers(reference: Floats, current: Floats, kind: ColumnType, seed: int) -> ValueDrift:
-    """Of two sorted samples. Both are changed: they are brought to the reference's scale in place.
+    """Compare two sorted samples. Both arrays are scaled in place by the reference's standard deviation.
 
     Evidently divides by the standard deviation too, but never by less than 0.001, which hides any change in
     a column of small numbers. A reference of one single value has no scale: that value is then a category.
@@ -274,10 +274,10 @@ _LONGEST = 40  # characters of a category's name in a picture
 
 
 def compare_categories(reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ValueDrift:
-    """Of two samples; nulls are left out.
+    """Compare two samples of categories; nulls are left out.
 
-    Categories that the reference lacks are counted together: that leaves the distance as it is, and the
-    memory bounded by the reference, however many of them there are.
+    Categories that the reference lacks are counted together: the distance stays the same, and memory is bounded by
+    the reference's categories.
     """
     before, now = _values(reference), _values(current)
     known = pc.unique(before)
@@ -305,7 +305,7 @@ def _values(column: pd.Series[Any]) -> pa.ChunkedArray:
 
 
 def _counts(values: pa.ChunkedArray, known: pa.Array) -> Counts:
-    """How often each known category occurs, and all others together."""
+    """Counts of each known category, and last of all others together."""
     counts: Counts = np.zeros(len(known) + 1, dtype=np.int64)
     for piece in pieces(values):
         places = pc.fill_null(pc.index_in(piece, value_set=known), len(known))
@@ -333,7 +333,7 @@ _AT_ONCE = 1_000_000
 
 
 def as_arrow(column: pd.Series[Any]) -> pa.ChunkedArray:
-    """A column of text or true/false; categories as what they stand for."""
+    """A column of text or true/false as an Arrow array; categoricals are decoded."""
     array = pa.array(column, from_pandas=True)
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)

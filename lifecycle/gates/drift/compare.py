@@ -27,7 +27,7 @@ Pair = tuple["pd.Series[Any]", "pd.Series[Any]"]
 
 @dataclass(frozen=True)
 class ComparedColumns:
-    """What came of it.
+    """Result of :func:`compare`.
 
     Attributes:
         columns: In the order that was asked for.
@@ -43,7 +43,7 @@ def compare(
 ) -> ComparedColumns:
     """Compare all rows of the columns ``names``, and draw a sample of them and of the columns ``also``.
 
-    The sample is taken in passing: drawing it from the files would read them a second time.
+    The sample is taken while the columns are read, so that files are read once.
     """
     rows = drawn(reference.count, size, seed), drawn(current.count, size, seed)
     kept: dict[str, Pair] = {}
@@ -74,7 +74,7 @@ _MOST_OUTPUTS = 20
 
 
 def compare_labels(reference: Dataset, current: Dataset, options: DriftOptions) -> tuple[ColumnDrift, ...]:
-    """All labels. Nothing where ``min_rows`` of either side do not have one, because labels come late or never."""
+    """Compare all labels. Empty where either side has fewer than ``min_rows`` labels, which often arrive late."""
     label = reference.label
     if options.max_target_distance is None or label is None or not (reference.has_labels and current.has_labels):
         return ()
@@ -86,7 +86,7 @@ def compare_labels(reference: Dataset, current: Dataset, options: DriftOptions) 
 def compare_predictions(
     candidate: Candidate, reference: pd.DataFrame, current: pd.DataFrame, seed: int
 ) -> tuple[ColumnDrift, ...]:
-    """What the candidate answers to either side, one column for each output or class.
+    """Compare the candidate's predictions for either side, one column for each output or class.
 
     Raises:
         NotLoaded: the candidate may not be loaded.
@@ -105,7 +105,7 @@ def compare_predictions(
 
 
 def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
-    """Each number or class that a row is answered with. Of two probabilities one says all."""
+    """Each predicted number or class as a column; of two probabilities only the second."""
     if not isinstance(predictions, np.ndarray):
         for name, values in predictions.items():
             yield from ((f"{name}: {part}", column) for part, column in _outputs(values))
@@ -120,7 +120,7 @@ def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
 
 
 def _foremost(outputs: Mapping[str, pd.Series[Any]]) -> list[str]:
-    """Of very many outputs those that are largest on average: the classes that occur."""
+    """Names of at most 20 outputs: those with the largest mean."""
     if len(outputs) <= _MOST_OUTPUTS:
         return list(outputs)
     return sorted(outputs, key=lambda name: -float(outputs[name].mean()))[:_MOST_OUTPUTS]
@@ -133,7 +133,7 @@ def _compare(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed
 
 
 def _are_classes(values: pd.Series[Any]) -> bool:
-    """Whether these numbers are codes: a few whole ones. Between codes there is no distance."""
+    """Whether these numbers are class codes: few distinct whole numbers."""
     if column_type(values) is not ColumnType.NUMBER:
         return False
     different = values.dropna().unique()

@@ -12,12 +12,12 @@ from lifecycle.gates.verdicts import broke, failed, inconclusive, listing, passe
 from lifecycle.statistics.chance import benjamini_hochberg
 
 MOST_CHANCE = 0.3
-"""Where chance alone makes a distance larger than this, nothing but a significant difference says anything."""
+"""Where the distance by chance alone exceeds this, a column without significant drift is unjudged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnLimits:
-    """How far one column may move.
+    """Limits for one column.
 
     Attributes:
         drifted: Distance from which it has drifted.
@@ -32,13 +32,13 @@ class ColumnLimits:
     new: float
 
     def with_one(self, distance: float | None) -> ColumnLimits:
-        """The same with one limit for the distance, and nothing short of it."""
+        """The same limits, with ``distance`` as the only distance limit."""
         return self if distance is None else replace(self, drifted=distance, distance=distance)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnResult:
-    """One column's finding, and why, in words for people; empty where there is nothing to say."""
+    """One column's status, and the reason in words for people; empty where it is steady."""
 
     column: ColumnDrift
     finding: ColumnStatus
@@ -56,23 +56,23 @@ class ColumnResult:
 
     @property
     def distance(self) -> float:
-        """As Evidently measures it; 0 where there is none."""
+        """Distance as Evidently measures it; 0 where none was measured."""
         return self.column.values.distance if self.column.values else 0.0
 
     @property
     def p(self) -> float:
-        """How likely chance makes such a distance."""
+        """P-value of the distance; 1 where none was measured."""
         return self.column.values.chance.p if self.column.values else 1.0
 
     def rank(self) -> tuple[bool, bool, float]:
-        """Sorts those first that moved most."""
+        """Sort key: columns that moved most come first."""
         beyond = self.column.values.beyond if self.column.values else 0.0
         return not self.moved, self.finding is not ColumnStatus.BEYOND, -beyond
 
 
 @dataclass(frozen=True, slots=True)
 class DriftResults:
-    """What can be said of the inputs, of the labels and of the model's answers."""
+    """Results of all inputs, labels and predictions."""
 
     columns: tuple[ColumnResult, ...]
     labels: tuple[ColumnResult, ...]
@@ -85,7 +85,7 @@ class DriftResults:
 
     @property
     def drifted_share(self) -> float:
-        """Of those."""
+        """Share of the ``counted`` columns that drifted, 0 to 1."""
         return sum(found.moved for found in self.counted) / max(1, len(self.counted))
 
 
@@ -95,10 +95,10 @@ def find(
     answers: tuple[ColumnDrift, ...],
     options: DriftOptions,
 ) -> DriftResults:
-    """One finding for each.
+    """Judge every column.
 
-    Each question that was asked of the data (have the values changed? the nulls?) is one test among all of them:
-    the more there are, the stronger the evidence has to be in each.
+    Each comparison (of values, of nulls, of infinite values) is one test among all, corrected together by
+    Benjamini-Hochberg.
     """
     together = (*columns, *labels, *answers)
     asked = [p for column in together for p in _tests(column).values()]
@@ -122,7 +122,7 @@ def find(
 
 
 def _tests(column: ColumnDrift) -> dict[str, float]:
-    """The questions that were asked of a column, each with its p-value."""
+    """P-values of a column's tests, by test name."""
     shares = {"nulls": column.nulls, "infinite": column.infinite}
     asked = {question: share.p for question, share in shares.items() if share}
     return asked | ({"values": column.values.chance.p} if column.values else {})
@@ -141,7 +141,7 @@ def _finding(column: ColumnDrift, limits: ColumnLimits, stands_out: dict[str, bo
 
 
 def _out_of_bounds(infinite: ShareChange, limits: ColumnLimits, significant: bool) -> bool:
-    """A single one is too many where the reference has none: no model has seen it, and no average survives it."""
+    """One infinite value is too many where the reference has none: the model has never seen one."""
     return not infinite.before or (significant and infinite.change > limits.nulls)
 
 
@@ -172,7 +172,7 @@ _LISTED = 7  # columns whose distances and p-values are among the figures
 
 
 def decide(findings: DriftResults, source: str, options: DriftOptions) -> Verdict:
-    """What fails comes first, then what broke, then what could not be judged."""
+    """The verdict: failures before errors, and errors before columns that could not be judged."""
     figures = _figures(findings, options)
     return (
         _incomparable(findings, source, figures)
@@ -191,7 +191,7 @@ def _incomparable(findings: DriftResults, source: str, figures: dict[str, Figure
         )
         return failed(_GATE, "type_changed", message, {**figures, "changed_columns": len(changed)})
     if not findings.counted:
-        message = "There is nothing to compare: no column holds a value on either side."
+        message = "There is nothing to compare: every column is all null on both sides."
         return inconclusive(_GATE, "no_values", message, figures)
     return None
 
@@ -202,12 +202,12 @@ def _failed(
     allowed = options.max_drifted_share
     if findings.drifted_share > allowed:
         drifted = listing(_moved(findings.counted))
-        message = f"{summary}; {percent(allowed)} may. Drifted: {drifted}. Retrain on newer rows."
+        message = f"{summary}; at most {percent(allowed)} are allowed. Drifted: {drifted}. Retrain on newer rows."
         return failed(_GATE, "share_exceeded", message, figures)
     if beyond := _words(findings.counted, ColumnStatus.BEYOND):
         message = (
-            f"{summary}, and these further than any single one may: {listing(beyond)}. "
-            "If that is as it should be, name them in 'leave_out'; else mend the data, or retrain on newer rows."
+            f"{summary}, and these exceed the limit of a single column: {listing(beyond)}. "
+            "If that is intended, add them to 'leave_out'; else fix the data, or retrain on newer rows."
         )
         return failed(_GATE, "column_exceeded", message, figures)
     if target := _moved(findings.labels):
@@ -218,7 +218,7 @@ def _failed(
         return failed(_GATE, "target_drifted", message, figures)
     if answers := _moved(findings.answers):
         message = (
-            f"{summary}, but the model's answers are further away than {options.max_prediction_distance:g}: "
+            f"{summary}, but the model's predictions are further away than {options.max_prediction_distance:g}: "
             f"{listing(answers)}. Retrain on newer rows."
         )
         return failed(_GATE, "predictions_drifted", message, figures)
@@ -243,7 +243,7 @@ def _unjudged(findings: DriftResults, summary: str, figures: dict[str, Figure]) 
     ]
     if silent:
         message = (
-            f"{summary}, but the model's answers cannot be judged: {listing(silent)}. "
+            f"{summary}, but the model's predictions cannot be judged: {listing(silent)}. "
             "Give rows that it can score, or set 'max_prediction_distance' to null."
         )
         return inconclusive(_GATE, "predictions_unjudged", message, figures)
@@ -253,7 +253,7 @@ def _unjudged(findings: DriftResults, summary: str, figures: dict[str, Figure]) 
 def _passed(findings: DriftResults, source: str, figures: dict[str, Figure], options: DriftOptions) -> Verdict:
     drifted = _moved(findings.counted)
     named = f": {listing(drifted)}" if drifted else ""
-    message = f"{_summary(findings, source)}, at most {percent(options.max_drifted_share)} may{named}."
+    message = f"{_summary(findings, source)}; at most {percent(options.max_drifted_share)} are allowed{named}."
     return passed(_GATE, message, figures)
 
 

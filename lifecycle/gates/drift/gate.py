@@ -24,13 +24,14 @@ class DriftGate:
     """Compares the distribution of each input between the reference rows and the current ones, in all of them.
 
     Numbers and datetimes by Wasserstein distance in standard deviations of the reference, text and
-    true/false by Jensen-Shannon distance: Evidently's own figures, computed without it, which is why they
-    can be had of ten million rows. A column has drifted when its distance is large, apart from what chance gives,
-    and significant among all columns. So more rows do not make trifles into drift, and few rows no accident.
+    true/false by Jensen-Shannon distance. The figures equal Evidently's and are computed without it, which
+    makes ten million rows feasible. A column has drifted when its distance is large, apart from what chance gives,
+    and significant among all columns. So many rows do not turn small differences into drift, and few rows do not
+    raise false alarms.
 
-    The model's answers to a sample of either side are compared likewise, and the labels where both sides have
-    them. Columns that are empty on both sides don't count. Columns of the current data that the model doesn't
-    take are not looked at. A single column that cannot be judged keeps the gate from passing: leave it out.
+    The model's predictions for a sample of either side are compared in the same way, and the labels where both
+    sides have them. Columns that are empty on both sides don't count. Columns of the current data that the model
+    doesn't take are ignored. A single column that cannot be judged keeps the gate from passing: leave it out.
     """
 
     Options: ClassVar[type[GateOptions]] = DriftOptions
@@ -40,7 +41,7 @@ class DriftGate:
     options: DriftOptions
 
     def evaluate(self, subject: Subject) -> Verdict:
-        """FAILED when too many columns drifted, or one, or the answers, or the labels, too far."""
+        """FAILED when too many columns drifted, or one column, the predictions or the labels drifted too far."""
         reference, current = subject.reference, subject.current(self.options.current)
         if reference is None:
             return inconclusive(
@@ -117,7 +118,7 @@ class DriftGate:
 
 
 def _inputs(subject: Subject, reference: Dataset) -> tuple[str, ...]:
-    """The columns that the model takes, as far as it says."""
+    """The model's inputs by its signature, else all columns of the reference."""
     try:
         signature = subject.candidate.signature
     except NoSignature:

@@ -37,13 +37,13 @@ class DriftOptions(GateOptions):
         default=0.3,
         ge=0,
         allow_inf_nan=False,
-        description="The model's answers may be no further away; null to not ask the model.",
+        description="The model's predictions may be no further away; null to not compare them.",
     )
     max_target_distance: float | None = Field(
         default=0.2,
         ge=0,
         allow_inf_nan=False,
-        description="The labels may be no further away, where both sides have them; null to not look.",
+        description="The labels may be no further away, where both sides have them; null to not compare them.",
     )
     false_discovery_rate: float = Field(
         default=0.05, gt=0, lt=1, description="Share of the findings that may be chance, over all columns."
@@ -52,8 +52,8 @@ class DriftOptions(GateOptions):
     sample_rows: int = Field(
         default=5_000,
         ge=1,
-        description="Rows that the model answers, and that Evidently's report shows, on either side.",
+        description="Rows that the model scores, and that Evidently's report shows, on either side.",
     )
     seed: int = Field(
-        default=0, ge=0, description="Seed of that sample, and of the random splits that tell chance."
+        default=0, ge=0, description="Seed of that sample, and of the random splits that measure chance."
     )

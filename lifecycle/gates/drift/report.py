@@ -21,7 +21,7 @@ _MOST_COLUMNS = 20  # in Evidently's report: 2 s, and 0.1 s for each more
 
 
 def histograms(findings: DriftResults) -> tuple[Histogram, ...]:
-    """Of what moved first, then of labels and answers, then of the columns that moved most."""
+    """Histograms of what drifted first, then of labels and predictions, then of the columns that moved most."""
     found = [*findings.labels, *findings.answers, *sorted(findings.counted, key=ColumnResult.rank)]
     drawn = (_distribution(one) for one in sorted(found, key=lambda one: not one.moved))
     return tuple(picture for picture in drawn if picture)[:_MOST_PICTURES]
@@ -116,7 +116,7 @@ def evidently_report(
 
 
 def _sides(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str]) -> dict[str, Sides]:
-    """Both sides of each column by a harmless name, as Evidently takes them."""
+    """Reference and current values of each column, by a name without special characters."""
     found = {}
     for column, name in zip(columns, _distinct(map(_safe, columns)), strict=True):
         before, now = _plain(reference[column]), _plain(current[column])
@@ -126,7 +126,7 @@ def _sides(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str
 
 
 def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Numbers as floats, moments as days since 1970, all else as safe text; NaN where there is nothing to show."""
+    """Numbers as floats, datetimes as days since 1970, everything else as safe text; NaN for missing values."""
     kind = column_type(column)
     if kind is ColumnType.NUMBER:
         numbers = column.astype(float)

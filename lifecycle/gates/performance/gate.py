@@ -23,11 +23,11 @@ _GATE = "performance"
 
 @dataclass(frozen=True)
 class PerformanceCase:
-    """All that was measured.
+    """Everything that was measured, and the verdict on it.
 
     Attributes:
-        champion: None where it is not asked for, not there or not measurable.
-        obstacle: Why it should be there and is not.
+        champion: None where the policy does not ask for it, there is none, or it cannot be measured.
+        obstacle: The verdict on a champion that is required and missing, or None.
     """
 
     options: PerformanceOptions
@@ -38,7 +38,7 @@ class PerformanceCase:
     obstacle: Verdict | None
 
     def verdict(self) -> Verdict:
-        """The first demand that is missed; else the first that could not be judged; else PASSED."""
+        """The first failed demand; else the first that could not be judged; else PASSED."""
         found = [*self._failures(), *self._slice_failures(), *self._gaps()]
         first = min(found, key=lambda v: v.outcome is not Outcome.FAILED, default=None)
         verdict = first or passed(_GATE, self._praise())
@@ -188,7 +188,7 @@ class PerformanceGate:
             yield from case.charts()
 
     def _champion(self, subject: Subject, rows: LabelledRows) -> tuple[MeasuredMetric | None, Verdict | None]:
-        """The champion on the same rows where the policy compares with it, and what is in the way of that."""
+        """The champion measured on the same rows, and the verdict where that is required and impossible."""
         options, champion = self.options, subject.champion
         if options.max_drop_vs_champion is options.max_slice_drop is None:
             return None, None
@@ -204,7 +204,7 @@ class PerformanceGate:
             return None, inconclusive(self.name, "champion_unmeasurable", message)
 
     def _no_champion(self) -> Verdict | None:
-        """A drop is no demand on the first version, so there must be another one."""
+        """INCONCLUSIVE where only a comparison with the champion is demanded, else None."""
         options = self.options
         needed = "min" if options.measured.higher_is_better else "max"
         lacking = [needed] if options.limit is None else []

@@ -39,7 +39,7 @@ class Metric:
     Attributes:
         function: From ``sklearn.metrics`` (handed in: it takes a second to import).
         prepare: Brings labels and predictions into the form that it needs.
-        influence: By how much each row moves it; None where a single row decides, so that there is no interval.
+        influence: Influence of each row on it; None where a single row decides, so that there is no interval.
         support: How many rows the value rests on.
         higher_is_better: Which way is good.
         bounds: The lowest and the highest value.
@@ -86,7 +86,7 @@ def measure(name: str, labels: Array, predictions: Array) -> float:
 
 
 def _minority(a: LabelledPredictions) -> int:
-    """Rows that are not of the most frequent class: ranks need rows of another one to compare with."""
+    """Number of rows outside the most frequent class, which rank metrics rest on."""
     return len(a) - int(np.bincount(a.truth).max())
 
 
@@ -138,7 +138,7 @@ def _squared_misses(a: LabelledPredictions) -> Array:
 
 
 def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]) -> Metric:
-    """Precision, recall and F1, which are sums over rows divided by sums over rows.
+    """A metric that is a ratio of two sums over rows: precision, recall, F1.
 
     Args:
         function: Its name in ``sklearn.metrics``.
@@ -246,7 +246,7 @@ METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True)
 class MeasuredMetric:
-    """A version's metric: its value, and what that comes from."""
+    """A version's metric on labelled rows, with the predictions behind it."""
 
     version: int
     metric: Metric
@@ -260,7 +260,7 @@ class MeasuredMetric:
 
     @cached_property
     def influence(self) -> NDArray[Any]:
-        """By how much each row moves it. Not for a metric that a single row decides."""
+        """Influence of each row, ``(rows,)``. Not for a metric that a single row decides."""
         assert self.metric.influence is not None  # noqa: S101  # the options refuse slices for such a metric
         return self.metric.influence(self.answers)
 
@@ -285,7 +285,7 @@ class MeasuredMetric:
 
 
 def measure_version(metric: Metric, version: Candidate, rows: LabelledRows) -> MeasuredMetric:
-    """What a version answers to the rows, measured.
+    """Score the rows with a version and measure its predictions.
 
     Raises:
         NoSignature, InvalidInput: it cannot score them.

@@ -1,4 +1,4 @@
-"""What the performance gate can be asked for."""
+"""The options of the performance gate."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PerformanceOptions(GateOptions):
     )
     min_slice_rows: int = Field(default=200, ge=50, description="Slices of fewer rows are not judged.")
     confidence: float = Field(
-        default=0.95, ge=0.5, lt=1, description="Of the intervals, and that no slice is blamed for chance."
+        default=0.95, ge=0.5, lt=1, description="Confidence of the intervals, and of all slice tests together."
     )
     min_rows: int = Field(default=200, ge=1, description="Labelled rows needed to judge.")
     max_rows: int = Field(default=100_000, ge=1, description="Labelled rows to score at most, drawn at random.")
@@ -94,7 +94,7 @@ class PerformanceOptions(GateOptions):
                     f"{self.metric} is better when {better}: use '{prefix}{use}' and not '{prefix}{not_}'"
                 )
         if self.limit is self.max_drop_vs_champion is None:
-            raise ValueError(f"nothing is demanded: give {use!r} or 'max_drop_vs_champion'")
+            raise ValueError(f"no limit is set: give {use!r} or 'max_drop_vs_champion'")
         if self.max_rows < self.min_rows:
             raise ValueError("'max_rows' is less than 'min_rows', so there would never be enough")
         self._check_slices(f"slice_{use}")
@@ -109,6 +109,6 @@ class PerformanceOptions(GateOptions):
                 raise ValueError(f"{given!r} needs 'by', which names the columns to slice by")
             return
         if self.slice_limit is self.slice_drop is None:
-            raise ValueError(f"nothing is demanded of the slices: give {limit!r} or 'max_slice_drop'")
+            raise ValueError(f"no limit is set for the slices: give {limit!r} or 'max_slice_drop'")
         if self.measured.influence is None:
             raise ValueError(f"{self.metric} is decided by a single row, so slices cannot be judged by it")

@@ -102,13 +102,13 @@ MIN_SUPPORT = 10
 
 @dataclass(frozen=True, slots=True)
 class SliceLimits:
-    """What a slice is held against; at least one of the first two.
+    """Limits for a slice; at least one of the first two is given.
 
     Attributes:
         limit: Lowest value that passes, or highest, as the metric goes; or None.
         max_drop: How much worse than the champion on the same rows, or None.
         min_rows: Smaller slices are not judged.
-        confidence: That no slice of a good model is blamed.
+        confidence: Probability that no slice of a good model fails.
     """
 
     limit: float | None
@@ -119,10 +119,10 @@ class SliceLimits:
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
-    """What is known of one slice.
+    """Result of one slice.
 
     Attributes:
-        ours, champion: MeasuredMetric on the slice; without champion where there is none to compare with.
+        ours, champion: Measured on the slice; without champion where there is none to compare with.
         missed: Whether it is beyond the limit, and not by chance.
         dropped: Whether it is worse than the champion by more than is allowed, and not equal by chance.
         within_chance: Whether it is beyond a limit in a way that chance explains.
@@ -137,7 +137,7 @@ class SliceResult:
 
     @property
     def failed(self) -> bool:
-        """Whether the gate objects to it."""
+        """Whether the slice fails the gate."""
         return self.missed or self.dropped
 
     def loss_to(self, whole: MeasuredMetric) -> float:
@@ -205,7 +205,7 @@ _MOST_BARS = 40
 
 @dataclass(frozen=True)
 class SlicedRows:
-    """What was found.
+    """Results of all slices.
 
     Attributes:
         options: What was demanded of the slices.

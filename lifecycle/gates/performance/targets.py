@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 class Unmeasurable(Exception):
-    """These rows have no such metric, or no such slices: ``what`` is the reason code, the text is for people."""
+    """Metric or slices are undefined on these rows. ``what`` is the reason code, the text is for people."""
 
     def __init__(self, what: str, message: str) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ def check(labels: Array, predictions: Array) -> Array:
 
 
 def numbers(labels: Array, predictions: Array) -> LabelledPredictions:
-    """For regression."""
+    """Labels and predictions for regression metrics."""
     if labels.dtype.kind not in "fiu" or predictions.dtype.kind not in "fiu" or predictions.ndim != 1:
         raise Unmeasurable("not_numbers", "labels and predictions are not all numbers, one a row")
     if (labels == labels[0]).all():
@@ -75,7 +75,7 @@ def numbers(labels: Array, predictions: Array) -> LabelledPredictions:
 
 
 def scores(labels: Array, predictions: Array) -> LabelledPredictions:
-    """For metrics of scores: 1-D of the last class, or 2-D when there are more than two classes."""
+    """Scores for metrics of rank or probability: 1-D of the last class; 2-D for more than two classes."""
     classes, truth = _classes(labels)
     if predictions.ndim == 2:
         _check_width(classes, predictions)
@@ -92,7 +92,7 @@ def scores(labels: Array, predictions: Array) -> LabelledPredictions:
 
 
 def decisions(labels: Array, predictions: Array) -> LabelledPredictions:
-    """For metrics of classes; a score of 0.5 and more is the positive class."""
+    """Classes for classification metrics; a score of 0.5 and more is the positive class."""
     classes, truth = _classes(labels)
     if predictions.ndim == 2:
         _check_width(classes, predictions)
@@ -176,7 +176,7 @@ def _plain(labels: pd.Series[Any]) -> Array:
 
 
 def predictions_of(candidate: Candidate, frame: pd.DataFrame) -> Array:
-    """What a version answers, scored in chunks, so that memory does not grow with the columns it makes of a row.
+    """A version's predictions, scored in chunks to bound memory.
 
     Raises:
         NoSignature, InvalidInput: the rows cannot be scored.
@@ -198,5 +198,5 @@ def _one_array(predictions: Predictions) -> Array:
         return next(iter(predictions.values()))
     raise Unmeasurable(
         "several_outputs",
-        f"the model answers with {len(predictions)} named columns, and it is not known which counts",
+        f"the model predicts {len(predictions)} named columns, and the metric needs one",
     )

@@ -1,6 +1,6 @@
-"""What a gate run leaves behind: for people, a page with pictures; for machines, JUnit, Markdown and JSON.
+"""Reports of a gate run: a page with charts for people; JUnit, Markdown and JSON for machines.
 
-Every name and text in it was written by somebody else, and is shown as text wherever it appears.
+All names and texts in them are untrusted and are escaped.
 """
 
 from lifecycle.gates.report.gate_report import GateReport, report_pages, verdict_documents

@@ -49,7 +49,7 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[Figure]:
-    """A figure of so many pixels, free of the settings of whoever calls, that knows nothing of pyplot."""
+    """A figure of ``width`` by ``height`` pixels, with default settings and without pyplot."""
     from matplotlib import style
     from matplotlib.figure import Figure
 
@@ -79,7 +79,7 @@ def svg_of(figure: Figure, described: str) -> str:
 
 
 def _drawn(parent: ET.Element) -> Iterator[ET.Element]:
-    """What can be seen, in order, out of its groups; matplotlib's groups carry nothing but ids."""
+    """Visible elements in drawing order, without matplotlib's groups."""
     for child in parent:
         name = _local(child.tag)
         if name == "g":
@@ -180,7 +180,7 @@ def draw_comparison(shown: BarChart, most: int = MAX_BARS) -> str:
 
 
 def drawn_bars(shown: BarChart, most: int = MAX_BARS) -> list[Bar]:
-    """Those that fit a picture: what the gate objects to first gets a place, all in their own order."""
+    """At most ``most`` bars in their own order; bars that fail the gate are kept first."""
     finite = [bar for bar in shown.bars if math.isfinite(bar.value)]
     by_need = sorted(range(len(finite)), key=lambda index: (not finite[index].bad, index))
     return [finite[index] for index in sorted(by_need[:most])]
@@ -194,7 +194,7 @@ def marks_of(bars: Iterable[Bar]) -> Iterator[tuple[str, str]]:
     if any(_is_champion(bar) for bar in bars):
         yield "◇", "champion"
     if any(bar.bad for bar in bars):
-        yield "✖", "what the gate objects to"
+        yield "✖", "fails the gate"
 
 
 def _histogram(shares: Sequence[_Share], described: str) -> str:
@@ -266,7 +266,7 @@ def _limit_line(axes: Axes, limit: float) -> None:
 
 
 def _mark(axes: Axes, row: int, bar: Bar) -> None:
-    """A dot with its interval; what the gate objects to is a cross, the champion a hollow diamond."""
+    """A dot with its interval; a cross where it fails the gate, a hollow diamond for the champion."""
     champion = _is_champion(bar)
     colour = BAD if bar.bad else MUTED if champion else CURRENT
     if bar.low is not None and bar.high is not None and math.isfinite(bar.high - bar.low):

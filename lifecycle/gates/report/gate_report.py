@@ -16,7 +16,7 @@ from lifecycle.gates.report.summaries import circumstances_of, title_of
 
 
 def verdict_documents(evidence: Evidence) -> Mapping[str, str]:
-    """File name -> text of what needs no charts: Markdown, JUnit and JSON."""
+    """File name -> text of the files without charts: Markdown, JUnit and JSON."""
     from lifecycle.gates.report.summaries import render_junit, render_markdown
 
     verdicts = [verdict.as_dict() for verdict in evidence.verdicts]
@@ -58,7 +58,7 @@ class GateReport:
 
     @property
     def title(self) -> str:
-        """What was judged for which stage, and what came of it."""
+        """Model version, stage and outcome in one line."""
         return title_of(self.evidence)
 
     @property

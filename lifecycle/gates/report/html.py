@@ -31,7 +31,7 @@ _OURS = {"report"}
 
 @dataclass(frozen=True, slots=True)
 class PlacedPage:
-    """A page with the name of its file, which no other page has and which stays in the folder."""
+    """A page and its file name: unique, without folders."""
 
     gate: str
     page: EmbeddedPage
@@ -39,7 +39,7 @@ class PlacedPage:
 
 
 def placed_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Iterator[PlacedPage]:
-    """The pages of all explanations, in order. What is no plain file name is made one."""
+    """The pages of all explanations, in order, under safe and unique file names."""
     taken = set(_OURS)
     for verdict, explanation in zip(evidence.verdicts, explanations, strict=False):
         for page in explanation.charts:
@@ -65,7 +65,7 @@ Drawn = TypeVar("Drawn", Histogram, BarChart)
 
 @dataclass(frozen=True, slots=True)
 class ChartLimits:
-    """How many pictures of a verdict there is room for, and how many bars in each."""
+    """Most charts of one verdict in a page, and most bars in each."""
 
     distributions: int
     comparisons: int
@@ -152,7 +152,7 @@ def _marks(shown: Sequence[BarChart], most: int) -> Iterator[tuple[str, str]]:
 
 
 def _drawn(draw: Callable[[Drawn], str], shown: Drawn) -> Markup:
-    """A picture that cannot be drawn costs neither the report nor the evidence."""
+    """The SVG, or empty markup where it cannot be drawn."""
     try:
         return Markup(draw(shown))  # noqa: S704  # made by an XML writer
     except Exception:
@@ -168,14 +168,14 @@ _NOTEBOOK_PASSED = ChartLimits(
 
 
 def render_html(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
-    """A page of its own that runs nothing and loads nothing, light or dark as its reader likes it."""
+    """A complete page without scripts or external files; follows the reader's light or dark setting."""
     return _rendered(
         "report.html", evidence=evidence, cards=list(cards_of(evidence, explanations, lambda _: _FILE))
     )
 
 
 def render_notebook(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:
-    """The output of a notebook's cell; its styles touch nothing else in the notebook."""
+    """HTML for a notebook's output cell; its styles apply to nothing else in the notebook."""
 
     def room(verdict: Verdict) -> ChartLimits:
         return _NOTEBOOK_PASSED if verdict.outcome == "PASSED" else _NOTEBOOK
@@ -184,12 +184,12 @@ def render_notebook(evidence: Evidence, explanations: Sequence[Explanation] = ()
 
 
 def render_progress(done: Sequence[Verdict], now: str) -> str:
-    """What a notebook shows while gates run: those that have answered, and what happens now."""
+    """HTML for a notebook while gates run: the verdicts so far, and the current step."""
     return _rendered("progress.html", done=done, now=now)
 
 
 def render_page(page: EmbeddedPage) -> str:
-    """Another tool's page in a frame that has no origin, reaches no network and cannot touch what is around it."""
+    """Another tool's page inside a sandboxed frame without origin or network."""
     content = page.html.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
     return _rendered("page.html", page=page, content=content)
 

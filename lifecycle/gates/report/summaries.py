@@ -20,25 +20,25 @@ def title_of(evidence: Evidence) -> str:
 
 
 def next_step(evidence: Evidence) -> tuple[str, str]:
-    """What to do now, and the command that does it, as one types it in a shell."""
+    """The next step in a sentence, and its shell command."""
     uri = f"models:/{printable(evidence.model)}/{evidence.version}"
     again = shlex.join(["lifecycle", "gate", "run", uri, "--stage", evidence.stage])
     match evidence.outcome:
         case Outcome.PASSED:
             return "Promote it:", shlex.join(["lifecycle", "promote", uri, "--stage", evidence.stage])
         case Outcome.INCONCLUSIVE:
-            return "Give the gates what they lacked, and run them again:", again
+            return "Supply the missing data, and run the gates again:", again
         case Outcome.ERROR:
-            return "Mend what broke, and run the gates again:", again
+            return "Fix what broke, and run the gates again:", again
         case Outcome.FAILED:
             return (
-                f"It may not go to {evidence.stage}. With other data or another policy, run again:",
+                f"It cannot go to {evidence.stage}. After a change of data or policy, run again:",
                 again,
             )
 
 
 def facts_of(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
-    """What was judged, by which demands, on which data: name, short value, whole value."""
+    """Digests of snapshot, policy and data: name, short value, whole value."""
     yield "snapshot", evidence.digest[:_SHORT], evidence.digest
     yield "policy", evidence.policy_digest[:_SHORT], evidence.policy_digest
     for role, fingerprint in sorted(evidence.data.items()):
@@ -46,7 +46,7 @@ def facts_of(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
 
 
 def figures_of(figures: Mapping[str, Figure]) -> Iterator[tuple[str, str]]:
-    """Names and values for people."""
+    """Names and formatted values of figures."""
     for name, value in figures.items():
         yield printable(str(name), _NAME_CHARS), printable(_figure(value), _FIGURE_CHARS)
 
@@ -60,13 +60,13 @@ def _figure(value: Figure) -> str:
 
 
 def circumstances_of(evidence: Evidence) -> Iterator[str]:
-    """Which attempt it was (none: only some gates ran), when, by whom, and how long it took."""
-    yield f"attempt {evidence.attempt}" if evidence.attempt else "a look, which counts for nothing"
+    """Attempt (0 is a partial run), time, requester, duration and expiry."""
+    yield f"attempt {evidence.attempt}" if evidence.attempt else "partial run: not recorded as evidence"
     yield f"{evidence.created_at:%Y-%m-%d %H:%M} UTC"
     if evidence.requested_by:
         yield f"by {evidence.requested_by}"
     yield f"{sum(v.seconds for v in evidence.verdicts):.1f} s"
-    yield f"counts until {evidence.expires_at:%Y-%m-%d %H:%M} UTC"
+    yield f"valid until {evidence.expires_at:%Y-%m-%d %H:%M} UTC"
 
 
 _HEADER = ("Gate", "Verdict", "Why", "Reason", "Seconds")

@@ -494,7 +494,7 @@ def test_shares_are_shown_worst_first_beside_what_may_be(subject_of, july, sprin
     )
     nulls, unexpected = charts(subject_of(current=broken, suite=spring_suite), BarChart)
     assert [(bar.label, round(bar.value, 2), bar.note) for bar in nulls.bars if bar.bad] == [
-        ("hour", 25.0, "2.0 % may be")
+        ("hour", 25.0, "2.0 % allowed")
     ]
     assert [(bar.label, round(bar.value, 2)) for bar in unexpected.bars if bar.bad] == [
         ("carrier: to be in set", 20.0)

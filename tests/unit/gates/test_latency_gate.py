@@ -195,8 +195,8 @@ def test_nothing_is_left_behind(empty_home, saved, subject_of, departures):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "nothing is demanded: give one of p50_ms, p99_ms"),
-        ({"batch_rows": 10}, "nothing is demanded"),
+        ({}, "no limit is set: give one of p50_ms, p99_ms"),
+        ({"batch_rows": 10}, "no limit is set"),
         ({"p99_ms": 0}, "option 'p99_ms'"),
         ({"p99_ms": float("inf")}, "option 'p99_ms'"),
         ({"p99_ms": 20, "repeats": 99}, "option 'repeats'"),

@@ -215,7 +215,7 @@ def test_a_champion_that_cannot_score_the_rows_leaves_it_open(candidate_of, subj
         ({"metric": "mean_absolut_error", "max": 0.7}, "did you mean 'mean_absolute_error'?"),
         ({"metric": "rmse", "min": 0.7}, "use 'max' and not 'min'"),
         ({"metric": "f1", "max": 0.7}, "use 'min' and not 'max'"),
-        ({"metric": "f1"}, "nothing is demanded"),
+        ({"metric": "f1"}, "no limit is set"),
         ({"metric": "f1", "min": float("nan")}, "finite"),
         ({"metric": "f1", "min": 0.5, "treshold": 1}, "unknown option 'treshold'"),
         ({"min": 0.5}, "option 'metric': it is required"),

@@ -235,7 +235,7 @@ def test_the_same_rows_give_the_same_slices_every_time(subject):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"by": "carrier"}, "nothing is demanded of the slices: give 'slice_min' or 'max_slice_drop'"),
+        ({"by": "carrier"}, "no limit is set for the slices: give 'slice_min' or 'max_slice_drop'"),
         ({"slice_min": 0.5}, "'slice_min' needs 'by'"),
         ({"max_slice_drop": 0.5}, "'max_slice_drop' needs 'by'"),
         ({"by": "carrier", "slice_max": 0.5}, "use 'slice_min' and not 'slice_max'"),

@@ -185,7 +185,7 @@ def test_answers_that_the_champions_clients_can_read_pass(candidate_of, subject_
 def test_an_example_that_the_signature_rounds_fails_by_column(candidate_of, subject_of, columns, example, lossy):
     outcome, reason, message = judge(subject_of(candidate_of(lambda b: b["x"], columns, example=example)))
     assert (outcome, reason) == (Outcome.FAILED, "signature.example_loses_values")
-    assert f"holds in {lossy}, and" in message
+    assert f"example in {lossy}, and" in message
     assert str(example[0][0]) not in message
 
 

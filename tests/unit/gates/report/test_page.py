@@ -111,7 +111,7 @@ def test_columns_that_moved_come_first_and_the_picture_shows_both_sides(rendered
 
 def test_it_shows_the_metric_against_threshold_champion_and_slices(rendered, report):
     parsed = Parsed(rendered(report))
-    for words in ("limit 0.7", "champion", "carrier = OO", "0.6100", "what the gate objects to"):
+    for words in ("limit 0.7", "champion", "carrier = OO", "0.6100", "fails the gate"):
         assert words in parsed.text
 
 
