@@ -1,4 +1,4 @@
-"""The type of a column's values, whatever pandas, a CSV file or Parquet call it."""
+"""Types of columns, independent of pandas, CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def column_type(column: pd.Series[Any]) -> ColumnType:
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rows in numpy's own types: float64 for numbers with gaps, objects with None for text.
+    """The rows in numpy's types: float64 for numbers with missing values, objects with None for text.
 
     Great Expectations and Evidently support those best; pandas has many more. The frame given is not changed.
     """
@@ -78,7 +78,7 @@ _EARLIEST, _LATEST = pd.Timestamp("1678-01-01"), pd.Timestamp("2262-01-01")
 def as_judged(frame: pd.DataFrame) -> pd.DataFrame:
     """The same rows in numpy's own types, datetimes in nanoseconds.
 
-    Moments that nanoseconds cannot express (before 1678, from 2262) become the first or last that they can.
+    Times beyond nanoseconds (before 1678, from 2262) become the first or last possible one.
     """
     frame = plain(frame)
     return pd.DataFrame({name: _in_nanoseconds(frame[name]) for name in frame.columns}, index=frame.index)

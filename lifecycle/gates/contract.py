@@ -12,11 +12,11 @@ from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.subject import Subject
 
 EXPLAIN_SECONDS = 60.0
-"""Time that one gate's :meth:`ExplainingGate.explain` may take. It does not count against ``max_seconds``."""
+"""Seconds that one gate's :meth:`ExplainingGate.explain` may take, apart from ``max_seconds``."""
 
 
 class GateOptions(BaseModel):
-    """A gate's own options, as the policy spells them. Unknown keys are errors."""
+    """Base class of a gate's options in the policy. Unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +30,7 @@ class Gate(Protocol):
 
     Attributes:
         name: The name of its entry point in ``lifecycle.gates``.
-        before_loading: Whether it judges the files before anything loads the model. Such gates run first, and
+        before_loading: Whether it judges the files before the model is loaded. Such gates run first, and
             unless they pass, the model is not loaded for the others.
     """
 
@@ -40,13 +40,13 @@ class Gate(Protocol):
 
     @property
     def options(self) -> GateOptions:
-        """The options that it was constructed with."""
+        """The gate's options."""
         ...
 
     def evaluate(self, subject: Subject) -> Verdict:
         """Judge the subject. Fast; makes no charts.
 
-        Too little data is INCONCLUSIVE, said in the verdict. An exception means that the gate itself broke; the
+        Too little data gives an INCONCLUSIVE verdict. An exception means that the gate itself broke; the
         runner turns it into an ERROR verdict. What :meth:`ExplainingGate.explain` needs may be left in
         ``subject.findings``; see :func:`findings_of`.
         """
@@ -61,14 +61,14 @@ class ExplainingGate(Protocol):
         """Charts and pages for the report on ``verdict``, which this gate gave about ``subject``.
 
         Called after the verdict is recorded, and only where a report is shown or kept. It has
-        :data:`EXPLAIN_SECONDS`. Charts that come late or raise are left out, which the report says; the verdict
+        :data:`EXPLAIN_SECONDS`. Late charts and exceptions are noted in the report; the verdict
         stays.
         """
         ...
 
 
 def findings_of(gate: Gate, subject: Subject) -> Any:
-    """What ``gate.evaluate`` left in ``subject.findings``, or None; evaluates again where that is not known."""
+    """What ``gate.evaluate`` left in ``subject.findings``, or None; evaluates again if it is missing."""
     if gate.name not in subject.findings:
         gate.evaluate(subject)
     return subject.findings.get(gate.name)

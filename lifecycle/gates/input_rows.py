@@ -40,7 +40,7 @@ def ask(scorer: Scorer, batch: Batch) -> Predictions:
         return scorer.predict(batch)
     except InvalidInput:
         raise
-    except Exception as exc:  # the model's own code may raise anything
+    except Exception as exc:  # a model's code may raise anything
         raise ModelRaised(f"the model raises {type(exc).__name__} on rows that fit its signature") from exc
 
 

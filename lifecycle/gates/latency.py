@@ -66,7 +66,7 @@ class LatencyOptions(GateOptions):
 class LatencyGate:
     """Measures latency and memory of the scorer that would serve, in a process of its own: compiled, else pyfunc.
 
-    It scores the reference rows, one at a time and in batches, or without them the input example. What a target
+    It scores the reference rows, or without them the input example, one at a time and in batches. What a target
     adds (decoding, network, queues) is not in it.
     """
 
@@ -87,7 +87,7 @@ class LatencyGate:
         if rows is None:
             message = "There are no rows to score. Log the model with input_example=inputs.head(5)."
             return inconclusive(self.name, "no_rows", message)
-        # Says no where loading is forbidden, and fails the gate where the model does not answer these rows.
+        # refuses if loading is forbidden, and breaks the gate if the model cannot score these rows
         ask(subject.candidate.scorer, rows)
         with tempfile.TemporaryDirectory(prefix="lifecycle-latency-") as folder:
             return self._measure(subject.candidate, rows, Path(folder))

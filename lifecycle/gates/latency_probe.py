@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 ROUNDS = 3
 """Each quantile is the median over three rounds, so that one disturbed round does not count."""
 
-_ROUND_S = 0.25  # at least: fast calls are many, so that few of them are interrupted
+_ROUND_S = 0.25  # at least; fast calls are repeated often, so that few of them are interrupted
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to measure.
+    """A measurement request.
 
     Attributes:
         compiled: Folder of the compiled scorer, or None to load the snapshot with pyfunc.
         rows: A batch, of which each row is scored alone too.
-        repeats: Measured calls in each round, at least.
+        repeats: Least measured calls per round.
         warmup: Calls before the first round.
     """
 
@@ -47,7 +47,7 @@ class Request:
 
 
 def answer(request: Request, bytes_before: int) -> dict[str, Any]:
-    """Milliseconds of the scorer's calls, and MiB that the process has grown by."""
+    """Milliseconds of the scorer's calls, and MiB of memory that it added."""
     from lifecycle.scoring.contract import row_count
     from lifecycle.scoring.loader import load_scorer
 
@@ -70,7 +70,7 @@ def answer(request: Request, bytes_before: int) -> dict[str, Any]:
 
 
 def _quantiles(scorer: Scorer, batches: Sequence[Batch], request: Request) -> tuple[float, float]:
-    """The 50 % and the 99 % quantile of the milliseconds of a call."""
+    """The 50 % and 99 % quantiles of a call's milliseconds."""
     for i in range(request.warmup):
         scorer.predict(batches[i % len(batches)])
     rounds = [_round(scorer, batches, request.repeats) for _ in range(ROUNDS)]

@@ -45,10 +45,10 @@ class ParityOptions(GateOptions):
 
 @dataclass(frozen=True, slots=True)
 class ParityGate:
-    """Scores the reference rows with pyfunc, twice, and with the scorer that promotion compiles from the snapshot.
+    """Scores the reference rows twice with pyfunc, and with the scorer that promotion compiles.
 
     Classes and texts must be the same. Numbers may differ by the tolerance: compiled trees add up float32 leaves.
-    Two missing predictions are the same. Without reference rows the current ones serve.
+    Two missing predictions are equal. Without reference rows the current rows are used.
     """
 
     Options: ClassVar[type[GateOptions]] = ParityOptions
@@ -58,7 +58,7 @@ class ParityGate:
     options: ParityOptions
 
     def evaluate(self, subject: Subject) -> Verdict:
-        """INCONCLUSIVE without rows or without a compiled form; FAILED where two answers differ."""
+        """INCONCLUSIVE without rows or without a compiled form; FAILED if predictions differ."""
         rows = subject.current() if subject.reference is None else subject.reference
         if rows is None:
             message = "There are no rows to compare predictions on. Log some with lifecycle.track(reference)."
@@ -81,7 +81,7 @@ class ParityGate:
         return self._judge(candidate, batches, figures)
 
     def _judge(self, candidate: Candidate, batches: Sequence[Batch], figures: dict[str, Figure]) -> Verdict:
-        pyfunc = candidate.scorer  # before anything else is loaded: it says no where loading is forbidden
+        pyfunc = candidate.scorer  # before anything else is loaded, as it refuses if loading is forbidden
         expected = [ask(pyfunc, batch) for batch in batches]
         again = _all_differences(expected, [ask(pyfunc, batch) for batch in batches])
         if self._differing(again):
@@ -115,7 +115,7 @@ class ParityGate:
                 return inconclusive(self.name, "not_compilable", message, figures)
             try:
                 got = [compiled.predict(batch) for batch in batches]
-            except Exception as exc:  # onnxruntime's exceptions share no base class
+            except Exception as exc:  # onnxruntime's exceptions have no common base class
                 _log.debug("the compiled scorer raises", exc_info=True)
                 message = f"The compiled scorer raises {type(exc).__name__} on rows that the model itself scores."
                 return failed(self.name, "compiled_raises", message, figures)
@@ -143,21 +143,21 @@ class ParityGate:
         return int((differences > self.options.tolerance).sum())
 
     def _measured(self, differences: Differences) -> dict[str, Figure]:
-        """How many rows differ, and by how much at most where that is a number."""
+        """Number of rows that differ, and the largest numeric difference."""
         measured: dict[str, Figure] = {"differing_rows": self._differing(differences)}
         largest = float(differences.max())
         return measured | ({"largest_difference": largest} if np.isfinite(largest) else {})
 
 
 def _compiled(candidate: Candidate, folder: Path, expected: Predictions) -> Scorer:
-    """Raises NotCompilable."""
+    """The compiled scorer. Raises NotCompilable."""
     from lifecycle.scoring.compile import NotCompilable, convert_snapshot
     from lifecycle.scoring.onnx_scorer import OnnxScorer
 
     convert_snapshot(candidate.snapshot, folder, expected)
     try:
         return OnnxScorer(folder)
-    except Exception as exc:  # onnxruntime's exceptions share no base class
+    except Exception as exc:  # onnxruntime's exceptions have no common base class
         _log.debug("the compiled model does not load", exc_info=True)
         raise NotCompilable(f"ONNX Runtime does not load the compiled model ({type(exc).__name__})") from exc
 

@@ -1,4 +1,4 @@
-"""The signature gate: whether the model can be called, and by the clients of today's champion."""
+"""The signature gate: whether the model can be called, also by clients of the champion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lifecycle.scoring.contract import Batch, row_count, rows_of
 from lifecycle.scoring.input_example import golden_batch, golden_content
 from lifecycle.scoring.signature import Column, InvalidInput, NoSignature, Signature
 
-# Every value of the key's type is also a value of these; but for longs beyond 2**53, which few columns hold.
+# every value of the key's type is also a value of these, except longs beyond 2**53, which are rare
 _WIDER = {
     "integer": {"long", "double"},
     "long": {"double"},
@@ -83,8 +83,8 @@ def lossy_columns(content: Any, batch: Batch) -> list[str]:
     """Columns of the example that the signature drops, or whose numbers it rounds.
 
     Args:
-        content: The example as it was logged, in one of MLflow's four shapes.
-        batch: The same as the signature made it.
+        content: The example as logged, in one of MLflow's four shapes.
+        batch: The example after conversion by the signature.
 
     Returns:
         Names in quotes.
@@ -108,7 +108,7 @@ def _names(records: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _kept(given: Any, values: NDArray[Any]) -> bool:
-    """Whether every number is exactly the same; texts and times are taken as they are, or refused."""
+    """Whether every number is unchanged; texts and times are never changed, only refused."""
     before = np.array(given, dtype=object).ravel()  # as Python's own numbers, which compare exactly
     return all(
         kept == value
@@ -147,7 +147,7 @@ class SignatureGate:
         return self._example(subject.candidate) or self._compatible(signature, subject.champion)
 
     def _example(self, candidate: Candidate) -> Verdict | None:
-        """What is wrong with the input example, or None."""
+        """The problem of the input example, or None."""
         try:
             batch = golden_batch(candidate.snapshot.path)
         except InvalidInput as exc:
@@ -170,10 +170,12 @@ class SignatureGate:
         return self._scores(candidate, batch)
 
     def _scores(self, candidate: Candidate, batch: Batch) -> Verdict | None:
-        scorer = candidate.scorer  # a model that does not load breaks the gate, and is no verdict on the example
+        scorer = (
+            candidate.scorer
+        )  # a model that does not load is an ERROR of the gate, not a verdict on the example
         try:
             answered = rows_of(scorer.predict(batch))
-        except Exception as exc:  # the model's own code may raise anything
+        except Exception as exc:  # a model's code may raise anything
             _log.debug("the input example does not score", exc_info=True)
             message = f"The model raises {type(exc).__name__} on its own input example."
             return failed(self.name, "example_does_not_score", message)

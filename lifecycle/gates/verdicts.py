@@ -11,22 +11,22 @@ _NO_FIGURES: Mapping[str, Figure] = {}
 
 
 def passed(gate: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The demands are met."""
+    """A PASSED verdict."""
     return Verdict(gate, Outcome.PASSED, f"{gate}.passed", message, figures)
 
 
 def failed(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The demands are not met."""
+    """A FAILED verdict."""
     return Verdict(gate, Outcome.FAILED, f"{gate}.{what}", message, figures)
 
 
 def inconclusive(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The gate could not judge."""
+    """An INCONCLUSIVE verdict."""
     return Verdict(gate, Outcome.INCONCLUSIVE, f"{gate}.{what}", message, figures)
 
 
 def broke(gate: str, what: str, message: str, figures: Mapping[str, Figure] = _NO_FIGURES) -> Verdict:
-    """The gate itself broke."""
+    """An ERROR verdict."""
     return Verdict(gate, Outcome.ERROR, f"{gate}.{what}", message, figures)
 
 

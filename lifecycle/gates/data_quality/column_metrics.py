@@ -1,4 +1,4 @@
-"""Great Expectations' metrics of one column, calculated from all rows without holding the table."""
+"""Great Expectations' metrics of one column, computed from all rows without loading the table."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TableMetrics:
 
         Raises:
             NeedsSample: it has to be judged on a sample.
-            MetricBroke: it cannot be had from these rows.
+            MetricBroke: it cannot be computed from these rows.
         """
         known = self.known()
         if metric.metric_name in known:
@@ -57,7 +57,7 @@ class TableMetrics:
         if metric.metric_name in _OF_SCHEMA:
             return resolved(metric, self.engine)
         if metric.metric_name.endswith(".unexpected_values"):
-            return []  # as many as the result's format asks for
+            return []  # as many as the result format asks for
         return self._of_distinct(metric)
 
     def _of_distinct(self, metric: MetricRequest) -> Any:
@@ -131,7 +131,7 @@ class NumberMetrics(ColumnMetrics):
             "column_values.between.unexpected_count": lambda given: self._unexpected(_between(values, **given)),
             "column_values.in_set.unexpected_count": self._outside_set,
         }
-        if values.dtype.kind in "fi":  # Great Expectations reads the texts of a set of datetimes in its own way
+        if values.dtype.kind in "fi":  # Great Expectations parses the texts of a set of datetimes in its own way
             known["column_values.not_in_set.unexpected_count"] = self._inside_set
         return known
 
@@ -220,7 +220,7 @@ _OF_EACH_VALUE = _OF_KIND | {  # whatever the other rows hold
     "match_json_schema",
 }
 _PEEK = 100_000
-_PART = 500_000  # rows whose texts are Python objects at a time
+_PART = 500_000  # rows at a time, as their texts are Python objects
 
 
 class CategoryMetrics(ColumnMetrics):
@@ -229,7 +229,7 @@ class CategoryMetrics(ColumnMetrics):
     def __init__(self, schema: pd.DataFrame, column: pd.Series[Any]) -> None:
         """Take the schema of all columns, and the column."""
         counts = column.value_counts(sort=False)
-        counts = counts[counts > 0]  # of the categories of pandas, some may be in no row
+        counts = counts[counts > 0]  # some of pandas' categories may be in no row
         self._distinct = list(counts.index)
         self._counts: NDArray[np.int64] = counts.to_numpy(dtype=np.int64)
         self._column = column
@@ -304,7 +304,7 @@ def text_metrics(schema: pd.DataFrame, column: pd.Series[Any]) -> ColumnMetrics:
 
 
 def _unexpected(metric: MetricRequest, engine: Engine, exact: set[str]) -> NDArray[np.bool_]:
-    """For each value that the engine has and that is not null, whether it is unexpected."""
+    """For each non-null value of the engine, whether it is unexpected."""
     name = metric.metric_name.removeprefix("column_values.").removesuffix(".unexpected_count")
     if name == metric.metric_name or name not in exact:
         raise NeedsSample(metric.metric_name)

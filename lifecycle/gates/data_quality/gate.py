@@ -65,7 +65,7 @@ _WITHOUT_FIGURES = {
 
 
 def unmet_words(result: ExpectationResult) -> str:
-    """``column: what is wrong``; the expectation's own name where no wording fits."""
+    """``column: what is wrong``; the expectation's name if there is no wording for it."""
     kind, kwargs = result.expectation["type"], kwargs_of(result.expectation)
     figures = {
         "unexpected": percent((result.details.get("unexpected_percent") or 0) / 100),
@@ -76,7 +76,7 @@ def unmet_words(result: ExpectationResult) -> str:
     for wording in (_WORDS.get(kind), _WITHOUT_FIGURES.get(kind)):
         try:
             return f"{result.subject}: {wording.format(**{**kwargs, **figures})}" if wording else _by_name(result)
-        except (KeyError, ValueError, TypeError):  # no figure, such as the median of no value
+        except (KeyError, ValueError, TypeError):  # no figure, such as the median of zero values
             continue
     return _by_name(result)
 

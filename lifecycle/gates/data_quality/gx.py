@@ -38,8 +38,8 @@ _log = logging.getLogger(__name__)
 Engine: TypeAlias = PandasExecutionEngine
 MetricRequest: TypeAlias = MetricConfiguration
 RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
-"""No values: the partial lists of unexpected ones would carry rows into logs and reports."""
-_ABOUT_NULLS = {  # and about columns as such: the only ones that a column without a value can meet in earnest
+"""Without values: lists of unexpected values would bring rows into logs and reports."""
+_ABOUT_NULLS = {  # and about columns themselves: the only ones that an empty column can meet
     "expect_column_to_exist",
     "expect_column_values_to_be_null",
     "expect_column_values_to_not_be_null",
@@ -59,11 +59,11 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class MetricBroke(Exception):
-    """Great Expectations' own metric raised."""
+    """A metric of Great Expectations raised an exception."""
 
 
 class Unreadable(Exception):
-    """Great Expectations does not take this expectation. The text says why, in a few words."""
+    """Great Expectations does not accept this expectation. The message says why."""
 
 
 def readable(expectation: object) -> Expectation:
@@ -91,7 +91,7 @@ def loaded(expectation: Expectation, number: int = 0) -> Any:
     """Great Expectations' own object for it, with ``number`` in its meta.
 
     Raises:
-        Unreadable: unknown, or arguments that it does not take.
+        Unreadable: the type is unknown, or it does not accept the arguments.
     """
     try:
         with quiet():
@@ -106,10 +106,10 @@ def _unreadable(expectation: Expectation, why: str) -> Unreadable:
 
 
 def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[ExpectationResult]:
-    """Judge rows in memory: an ephemeral context, no progress bars, no files, no analytics. One result for each.
+    """Validate rows in memory: ephemeral context, no progress bars, files or analytics. One result each.
 
     Args:
-        expectations: Ones that :func:`loaded` takes.
+        expectations: Expectations that :func:`loaded` accepts.
     """
     rows = as_judged(rows)
     empty = {name for name in rows.columns if rows[name].isna().all()}
@@ -118,7 +118,7 @@ def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Ex
         batch = _batch(rows)
         try:
             found = batch.validate(ExpectationSuite("suite", objects), result_format=RESULT_FORMAT).results
-        except Exception:  # one that takes all others down
+        except Exception:  # an expectation that breaks all others
             _log.debug("the suite as a whole broke", exc_info=True)
             found = [_alone(batch, each) for each in objects]
     by_number = {number_of(each): each for each in found if each is not None}
@@ -161,7 +161,7 @@ def quiet() -> Iterator[None]:
 
 
 def number_of(validated: Any) -> int:
-    """The number that :func:`loaded` gave; results come in another order than expectations went in."""
+    """The number that :func:`loaded` set; results come in another order than the expectations."""
     return int(validated.expectation_config.meta["number"])
 
 
@@ -190,14 +190,14 @@ def _alone(batch: Any, expectation: Any) -> Any | None:
 def _as_json(validated: Any | None) -> Mapping[str, Any] | None:
     try:
         fields: Mapping[str, Any] | None = validated and validated.to_json_dict()
-    except Exception:  # a figure that JSON cannot say, such as a complex number
+    except Exception:  # a figure without a JSON form, such as a complex number
         _log.debug("a result broke", exc_info=True)
         return None
     return fields
 
 
 def _raised(info: Mapping[str, Any]) -> bool:
-    """``exception_info`` is one record, or one for each metric that raised."""
+    """Whether a metric raised; ``exception_info`` is one record, or one per metric."""
     if "raised_exception" in info:
         return bool(info["raised_exception"])
     return any(part.get("raised_exception") for part in info.values())
@@ -209,10 +209,10 @@ def engine_of(rows: pd.DataFrame) -> Engine:
 
 
 def resolved(metric: MetricRequest, engine: Engine) -> Any:
-    """Great Expectations' own value of a metric.
+    """A metric's value, computed by Great Expectations.
 
     Raises:
-        MetricBroke: it raised.
+        MetricBroke: the metric raised an exception.
     """
     calculator = MetricsCalculator(engine)
     graph = calculator.build_metric_dependency_graph([metric])
@@ -223,7 +223,7 @@ def resolved(metric: MetricRequest, engine: Engine) -> Any:
 
 
 def unexpected_values(metric: MetricRequest, name: str, engine: Engine) -> NDArray[np.bool_]:
-    """Whether each value that the engine has, nulls aside, is unexpected by the condition ``name``."""
+    """For each non-null value of the engine, whether the condition ``name`` finds it unexpected."""
     condition = MetricRequest(
         f"column_values.{name}.condition", metric.metric_domain_kwargs, metric.metric_value_kwargs
     )
@@ -231,7 +231,7 @@ def unexpected_values(metric: MetricRequest, name: str, engine: Engine) -> NDArr
 
 
 def render_report(shown: Sequence[Mapping[str, Any]]) -> str:
-    """Great Expectations' own report as a whole HTML page, which loads scripts and styles from elsewhere.
+    """Great Expectations' report as an HTML page, which loads scripts and styles from other hosts.
 
     Args:
         shown: ``type``, ``kwargs``, ``success``, ``result`` and, where it broke, ``problem`` of each expectation.

@@ -1,4 +1,4 @@
-"""Which rows each expectation is judged on: all, a column at a time, or a sample."""
+"""Chooses the rows for each expectation: all rows, one column at a time, or a sample."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lifecycle.gates.data_quality.gx import (
 )
 from lifecycle.gates.data_quality.suite import Expectation, ExpectationResult, ExpectationStatus, columns_of
 
-_OF_HOW_MANY_ROWS = (  # on a sample they would say something else
+_OF_HOW_MANY_ROWS = (  # on a sample they would mean something else
     "expect_table_row_count",
     "expect_column_sum",
     "expect_column_unique_value_count",
@@ -44,10 +44,10 @@ _OF_HOW_MANY_ROWS = (  # on a sample they would say something else
 
 
 def judge(expectations: Sequence[object], data: Dataset, sample_rows: int, seed: int) -> list[ExpectationResult]:
-    """One result for each expectation, in order.
+    """Judge all expectations; one result each, in order.
 
     Up to ``sample_rows`` rows are given to Great Expectations as they are. Of more, what can be judged a
-    column at a time is judged from all of them, and the rest on a sample drawn with ``seed``.
+    column at a time is judged on all rows, and the rest on a sample drawn with ``seed``.
     """
     results: dict[int, ExpectationResult] = {}
     understood: dict[int, Expectation] = {}
@@ -95,7 +95,7 @@ _log = logging.getLogger(__name__)
 
 
 def judge_all_rows(expectations: Sequence[Expectation], data: Dataset) -> list[ExpectationResult | None]:
-    """One result for each; None where the expectation cannot be judged a column at a time.
+    """One result each; None if an expectation cannot be judged one column at a time.
 
     Great Expectations decides, on metrics that are calculated here. A column is read once for all of its
     expectations, and released before the next one.
@@ -134,7 +134,7 @@ def _of_column(
         return [_judge(each, metrics, empty) for each in expectations]
     except LifecycleError:
         raise
-    except Exception:  # one column must not take the others down
+    except Exception:  # one column must not break the others
         _log.debug("column %r broke", column, exc_info=True)
         return [ExpectationResult(each, ExpectationStatus.BROKE) for each in expectations]
 

@@ -26,9 +26,9 @@ _TYPES: Mapping[ColumnType, Sequence[str]] = {
     ColumnType.BOOLEAN: ("bool",),
     ColumnType.DATETIME: ("datetime64[ns]",),
 }
-_SLACK = 0.5  # a later month may go beyond the reference by half of its range
-_MOSTLY = 0.99  # and one row in a hundred may do so further
-_YEARS_AHEAD = pd.DateOffset(years=10)  # time goes on; what lies further ahead stands for "never"
+_SLACK = 0.5  # a later month may exceed the reference by half of its range
+_MOSTLY = 0.99  # and one row in a hundred may exceed it further
+_YEARS_AHEAD = pd.DateOffset(years=10)  # later times are normal; times far ahead stand for "never"
 _MOST_CATEGORIES = 1000
 _UNSEEN = 0.02
 _VARIED = 0.9  # if its most common value is in no more rows than this, a hundred rows don't all hold it by chance

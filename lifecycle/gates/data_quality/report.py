@@ -64,7 +64,7 @@ _LEFT_OUT = {"head", "title", "style", "script", "nav", "footer", "button", "lab
 
 
 def page_of(results: Sequence[ExpectationResult]) -> EmbeddedPage:
-    """Great Expectations' report as a page of its own: counts, shares and what the suite says; no row values."""
+    """Great Expectations' report as a page: counts, shares and the suite, without row values."""
     import nh3
 
     from lifecycle.gates.data_quality.gx import render_report

@@ -1,4 +1,4 @@
-"""A Great Expectations suite as plain JSON, and the results of its expectations. Imports nothing heavy."""
+"""Great Expectations suites as plain JSON, and results of expectations. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_suite(path: Path) -> Suite:
 
     Raises:
         NotFound: no such file.
-        UsageError: it cannot be read, or is no suite.
+        UsageError: it cannot be read, or is not a suite.
     """
     try:
         with path.open("rb") as file:
@@ -53,7 +53,7 @@ def expectations_of(suite: object) -> Sequence[object]:
     """The expectations of a suite. Each may still be any JSON value.
 
     Raises:
-        UsageError: it is no suite.
+        UsageError: it is not a suite.
     """
     if not isinstance(suite, Mapping) or not isinstance(suite.get("expectations"), list):
         raise UsageError("not a Great Expectations suite: it needs a list of 'expectations'")
@@ -68,7 +68,7 @@ def kwargs_of(expectation: object) -> Mapping[str, Any]:
 
 
 def columns_of(expectation: object) -> list[str]:
-    """The columns that it is about."""
+    """The columns that the expectation is about."""
     kwargs = kwargs_of(expectation)
     listed = kwargs.get("column_list")
     named = [kwargs.get(key) for key in _COLUMNS] + (listed if isinstance(listed, list) else [])
@@ -76,7 +76,7 @@ def columns_of(expectation: object) -> list[str]:
 
 
 def subject_of(expectation: object) -> str:
-    """Its column or columns in words, or :data:`TABLE`."""
+    """The expectation's column or columns as text, or :data:`TABLE`."""
     return ", ".join(columns_of(expectation)) or TABLE
 
 
@@ -100,9 +100,9 @@ class ExpectationResult:
     """One expectation and its result.
 
     Attributes:
-        expectation: ``type`` and ``kwargs``; of one that is not readable, whatever was there.
+        expectation: ``type`` and ``kwargs``; for an unreadable one, its raw content.
         details: Great Expectations' own ``result``: counts and shares. No row values.
-        note: Why it is not readable.
+        note: Why it is unreadable.
         sampled: Whether it was judged on a sample of the rows.
     """
 

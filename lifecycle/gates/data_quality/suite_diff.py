@@ -45,13 +45,13 @@ _SPOKEN = {
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """One expectation in words.
+    """One expectation in words, for display.
 
     Attributes:
         type: Great Expectations' name for it.
         subject: The column or columns, or ``table``.
-        name: What is demanded of it, such as ``median``.
-        words: How much, such as ``-3 to 10``.
+        name: The demanded property, such as ``median``.
+        words: The demanded value, such as ``-3 to 10``.
         kwargs: The expectation's own arguments.
     """
 
@@ -64,12 +64,12 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class SuiteChange:
-    """A demand that two suites do not share.
+    """A difference between two suites.
 
     Attributes:
         kind: ``added``, ``removed`` or ``changed``.
-        before, after: None on the side that lacks it.
-        words: What is different.
+        before, after: The demand on each side, or None.
+        words: The difference in words.
     """
 
     kind: str
@@ -79,7 +79,7 @@ class SuiteChange:
 
 
 def demand_of(expectation: object) -> Demand:
-    """An expectation in words, whatever it is."""
+    """Describe any expectation in words."""
     kwargs = {key: value for key, value in kwargs_of(expectation).items() if key not in HOW_TO_RUN}
     kind = str(expectation.get("type")) if isinstance(expectation, Mapping) else "no expectation"
     name = _NAMES.get(kind) or kind.removeprefix("expect_").removeprefix("column_").removesuffix("_to_be_between")

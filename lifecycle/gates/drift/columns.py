@@ -29,7 +29,7 @@ from lifecycle.statistics.distances import Floats, jensen_shannon, wasserstein
 
 @dataclass(frozen=True, slots=True)
 class BinShares:
-    """Shares of the rows by bin (then ``ordered``) or category, 0 to 1; all three are as long."""
+    """Shares of rows by bin (``ordered``) or category, 0 to 1; all three have equal length."""
 
     labels: tuple[str, ...]
     reference: tuple[float, ...]
@@ -44,7 +44,7 @@ class ValueDrift:
     Attributes:
         distance: Equal to Evidently's.
         chance: Distances of random splits of the same values.
-        unit: What kind of distance it is, for people.
+        unit: Readable kind of the distance.
         new: Share of the current values in categories that the reference lacks, beyond what chance gives.
         missing: Share of the reference's values in categories that the current rows lack.
     """
@@ -98,8 +98,8 @@ class ColumnDrift:
     """Measurements of one column. Either ``values`` or ``problem``, which ``why`` explains.
 
     Attributes:
-        nulls: Missing values; None where there are none on either side.
-        infinite: Infinite numbers, likewise.
+        nulls: Share of missing values; None if there are none.
+        infinite: Share of infinite numbers; None if there are none.
     """
 
     name: str
@@ -162,19 +162,19 @@ def _share(before: int, rows_before: int, now: int, rows_now: int) -> ShareChang
 
 
 _BINS = 20
-_TAIL = 0.01  # of the reference, on either side, is not in the bins but below or above them
+_TAIL = 0.01  # share of the reference below and above the bins, on each side
 
 
 @dataclass(frozen=True, slots=True)
 class SortedValues:
-    """The finite values of a column in ascending order, and how many infinite ones there are."""
+    """The finite values of a column in ascending order, and the number of infinite ones."""
 
     values: Floats
     infinite: int
 
 
 def sort(column: pd.Series[Any], kind: ColumnType) -> SortedValues:
-    """Numbers as they are, datetimes as seconds since 1970; nulls are left out."""
+    """Sort a column: numbers unchanged, datetimes as seconds since 1970, without nulls."""
     values = np.sort(_as_floats(column, kind))  # -inf first, inf later, NaN last
     first = np.searchsorted(values, -np.inf, side="right")
     last, end = np.searchsorted(values, (np.inf, np.nan), side="left")
@@ -185,7 +185,7 @@ def compare_numbers(reference: Floats, current: Floats, kind: ColumnType, seed: 
     """Compare two sorted samples. Both arrays are scaled in place by the reference's standard deviation.
 
     Evidently divides by the standard deviation too, but never by less than 0.001, which hides any change in
-    a column of small numbers. A reference of one single value has no scale: that value is then a category.
+    a column of small numbers. A reference with a single value has no scale: that value is then a category.
     """
     show = _moment if kind is not ColumnType.NUMBER else "{:.4g}".format
     if reference[0] == reference[-1]:
@@ -268,9 +268,9 @@ def _moment(seconds: float) -> str:
     return str(np.datetime_as_string(np.datetime64(int(seconds), "s"), unit="m"))
 
 
-_MIXED_ROWS = 100_000  # that random splits are made of, on either side
+_MIXED_ROWS = 100_000  # values per side for random splits
 _SHOWN = 12
-_LONGEST = 40  # characters of a category's name in a picture
+_LONGEST = 40  # most characters of a category's name in a chart
 
 
 def compare_categories(reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ValueDrift:

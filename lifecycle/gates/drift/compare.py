@@ -1,4 +1,4 @@
-"""All columns of two data sets compared, and labels and predictions likewise."""
+"""Compares all columns of two data sets, and labels and predictions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lifecycle.scoring.contract import Predictions
 from lifecycle.scoring.frames import batch_from_frame
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 
-_THREADS = 2  # numpy and Arrow let the other run while they sort, count and read
+_THREADS = 2  # numpy and Arrow release the interpreter lock while they sort, count and read
 Pair = tuple["pd.Series[Any]", "pd.Series[Any]"]
 
 
@@ -30,8 +30,8 @@ class ComparedColumns:
     """Result of :func:`compare`.
 
     Attributes:
-        columns: In the order that was asked for.
-        samples: The same rows of every column that was read: the reference's, today's.
+        columns: Results in the requested order.
+        samples: The same sampled rows of every column: reference, current.
     """
 
     columns: tuple[ColumnDrift, ...]

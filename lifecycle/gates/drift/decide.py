@@ -1,4 +1,4 @@
-"""From measured columns to a result for each, and from these to the verdict."""
+"""Decides on drift: a result per column, and the verdict."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ColumnResult:
 
     @property
     def words(self) -> str:
-        """Its name and the reason."""
+        """Name of the column and reason."""
         return f"{self.column.name!r} ({self.why})" if self.why else repr(self.column.name)
 
     @property
     def moved(self) -> bool:
-        """Whether it counts as drifted."""
+        """Whether the column counts as drifted."""
         return self.finding in (ColumnStatus.DRIFTED, ColumnStatus.BEYOND)
 
     @property

@@ -1,4 +1,4 @@
-"""The drift gate: whether today's rows are distributed as those that the model was trained on."""
+"""The drift gate: whether current rows are distributed as those that the model was trained on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DriftGate:
-    """Compares the distribution of each input between the reference rows and the current ones, in all of them.
+    """Compares the distribution of each input in all reference rows and all current rows.
 
     Numbers and datetimes by Wasserstein distance in standard deviations of the reference, text and
     true/false by Jensen-Shannon distance. The figures equal Evidently's and are computed without it, which
@@ -64,7 +64,7 @@ class DriftGate:
         return tuple(name for name in dict.fromkeys(names) if name not in (self.options.leave_out or ()))
 
     def _lacking(self, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict | None:
-        """The verdict where columns are missing, else None."""
+        """The verdict if columns are missing, else None."""
         unknown = [repr(c) for c in columns if c not in reference.columns]
         if unknown:
             message = f"The reference rows lack {listing(unknown)}, so there is nothing to compare with."
@@ -89,7 +89,7 @@ class DriftGate:
         except NotLoaded:
             findings = find(compared.columns, labels, (), options)
             if decide(findings, current.source, options).outcome is not Outcome.FAILED:
-                raise  # else the rows are out, whatever the model would say to them
+                raise  # otherwise the rows do not fit, whatever the model would predict
         else:
             findings = find(compared.columns, labels, answers, options)
         subject.findings[self.name] = findings, compared.samples

@@ -8,7 +8,7 @@ from lifecycle.gates.contract import GateOptions
 
 
 class DriftOptions(GateOptions):
-    """Which rows and columns to compare, and how much may change."""
+    """Rows and columns to compare, and limits of change."""
 
     current: str | None = Field(default=None, description="Today's rows: a file, a directory, a glob or a query.")
     columns: tuple[str, ...] | None = Field(

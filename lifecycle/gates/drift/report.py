@@ -30,7 +30,7 @@ def histograms(findings: DriftResults) -> tuple[Histogram, ...]:
 def evidently_page(
     findings: DriftResults, samples: tuple[pd.DataFrame, pd.DataFrame], options: DriftOptions
 ) -> tuple[EmbeddedPage, ...]:
-    """Evidently's report on the columns that moved most; nothing where no column has values."""
+    """Evidently's report on the columns with the largest distances; nothing if no column has values."""
     shown = [one.column.name for one in sorted(findings.counted, key=ColumnResult.rank) if one.column.values]
     if not shown:
         return ()
@@ -65,7 +65,7 @@ def _note(one: ColumnResult) -> str:
     return f"{measured}: {one.finding}"
 
 
-# Evidently writes names of columns and categories into its HTML as they are, where they would be run as script.
+# Evidently writes column and category names unescaped into its HTML, where they could run as script
 _UNSAFE = re.compile(r"[^A-Za-z0-9 _.,:+-]")
 _LONGEST = 60
 _MOST_CATEGORIES = 30
@@ -80,7 +80,7 @@ def evidently_report(
     """Evidently's report on data drift, as one HTML page of about 5 MB.
 
     Columns without a finite value on either side are left out: Evidently breaks on them. Methods are named,
-    because its own choice jumps at 1000 rows: those by which the gate judges all rows.
+    because Evidently's own choice changes at 1000 rows: those of the gate are used.
 
     Args:
         columns: Those to show, in this order.

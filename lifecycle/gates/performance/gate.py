@@ -137,7 +137,7 @@ def _compared(champion: MeasuredMetric) -> str:
 class PerformanceGate:
     """Scores labelled rows with the snapshot's own scorer and compares a metric with its thresholds.
 
-    The rows are the current data where they have the label's column, else the reference rows, which the
+    The rows are the current data if they have the label column, else the reference rows, which the
     training run held out and logged. The champion is scored on the same rows. scikit-learn's metrics are called
     directly: ``mlflow.models.evaluate`` computes the same numbers after many seconds of set-up, and
     scores through another path than the one that will serve.
@@ -152,7 +152,7 @@ class PerformanceGate:
     def evaluate(self, subject: Subject) -> Verdict:
         """INCONCLUSIVE without enough labelled rows, or where the metric cannot be computed."""
         current = subject.current(self.options.current)
-        # Rows that have the label's column are meant to be measured on, even where it turns out to be empty.
+        # rows with the label column are to be measured on, even if the column is empty
         chosen = current if current is not None and current.has_labels else subject.reference
         rows = labelled_rows(chosen, self.options.max_rows, self.options.seed)
         if rows is None:

@@ -34,14 +34,14 @@ _PROPORTION, _LOSS = (0.0, 1.0), (0.0, float("inf"))
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric.
+    """One metric of the performance gate.
 
     Attributes:
-        function: From ``sklearn.metrics`` (handed in: it takes a second to import).
+        function: From ``sklearn.metrics``, given as argument since its import takes a second.
         prepare: Brings labels and predictions into the form that it needs.
         influence: Influence of each row on it; None where a single row decides, so that there is no interval.
-        support: How many rows the value rests on.
-        higher_is_better: Which way is good.
+        support: Number of rows that the value rests on.
+        higher_is_better: Whether higher values are better.
         bounds: The lowest and the highest value.
     """
 
@@ -66,7 +66,7 @@ class Metric:
         return self.prepare(labels, check(labels, predictions))
 
     def value(self, answers: LabelledPredictions) -> float:
-        """Its value on these rows. Raises Unmeasurable where it has none."""
+        """The metric's value on these rows. Raises Unmeasurable if it has none."""
         from sklearn import metrics as sk
 
         try:
@@ -93,7 +93,7 @@ def _minority(a: LabelledPredictions) -> int:
 def _auc(sk: Any, a: LabelledPredictions) -> float:
     if a.classes == 2:
         return float(sk.roc_auc_score(a.truth, a.given))
-    # One class against the rest; scikit-learn's own loop takes no rows that lack a class.
+    # one class against the rest; scikit-learn's own loop fails if a class is missing
     return sum(
         share * float(sk.roc_auc_score(a.truth == index, a.given[:, index]))
         for index, share in influence.shares(a.truth)
@@ -119,7 +119,7 @@ def _average_precision(sk: Any, a: LabelledPredictions) -> float:
 
 
 def _losses(a: LabelledPredictions) -> Array:
-    """Minus the logarithm of the probability that was given to the right class."""
+    """Minus the logarithm of the right class's probability."""
     tiny = np.finfo(a.given.dtype).eps
     rows = np.arange(len(a))
     right = a.given[rows, a.truth] if a.given.ndim == 2 else np.where(a.truth == 1, a.given, 1 - a.given)
@@ -142,7 +142,7 @@ def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]
 
     Args:
         function: Its name in ``sklearn.metrics``.
-        parts: What each row adds to the two sums, from whether it is of a class and whether it was given it.
+        parts: Each row's addition to both sums, from its true and its predicted class.
     """
 
     def of_class(a: LabelledPredictions, index: int) -> tuple[Array, Array]:
@@ -170,7 +170,7 @@ def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]
 
 
 def _of_errors(function: str, losses: Callable[[LabelledPredictions], Array] | None) -> Metric:
-    """A metric of numbers that is the mean of one loss a row."""
+    """A regression metric that is the mean of one loss per row."""
     return Metric(
         lambda sk, a: getattr(sk, function)(a.truth, a.given),
         numbers,
@@ -241,7 +241,7 @@ METRICS: dict[str, Metric] = {
     ),
     **{short: _MLFLOW[name] for short, name in _SHORT.items()},
 }
-"""Every name that the option ``metric`` takes."""
+"""All names of the option ``metric``."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class MeasuredMetric:
 
     @property
     def support(self) -> int:
-        """How many rows it rests on."""
+        """Number of rows that the value rests on."""
         return self.metric.support(self.answers)
 
     @cached_property
@@ -265,21 +265,21 @@ class MeasuredMetric:
         return self.metric.influence(self.answers)
 
     def interval(self, confidence: float) -> tuple[float, float] | None:
-        """Its confidence interval; None where a single row decides."""
+        """Confidence interval; None if single rows decide."""
         if self.metric.influence is None:
             return None
         return confidence_interval(self.value, self.influence, confidence, self.metric.bounds)
 
     def loss_to(self, other: float) -> float:
-        """How much worse than ``other`` it is; negative where it is better."""
+        """How much worse it is than ``other``; negative if better."""
         return other - self.value if self.metric.higher_is_better else self.value - other
 
     def support_at(self, rows: NDArray[Any]) -> int:
-        """How many of these rows the metric would rest on."""
+        """Number of these rows that the metric would rest on."""
         return self.metric.support(self.answers.at(rows))
 
     def at(self, rows: NDArray[Any]) -> MeasuredMetric:
-        """The same on some of the rows. Raises Unmeasurable."""
+        """The metric on some of the rows. Raises Unmeasurable."""
         answers = self.answers.at(rows)
         return replace(self, answers=answers, value=self.metric.value(answers))
 
@@ -288,8 +288,8 @@ def measure_version(metric: Metric, version: Candidate, rows: LabelledRows) -> M
     """Score the rows with a version and measure its predictions.
 
     Raises:
-        NoSignature, InvalidInput: it cannot score them.
-        Unmeasurable: its answers have no such metric.
+        NoSignature, InvalidInput: the version cannot score the rows.
+        Unmeasurable: the metric cannot be computed from its predictions.
     """
     answers = metric.answers(rows.labels, predictions_of(version, rows.frame))
     return MeasuredMetric(version.version.version, metric, answers, metric.value(answers))

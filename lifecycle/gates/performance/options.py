@@ -12,7 +12,7 @@ from lifecycle.gates.performance.metrics import METRICS, Metric
 
 
 class PerformanceOptions(GateOptions):
-    """What to measure and what to demand. At least one of min, max and max_drop_vs_champion."""
+    """Metric and demands. At least one of min, max and max_drop_vs_champion is needed."""
 
     metric: str = Field(description=f"What to measure: {', '.join(METRICS)}.")
     min: float | None = Field(
@@ -58,12 +58,12 @@ class PerformanceOptions(GateOptions):
 
     @property
     def limit(self) -> float | None:
-        """The threshold of the whole."""
+        """Threshold of the metric on all rows."""
         return self.min if self.measured.higher_is_better else self.max
 
     @property
     def slice_limit(self) -> float | None:
-        """The threshold of each slice."""
+        """Threshold of the metric on each slice."""
         return self.slice_min if self.measured.higher_is_better else self.slice_max
 
     @property

@@ -1,4 +1,4 @@
-"""Slices of the rows by column values, each judged by itself."""
+"""Slices of the rows by column values, each judged separately."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from lifecycle.statistics.chance import holm
 from lifecycle.statistics.intervals import one_sided_p
 
 MAX_SLICES = 1000
-"""A column with more different values, such as an identifier, does not divide the rows into anything."""
-_MAX_NUMBERS = 20  # a number with more different values is divided into quarters
+"""A column with more distinct values, such as an identifier, is not useful for slices."""
+_MAX_NUMBERS = 20  # a number with more distinct values is divided into quarters
 _NAME_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some of the rows.
+    """A slice of the rows.
 
     Attributes:
-        column: What they were divided by.
+        column: The column of the slice.
         name: Such as ``carrier = AA``; one line. Only for slices of many rows: a value that few rows have may be
             somebody's own.
-        rows: Their numbers, ascending.
+        rows: Row numbers, ascending.
     """
 
     column: str
@@ -42,13 +42,13 @@ class Slice:
 
 
 def slices_of(values: pd.Series[Any]) -> list[Slice]:
-    """The slices of one column: a value each, or a quarter of the rows each for numbers and times of many values.
+    """The slices of one column: by value, or by quarters for numbers and times with many values.
 
-    Rows without a value are a slice of their own. The quarters are not named by their bounds, which are the values
+    Rows without a value form their own slice. Quarters are not named by their bounds, which are the values
     of single rows.
 
     Raises:
-        Unmeasurable: no values, too many different ones, or such as cannot be compared.
+        Unmeasurable: no values, too many distinct ones, or values that cannot be compared.
     """
     column = str(values.name)
     if values.isna().all():
@@ -77,7 +77,7 @@ def _is_scale(values: pd.Series[Any]) -> bool:
 
 
 def _quarters(values: pd.Series[Any], codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
-    """Codes and names of quarters of as many rows each; fewer where one value fills more than a quarter."""
+    """Codes and names of quarters with equal numbers of rows; fewer if one value fills more than a quarter."""
     present = codes >= 0
     order = values[present].rank(method="dense").to_numpy().astype(np.int64)
     bounds = np.unique(np.quantile(order, (0.25, 0.5, 0.75), method="higher"))
@@ -90,14 +90,14 @@ def _quarters(values: pd.Series[Any], codes: NDArray[np.int64]) -> tuple[NDArray
 
 
 def _shown(value: object) -> str:
-    """A value on one line."""
+    """A value as one line of text."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…"
 
 
 MIN_SUPPORT = 10
-"""Rows of each class that a slice needs, where the metric compares classes: with fewer nothing is ever certain."""
+"""Least rows of each class in a slice, for metrics that compare classes; with fewer nothing is significant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class SliceLimits:
     """Limits for a slice; at least one of the first two is given.
 
     Attributes:
-        limit: Lowest value that passes, or highest, as the metric goes; or None.
-        max_drop: How much worse than the champion on the same rows, or None.
+        limit: Lowest or highest value that passes, by the metric's direction; or None.
+        max_drop: Allowed loss against the champion on the same rows, or None.
         min_rows: Smaller slices are not judged.
         confidence: Probability that no slice of a good model fails.
     """
@@ -123,9 +123,9 @@ class SliceResult:
 
     Attributes:
         ours, champion: Measured on the slice; without champion where there is none to compare with.
-        missed: Whether it is beyond the limit, and not by chance.
-        dropped: Whether it is worse than the champion by more than is allowed, and not equal by chance.
-        within_chance: Whether it is beyond a limit in a way that chance explains.
+        missed: Whether it misses the limit significantly.
+        dropped: Whether it is significantly worse than the champion allows.
+        within_chance: Whether it misses a limit, but not significantly.
     """
 
     slice: Slice
@@ -141,18 +141,18 @@ class SliceResult:
         return self.missed or self.dropped
 
     def loss_to(self, whole: MeasuredMetric) -> float:
-        """How much worse it is than the champion, or without one than the model on all rows."""
+        """Loss against the champion or, without one, against the model on all rows."""
         return self.ours.loss_to(self.champion.value if self.champion else whole.value)
 
 
 def check_slices(
     slices: Sequence[Slice], ours: MeasuredMetric, champion: MeasuredMetric | None, limits: SliceLimits
 ) -> list[SliceResult]:
-    """The slices that can be judged, worst first.
+    """Judge the slices that can be judged; worst first.
 
-    A slice fails when it is beyond a limit and chance does not explain it: that it is at the limit, or as good as
-    the champion, is rejected with the tests of all slices taken together, so that with probability ``confidence``
-    no slice of a model that is as good everywhere is blamed.
+    A slice fails when it misses a limit significantly. The hypothesis that it is at the limit, or as good as
+    the champion, is tested jointly for all slices, so that with probability ``confidence``
+    no slice fails of a model that is equally good everywhere.
     """
     results = [r for s in slices if len(s.rows) >= limits.min_rows and (r := _measure(s, ours, champion))]
     tests = [test for index, result in enumerate(results) for test in _tests(index, result, limits)]
@@ -165,7 +165,7 @@ def check_slices(
 
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """One slice against one limit."""
+    """Test of one slice against one limit."""
 
     index: int
     paired: bool
@@ -191,7 +191,7 @@ def _told(result: SliceResult, test: _Test, *, sure: bool) -> SliceResult:
 
 
 def _measure(part: Slice, ours: MeasuredMetric, champion: MeasuredMetric | None) -> SliceResult | None:
-    """None where too few rows count for the metric, or it has no value."""
+    """The metric on a slice; None with too few rows or without a value."""
     if min(m.support_at(part.rows) for m in (ours, champion) if m) < MIN_SUPPORT:
         return None
     try:
@@ -208,9 +208,9 @@ class SlicedRows:
     """Results of all slices.
 
     Attributes:
-        options: What was demanded of the slices.
+        options: The demands on slices.
         slices: All of them.
-        results: Those that could be judged, worst first.
+        results: Results of judged slices, worst first.
         unsliced: The first column that could not be sliced, and why.
     """
 
@@ -221,22 +221,22 @@ class SlicedRows:
 
     @property
     def missed(self) -> list[SliceResult]:
-        """Those beyond the limit."""
+        """Slices that miss the limit."""
         return [result for result in self.results if result.missed]
 
     @property
     def dropped(self) -> list[SliceResult]:
-        """Those that are worse than the champion."""
+        """Slices that are worse than the champion."""
         return [result for result in self.results if result.dropped]
 
     @property
     def unjudged_columns(self) -> list[str]:
-        """Columns of which no slice could be judged."""
+        """Columns without any judged slice."""
         judged = {result.slice.column for result in self.results}
         return [column for column in dict.fromkeys(s.column for s in self.slices) if column not in judged]
 
     def figures(self) -> Mapping[str, Figure]:
-        """Counts, demands, and the worst slice by name: a judged slice has too many rows to be anyone's."""
+        """Counts, demands, and the worst slice by name; judged slices have too many rows to identify a person."""
         o = self.options
         demanded = {"slice_min": o.slice_min, "slice_max": o.slice_max, "max_slice_drop": o.slice_drop}
         judged_rows = sum(len(result.slice.rows) for result in self.results)
@@ -254,7 +254,7 @@ class SlicedRows:
         return counts
 
     def charts(self) -> Iterator[BarChart]:
-        """One for each column, worst slices first."""
+        """One chart per column, worst slices first."""
         for column in self.options.by:
             bars = [self._bar(result) for result in self.results if result.slice.column == column]
             if bars:
@@ -272,7 +272,7 @@ class SlicedRows:
 def slice_rows(
     options: PerformanceOptions, rows: LabelledRows, ours: MeasuredMetric, champion: MeasuredMetric | None
 ) -> SlicedRows:
-    """Divide the rows by every column of ``by`` and judge each part."""
+    """Slice the rows by every column of ``by`` and judge each slice."""
     slices: list[Slice] = []
     unsliced: Unmeasurable | None = None
     for column in options.by:
@@ -293,7 +293,7 @@ def _column(rows: LabelledRows, name: str) -> pd.Series[Any]:
 
 
 def told(results: Sequence[SliceResult]) -> str:
-    """Slices for people, such as ``carrier = AA (0.6123 on 1,234 rows)``."""
+    """Slices as text, such as ``carrier = AA (0.6123 on 1,234 rows)``."""
     return listing([f"{r.slice.name} ({_values(r)} on {len(r.slice.rows):,} rows)" for r in results], limit=3)
 
 

@@ -1,4 +1,4 @@
-"""Labelled rows and what models predict for them, in the form that metrics need."""
+"""Labels and predictions of labelled rows, in the form that metrics need."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class LabelledPredictions:
 
     Attributes:
         truth: Class indices, or numbers.
-        given: 1-D class indices (-1 for a class that no label has), scores of the last class, or numbers; or 2-D
+        given: 1-D class indices (-1 for a class without labels), scores of the last class, or numbers; or 2-D
             with one probability for each class.
-        classes: How many there are; 0 for numbers.
+        classes: Number of classes; 0 for regression.
     """
 
     truth: Array
@@ -44,15 +44,15 @@ class LabelledPredictions:
         return len(self.truth)
 
     def at(self, rows: Array) -> LabelledPredictions:
-        """Some of the rows. The classes stay those of all rows."""
+        """Some of the rows, with the classes of all rows."""
         return LabelledPredictions(self.truth[rows], self.given[rows], self.classes)
 
 
 def check(labels: Array, predictions: Array) -> Array:
-    """The predictions, one a row or one for each class.
+    """Validate labels and predictions: one prediction per row, or one per class.
 
     Raises:
-        Unmeasurable: labels or predictions that no metric is made for.
+        Unmeasurable: no metric applies to these labels or predictions.
     """
     if len(predictions) != len(labels):
         raise Unmeasurable("rows_differ", "the model answers with another number of predictions than of rows")
@@ -99,7 +99,7 @@ def decisions(labels: Array, predictions: Array) -> LabelledPredictions:
         return LabelledPredictions(truth, predictions.argmax(axis=1), len(classes))
     known = np.isin(predictions, classes)
     if known.all() or predictions.dtype.kind != "f":
-        # A class that the labels lack is a wrong answer all the same.
+        # a class without labels is a wrong prediction too
         given = np.where(known, np.searchsorted(classes, np.where(known, predictions, classes[0])), -1)
         return LabelledPredictions(truth, given, len(classes))
     if len(classes) > 2 or predictions.min() < 0 or predictions.max() > 1:
@@ -123,7 +123,7 @@ def _check_width(classes: Array, predictions: Array) -> None:
 
 
 _CHUNK_ROWS = 20_000
-_MOST_DRAWN = 10  # times as many rows as are wanted, where few of them have a label
+_MOST_DRAWN = 10  # times the wanted rows, if few of them have a label
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ class LabelledRows:
         frame: All columns but the label's.
         labels: 1-D.
         label: Name of the label column.
-        labelled: How many rows of the source have a label.
-        source: Where they come from, for people.
+        labelled: Number of rows of the source with a label.
+        source: Readable name of the source.
     """
 
     frame: pd.DataFrame
@@ -149,9 +149,9 @@ class LabelledRows:
 
 
 def labelled_rows(rows: Dataset | None, size: int, seed: int) -> LabelledRows | None:
-    """At most ``size`` labelled rows, drawn at random; None where no row has a label.
+    """At most ``size`` labelled rows, drawn at random; None if no row has a label.
 
-    Where most rows have none, so many are drawn that enough of them do, but never more than ten times ``size``.
+    If few rows have a label, more rows are drawn, but at most ten times ``size``.
     """
     if rows is None or rows.label is None or not rows.has_labels:
         return None
@@ -168,7 +168,7 @@ def labelled_rows(rows: Dataset | None, size: int, seed: int) -> LabelledRows | 
 
 
 def _plain(labels: pd.Series[Any]) -> Array:
-    """As numbers, text or true and false, whatever pandas holds them in; else as objects."""
+    """Labels as numbers, text or booleans, else as objects."""
     try:
         return np.array(labels.tolist())
     except ValueError:  # lists of different lengths
@@ -180,7 +180,7 @@ def predictions_of(candidate: Candidate, frame: pd.DataFrame) -> Array:
 
     Raises:
         NoSignature, InvalidInput: the rows cannot be scored.
-        Unmeasurable: it answers with several columns.
+        Unmeasurable: the model has several outputs.
     """
     from lifecycle.scoring.frames import batch_from_frame
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Colours that the page decides on, light or dark, by the colour that stands for them while drawing.
+# colours that the page sets, light or dark, by their placeholder in the drawing
 TEXT, MUTED, GRID, GROUND, REFERENCE, CURRENT, BAD = (f"#0{n}0{n}0{n}" for n in range(1, 8))
 _IN_THE_PAGE = {
     TEXT: "currentColor",
@@ -32,9 +32,9 @@ _IN_THE_PAGE = {
     BAD: "var(--lc-bad)",
 }
 _STYLE: Sequence[str | dict[str, Any]] = [
-    "default",  # whatever the notebook has set for its own plots
+    "default",  # independent of the notebook's own plot settings
     {
-        "svg.fonttype": "none",  # text stays text: readable by machines, in the page's own font
+        "svg.fonttype": "none",  # text stays text, in the page's own font
         "svg.hashsalt": "lifecycle",
         "text.parse_math": False,  # $x$ is a name
         "font.size": 11.0,
@@ -59,10 +59,10 @@ def drawing(width: float, height: float) -> Iterator[Figure]:
 
 
 def svg_of(figure: Figure, described: str) -> str:
-    """An ``<svg>`` element to stand in an HTML page: no ids, no style sheet, no document around it.
+    """A figure as an ``<svg>`` element for HTML, without ids, style sheet and document.
 
     Args:
-        described: What it shows, for those who cannot see it. Any text.
+        described: Text alternative for screen readers.
     """
     file = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -89,12 +89,12 @@ def _drawn(parent: ET.Element) -> Iterator[ET.Element]:
 
 
 def _invisible(element: ET.Element) -> bool:
-    """The background, which is transparent."""
+    """Whether an element is the transparent background."""
     return element.get("style") == "fill: none"
 
 
 def _plain(element: ET.Element, shapes: dict[str, ET.Element]) -> ET.Element:
-    """The element without namespaces and ids, with a reference replaced by what it refers to."""
+    """The element without namespaces and ids, with references resolved."""
     plain = ET.Element("text" if _local(element.tag) == "text" else "path")
     x, y = element.get("x", "0"), element.get("y", "0")
     if plain.tag == "text":
@@ -147,7 +147,7 @@ class _Margins(NamedTuple):
 
 
 def draw_distribution(shown: Histogram) -> str:
-    """The spread of one column as an ``<svg>``: a histogram of bins, or a pair of bars for each category."""
+    """Distribution of one column as ``<svg>``: a histogram, or a pair of bars per category."""
     described = f"Shares of the rows by {printable(shown.column, _LABEL_CHARS)}, reference and current"
     shares = [
         _Share(label, _share(then), _share(now))
@@ -187,7 +187,7 @@ def drawn_bars(shown: BarChart, most: int = MAX_BARS) -> list[Bar]:
 
 
 def marks_of(bars: Iterable[Bar]) -> Iterator[tuple[str, str]]:
-    """What the marks among these mean, for a legend."""
+    """The marks in use and their meaning, for a legend."""
     bars = list(bars)
     if any(bar.low is not None for bar in bars):
         yield "━", "confidence interval"
@@ -213,7 +213,7 @@ def _histogram(shares: Sequence[_Share], described: str) -> str:
 
 
 def _named_bins(count: int) -> dict[int, tuple[float, str, int]]:
-    """The bins to name, by index: at which x, on which side of it, in how many characters."""
+    """The bins to label, by index: x position, alignment and most characters."""
     middle = count // 2
     places = {0: (0.0, "left", 14), count - 1: (float(count), "right", 14), middle: (middle + 0.5, "center", 18)}
     return places if count else {}
@@ -233,7 +233,7 @@ def _pairs_of_bars(shares: Sequence[_Share], described: str) -> str:
 
 
 def _first_and_rest(shares: list[_Share]) -> list[_Share]:
-    """Many categories: the first of them, and the others taken together."""
+    """The first categories, and all others combined."""
     if len(shares) <= MAX_CATEGORIES:
         return shares
     first, rest = shares[: MAX_CATEGORIES - 1], shares[MAX_CATEGORIES - 1 :]
@@ -242,7 +242,7 @@ def _first_and_rest(shares: list[_Share]) -> list[_Share]:
 
 
 def _axes(figure: Figure, around: _Margins) -> Axes:
-    """Axes without a frame, with texts of the page's colour."""
+    """Axes without a frame, with text in the page's colour."""
     width, height = figure.get_size_inches() * figure.dpi
     inside = (width - around.left - around.right) / width, (height - around.top - around.bottom) / height
     axes = figure.add_axes((around.left / width, around.bottom / height, *inside), frameon=False)
@@ -279,7 +279,7 @@ def _mark(axes: Axes, row: int, bar: Bar) -> None:
 
 
 def _beside(axes: Axes, row: int, pixels: int, text: str, colour: str) -> None:
-    """A text so far to the right of the axes."""
+    """Text at a distance to the right of the axes."""
     edge = axes.get_yaxis_transform()  # x in shares of the axes, y in rows
     axes.annotate(text, (1, row), (pixels, 0), edge, "offset points", va="center", color=colour, size=_SIZE)
 
@@ -289,12 +289,12 @@ def _is_champion(bar: Bar) -> bool:
 
 
 def _value(number: float) -> str:
-    """Four digits, so that numbers below each other are as long."""
+    """Four digits, so that numbers in a column have equal length."""
     return f"{number:#.4g}".rstrip(".")
 
 
 def _scale(bars: Sequence[Bar], limit: float | None) -> tuple[float, float]:
-    """From the lowest to the highest of all that is drawn, and a bit more."""
+    """Lowest and highest value to draw, with a margin."""
     ends = [end for bar in bars for end in (bar.value, bar.low, bar.high)] + [limit]
     known = [end for end in ends if end is not None and math.isfinite(end)]
     low, high = min(known, default=0.0), max(known, default=1.0)

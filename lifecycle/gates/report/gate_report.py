@@ -28,7 +28,7 @@ def verdict_documents(evidence: Evidence) -> Mapping[str, str]:
 
 
 def report_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Mapping[str, str]:
-    """File name -> HTML: ``report.html`` with the charts, and the other tools' pages beside it.
+    """``report.html`` with the charts, and other tools' pages: HTML by file name.
 
     Args:
         explanations: One for each verdict, or none.
@@ -42,10 +42,10 @@ def report_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Map
 
 @dataclass(frozen=True, repr=False)
 class GateReport:
-    """The verdicts of one gate run: cards with charts in notebooks, lines elsewhere.
+    """The verdicts of one gate run: shown as cards with charts in notebooks, as lines elsewhere.
 
     Attributes:
-        explain: Makes one explanation for each verdict; called once, when a report is first looked at or saved.
+        explain: Makes one explanation per verdict; called once, when a report is first shown or saved.
     """
 
     evidence: Evidence
@@ -63,7 +63,7 @@ class GateReport:
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One for each gate, in order."""
+        """One verdict per gate, in order."""
         return self.evidence.verdicts
 
     @property
@@ -77,15 +77,15 @@ class GateReport:
         return self.outcome is Outcome.PASSED
 
     def pages(self) -> Mapping[str, str]:
-        """File name -> HTML: the report with its charts, and other tools' pages beside it."""
+        """The report with its charts, and other tools' pages: HTML by file name."""
         return report_pages(self.evidence, self.explanations)
 
     def documents(self) -> Mapping[str, str]:
-        """File name -> text: all that MLflow keeps of the gate run."""
+        """All documents that MLflow stores of the gate run: text by file name."""
         return {**verdict_documents(self.evidence), **self.pages()}
 
     def save(self, folder: str | Path) -> Path:
-        """Write what MLflow also keeps: the page and those beside it, Markdown, JUnit and JSON.
+        """Write all documents to a folder: HTML pages, Markdown, JUnit and JSON.
 
         Returns:
             The path of ``report.html``.

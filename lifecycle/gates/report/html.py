@@ -74,7 +74,7 @@ class ChartLimits:
 
 @dataclass(frozen=True, slots=True)
 class DrawnChart:
-    """A drawing and the words around it. ``svg`` is empty where it could not be drawn."""
+    """A chart and its text. ``svg`` is empty if it could not be drawn."""
 
     title: str
     note: str
@@ -84,7 +84,7 @@ class DrawnChart:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A verdict as a page shows it."""
+    """One verdict on a page."""
 
     verdict: Verdict
     figures: tuple[tuple[str, str], ...]
@@ -97,14 +97,14 @@ class Card:
 
     @property
     def opened(self) -> bool:
-        """Whether there is something to look at first."""
+        """Whether the card is open at first."""
         return self.verdict.outcome is not Outcome.PASSED and bool(self.distributions or self.comparisons)
 
 
 def cards_of(
     evidence: Evidence, explanations: Sequence[Explanation], room: Callable[[Verdict], ChartLimits]
 ) -> Iterator[Card]:
-    """A card for each verdict, in order, with its charts where there are any."""
+    """One card per verdict, in order, with its charts."""
     pages = tuple(placed_pages(evidence, explanations))
     by_object = {id(placed.page): placed for placed in pages}
     explained = chain(explanations, repeat(Explanation()))
@@ -164,7 +164,7 @@ _FILE = ChartLimits(distributions=12, comparisons=4, bars=24)
 _NOTEBOOK = ChartLimits(distributions=6, comparisons=2, bars=8)
 _NOTEBOOK_PASSED = ChartLimits(
     distributions=0, comparisons=1, bars=8
-)  # a notebook is kept in git with its outputs
+)  # notebooks are stored in git with their outputs
 
 
 def render_html(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:

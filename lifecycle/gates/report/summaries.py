@@ -11,7 +11,7 @@ from lifecycle.domain.sanitize import markdown_text, printable
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 
 _NAME_CHARS, _FIGURE_CHARS = 80, 120
-_SHORT = 12  # digits of a digest that tell one from another
+_SHORT = 12  # digits of a digest that are enough to distinguish it
 
 
 def title_of(evidence: Evidence) -> str:
@@ -73,7 +73,7 @@ _HEADER = ("Gate", "Verdict", "Why", "Reason", "Seconds")
 
 
 def render_markdown(evidence: Evidence) -> str:
-    """A heading, a table with a row for each gate, and what to do next. Names from the data stay text."""
+    """A heading, a table with one row per gate, and the next step. Names from data are escaped."""
     rows = [_HEADER, ("---",) * 4 + ("---:",), *map(_row, evidence.verdicts)]
     facts = [f"{name} {short}" for name, short, _ in facts_of(evidence)]
     sentence, command = next_step(evidence)
@@ -101,9 +101,9 @@ _ELEMENTS = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error", Outcome.E
 
 
 def render_junit(evidence: Evidence) -> str:
-    """A suite ``lifecycle.<stage>`` with a test case for each gate.
+    """A suite ``lifecycle.<stage>`` with one test case per gate.
 
-    INCONCLUSIVE is an error of type ``inconclusive``: skipped tests are green, and it is not. So is a suite
+    INCONCLUSIVE is an error of type ``inconclusive``, as skipped tests would be green. So is a suite
     without any gate.
     """
     suite = ET.Element("testsuite", _totals(evidence))
