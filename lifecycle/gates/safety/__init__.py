@@ -1,4 +1,4 @@
-"""What loading a model would execute, judged from its files alone."""
+"""The safety gate: finds what loading a model would execute, from its files alone."""
 
 from lifecycle.gates.safety.gate import SafetyGate
 

@@ -1,4 +1,4 @@
-"""The operator's allow-list: what a model's files may name."""
+"""The operator's allow-list of names in a model's files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 DEFAULT = Path(__file__).with_name("allowed.txt")
-"""The list that ships with the gate, for people to read; it says what is on it and why."""
+"""The list that ships with the gate, with reasons in comments."""
 
 EXACT_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 """``module.name``. Nothing stands for a whole module: most modules hold something harmful somewhere, such as the
@@ -18,27 +18,27 @@ EXACT_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """Exact names, whoever's list they come from. The model's own list is never one of them.
+    """Exact names that are allowed. The model's own list is never used.
 
     Attributes:
-        called: What loading may create or call.
-        named: What loading may hold as a value.
+        called: Names that loading may instantiate or call.
+        named: Names that loading may reference as a value.
     """
 
     called: frozenset[str]
     named: frozenset[str]
 
     def may_call(self, name: str) -> bool:
-        """Whether loading may create it, or call it."""
+        """Whether loading may instantiate or call it."""
         return name in self.called
 
     def may_name(self, name: str) -> bool:
-        """Whether loading may hold it as a value."""
+        """Whether loading may reference it as a value."""
         return name in self.called or name in self.named
 
 
 def allow_list(extra: Iterable[str] = ()) -> AllowList:
-    """The list that ships with the gate, and the operator's own names, which may be called."""
+    """The shipped list, with the operator's own names, which may be called."""
     default = _default()
     return AllowList(default.called | frozenset(extra), default.named)
 

@@ -1,6 +1,6 @@
-"""What is packed in zip, gzip, zlib, bzip2 and xz files, one entry after the other, bounded.
+"""Unpacks zip, gzip, zlib, bzip2 and xz files, entry by entry, with limits.
 
-A zip file must be a zip file from its first byte to its last: readers find it by its end, whatever stands before.
+A zip file has to be one from its first byte to its last: readers find it by its end, whatever precedes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO, BinaryIO, Protocol
 from lifecycle.gates.safety.content import CHUNK, MIB, Allowance, Content, TooLarge
 
 ZIP = b"PK\x03\x04"
-_XZ_MEMORY = 256 * MIB  # that a decompressor may take
+_XZ_MEMORY = 256 * MIB  # of memory for a decompressor
 _MOST_DIRECTORY = 32 * MIB  # of a zip file: about 300,000 entries
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -35,26 +35,26 @@ _ZIP_ERRORS = (
 
 
 class BrokenArchive(Exception):
-    """It cannot be unpacked; says why."""
+    """The archive cannot be unpacked; the message says why."""
 
 
 class UnknownPacking(Exception):
-    """It is packed in a way that is not looked into; says how."""
+    """The packing is not supported; the message names it."""
 
 
 def is_hidden_zip(content: Content) -> bool:
-    """Whether zip readers would take it for a zip file although it does not start like one."""
+    """Whether zip readers would accept it as a zip file although it does not start like one."""
     content.file.seek(0)
     return not content.head(4).startswith(ZIP) and zipfile.is_zipfile(content.file)
 
 
 def unzip(content: Content, allowance: Allowance) -> Iterator[Content]:
-    """What is in a zip file.
+    """The entries of a zip file.
 
     Raises:
-        BrokenArchive: cut off, checksums or names are wrong, or bytes of it belong to no entry.
+        BrokenArchive: truncated, wrong checksums or names, or bytes that belong to no entry.
         UnknownPacking: encrypted, or compressed in an unusual way.
-        Bomb, TooLarge: see :class:`Allowance`.
+        Bomb, TooLarge: as :class:`Allowance` raises.
     """
     _check_layout(content)
     try:
@@ -70,7 +70,7 @@ def unzip(content: Content, allowance: Allowance) -> Iterator[Content]:
 
 
 def _check_layout(content: Content) -> None:
-    """Its directory ends where the file ends, and all before it belongs to entries."""
+    """Check that the directory ends at the file's end, and that all bytes before it belong to entries."""
     start = content.size - _END.size
     signature, *_, size, offset, comment = _END.unpack(_at(content, start, _END.size))
     if signature != b"PK\x05\x06" or comment:
@@ -123,7 +123,7 @@ class _Decompressor(Protocol):
     def unused_data(self) -> bytes: ...
 
     def decompress(self, data: bytes, most: int, /) -> bytes:
-        """At most that many bytes; call it again with what :meth:`rest` gives."""
+        """Decompress at most that many bytes; call it again with :meth:`rest`."""
         ...
 
 
@@ -137,11 +137,11 @@ _COMPRESSIONS: tuple[tuple[bytes, str, Callable[[], _Decompressor]], ...] = (
 
 
 def decompress(content: Content, allowance: Allowance) -> Content | None:
-    """What is compressed in it; None when it does not start like anything compressed.
+    """The decompressed content; None if it does not start like a compressed file.
 
     Raises:
-        BrokenArchive: cut off, or something follows.
-        Bomb, TooLarge: see :class:`Allowance`.
+        BrokenArchive: truncated, or followed by other bytes.
+        Bomb, TooLarge: as :class:`Allowance` raises.
     """
     head = content.head(8)
     for magic, name, decompressor in _COMPRESSIONS:
@@ -156,7 +156,7 @@ _ERRORS = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError)
 
 
 def _starts(content: Content, decompressor: _Decompressor) -> bool:
-    """Whether it can be decompressed at all: a text may start with ``BZh`` or ``x^``."""
+    """Whether it can be decompressed: a plain text may start with ``BZh`` or ``x^``."""
     try:
         decompressor.decompress(content.head(4096), 1)
     except lzma.LZMAError as exc:
@@ -172,7 +172,7 @@ def _decompressed(file: BinaryIO, decompressor: _Decompressor, name: str) -> Ite
         while not decompressor.eof:
             waiting = waiting or file.read(CHUNK)
             chunk = decompressor.decompress(waiting, CHUNK)
-            waiting = getattr(decompressor, "unconsumed_tail", b"")  # of zlib; the others keep it themselves
+            waiting = getattr(decompressor, "unconsumed_tail", b"")  # of zlib; the others store it themselves
             if not chunk and not waiting and not (waiting := file.read(CHUNK)) and not decompressor.eof:
                 raise BrokenArchive(f"is a {name} file that is cut off")
             yield chunk

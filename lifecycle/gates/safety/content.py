@@ -1,4 +1,4 @@
-"""Bytes to be judged, be they a file or what was unpacked from one, and how much may be unpacked."""
+"""Content to scan, from a file or an archive, and limits on unpacking."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import BinaryIO, cast
 MIB = 1 << 20
 CHUNK = MIB
 
-_IN_MEMORY = 16 * MIB  # of an unpacked file; more is kept on disk
-_ANY_RATIO = 16 * MIB  # up to here it may be compressed as well as it likes
-_MOST_RATIO = 100  # beyond; a fitted model compresses 2 to 10 times
+_IN_MEMORY = 16 * MIB  # of an unpacked file in memory; more is kept on disk
+_ANY_RATIO = 16 * MIB  # up to this size any compression ratio is accepted
+_MOST_RATIO = 100  # above it; a fitted model compresses 2 to 10 times
 _MOST_ENTRIES = 100_000
 _MOST_DEPTH = 5
 
 
 class Bomb(Exception):
-    """Unpacks to far more than it is."""
+    """The content unpacks to far more than its size."""
 
 
 class TooLarge(Exception):
-    """More than the operator's limit."""
+    """The content is larger than the operator's limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Bytes to be judged.
+    """Content to scan.
 
     Attributes:
-        name: Path in the model; ``outer!inner`` for what was unpacked.
+        name: Path in the model; ``outer!inner`` for unpacked content.
         file: Opened for reading, at its start.
         size: In bytes.
-        depth: How many archives it was in.
+        depth: Number of archives around it.
     """
 
     name: str
@@ -42,29 +42,29 @@ class Content:
     depth: int = 0
 
     def head(self, count: int) -> bytes:
-        """The first bytes."""
+        """The first bytes of the content."""
         self.file.seek(0)
         return self.file.read(count)
 
 
 class Allowance:
-    """How much may be unpacked from all archives of a model together."""
+    """The remaining allowance for unpacking all archives of a model."""
 
     def __init__(self, most: int) -> None:
         self.unpacked = 0
         self._most = most
-        self._packed = 0  # of what archives in the model's folder hold
+        self._packed = 0  # of the content of archives in the model's folder
         self._entries = 0
 
     def unpack(self, outer: Content, name: str, packed: int, chunks: Iterable[bytes]) -> Content:
-        """Write what ``chunks`` give to a file without a name.
+        """Write the unpacked ``chunks`` to an unnamed file.
 
         Args:
             packed: Size before unpacking, in bytes.
 
         Raises:
-            Bomb: too many archives in each other, too many entries, or compressed too well.
-            TooLarge: more than may be unpacked from all archives.
+            Bomb: archives nested too deeply, too many entries, or too high a compression ratio.
+            TooLarge: more than the limit for all archives.
         """
         self._entries += 1
         if outer.depth >= _MOST_DEPTH or self._entries > _MOST_ENTRIES:

@@ -1,4 +1,4 @@
-"""What speaks against loading a model, and what to do about it."""
+"""Safety issues: what speaks against loading a model, and what to do."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ REASONS: Mapping[str, tuple[Outcome, str]] = {
     "no_mlmodel": (Outcome.INCONCLUSIVE, "Log the model with MLflow, whose MLmodel file says what loads it."),
     "no_files": (Outcome.INCONCLUSIVE, "Log the model again."),
 }
-"""Each reason code with its outcome and what to do; the most important first among those of one outcome."""
+"""Outcome and advice by reason code; the most important first within one outcome."""
 
 _SEVERITY = list(Outcome)
 _IMPORTANCE = list(REASONS)
-_NAME, _WHY = 120, 300  # characters: attackers choose the names
+_NAME, _WHY = 120, 300  # characters, as attackers choose the names
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that speaks against loading.
+    """One reason against loading a model.
 
     Attributes:
         what: A key of :data:`REASONS`.
-        file: Path in the model, ``outer!inner`` for what is inside of an archive; empty for the whole model.
-        why: A phrase that goes on after the file's name.
+        file: Path in the model, ``outer!inner`` inside of an archive; empty for the whole model.
+        why: A phrase that continues after the file's name.
     """
 
     what: str
@@ -74,7 +74,7 @@ class Finding:
 
     @property
     def outcome(self) -> Outcome:
-        """What it makes of the verdict."""
+        """The outcome that it leads to."""
         return REASONS[self.what][0]
 
     @property
@@ -84,10 +84,10 @@ class Finding:
 
     @property
     def weight(self) -> tuple[int, int]:
-        """Sorts the most important finding first."""
+        """Sort key: most important first."""
         return -_SEVERITY.index(self.outcome), _IMPORTANCE.index(self.what)
 
     def __str__(self) -> str:
-        """One line for people, however odd the names are that the model uses."""
+        """One readable line, with untrusted names sanitized."""
         file, why = printable(self.file, _NAME), printable(self.why, _WHY)
         return f"{file} {why}" if file else why

@@ -1,4 +1,4 @@
-"""The safety gate."""
+"""The gate ``safety``: options, inspection and verdict."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _exact(name: str) -> str:
 
 
 class SafetyOptions(GateOptions):
-    """The operator's word on what a model may bring. Nothing of it comes from the model."""
+    """The operator's options: what a model may contain. Nothing of it comes from the model."""
 
     allow: tuple[Annotated[str, AfterValidator(_exact)], ...] | None = Field(
         default=None, description="Names that a model may use beyond the list that ships with the gate."
@@ -51,7 +51,7 @@ class SafetyOptions(GateOptions):
 
 @dataclass(frozen=True, slots=True)
 class SafetyGate:
-    """Judges what loading the model would execute, from its files alone. It loads and imports nothing of it.
+    """Judges what loading the model would execute, from its files alone. Nothing is loaded or imported.
 
     Runs before every gate that loads the model, and unless it passes, none of them does.
     """
@@ -63,7 +63,7 @@ class SafetyGate:
     options: SafetyOptions
 
     def evaluate(self, subject: Subject) -> Verdict:
-        """FAILED for anything that is not on the operator's list; INCONCLUSIVE for what cannot be told."""
+        """FAILED for anything not on the operator's list; INCONCLUSIVE for what cannot be analysed."""
         folder = subject.candidate.snapshot.path
         allowed = allow_list(self.options.allow or ())
         scan = Scan(allowed, self.options.max_mib * MIB, allow_code=self.options.allow_code)
@@ -98,7 +98,7 @@ class SafetyGate:
 
 
 def _disputed(issues: Sequence[tuple[str, str]], allowed: AllowList) -> list[Finding]:
-    """What modelscan holds against the model, but for names that the operator allows."""
+    """Issues of modelscan, without names that the operator allows."""
     return [
         Finding("second_opinion", file, f"is held unsafe by modelscan, for {name}")
         for file, name in issues

@@ -1,4 +1,4 @@
-"""A model's folder, inspected as a whole: its files, what MLmodel sends MLflow to, and what is to be installed."""
+"""Inspects a model's folder: its files, what MLmodel makes MLflow load, and its requirements."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lifecycle.gates.safety.mlmodel import MLMODEL, Told, read_mlmodel
 from lifecycle.gates.safety.requirements import ENVIRONMENTS, judge_environment
 from lifecycle.gates.safety.scan import Scan
 
-_LONGEST_DESCRIPTION = 2 * MIB  # MLmodel and what says what to install
+_LONGEST_DESCRIPTION = 2 * MIB  # MLmodel and requirement files
 _MOST_FILES = 100_000
 
 
 class Inspection:
-    """What was found in a folder.
+    """Inspection of one model folder.
 
     Attributes:
-        findings: What speaks against loading the model in it.
+        findings: Reasons against loading the model.
     """
 
     def __init__(self, folder: Path, scan: Scan, *, allow_code: bool, allow_unpinned: bool) -> None:
@@ -34,7 +34,7 @@ class Inspection:
         self.findings: list[Finding] = scan.findings
 
     def run(self, allowed: AllowList) -> None:
-        """Look at everything."""
+        """Inspect all files."""
         self._look_at_files()
         if not self._sizes:
             self._find("no_files", "", "The model has no files that could be looked at.")
@@ -42,7 +42,7 @@ class Inspection:
         if MLMODEL not in self._sizes:
             self._find("no_mlmodel", MLMODEL, "is missing")
         environments = self._named(ENVIRONMENTS)
-        # One deeper down is read where MLmodel names a folder instead of a file.
+        # a nested one is read if MLmodel names a folder instead of a file
         for file in sorted(self._named({MLMODEL})):
             told = self._look_at_mlmodel(file, allowed)
             environments |= told.environments & self._sizes.keys()
@@ -53,7 +53,7 @@ class Inspection:
                 self.findings += judge_environment(file, text, allow_unpinned=self._allow_unpinned)
 
     def figures(self) -> Mapping[str, Figure]:
-        """What was looked at."""
+        """Figures of the inspection."""
         return {
             "files": len(self._sizes),
             "mib": round(sum(self._sizes.values()) / MIB, 3),
@@ -62,7 +62,7 @@ class Inspection:
         }
 
     def _named(self, names: Set[str]) -> set[str]:
-        """Files of these names, in whatever folder."""
+        """Files with these names, in any folder."""
         return {file for file in self._sizes if file.rpartition("/")[2] in names}
 
     def _find(self, what: str, file: str, why: str) -> None:
@@ -89,7 +89,7 @@ class Inspection:
             self._find("unreadable", file, f"cannot be read: {_said(exc)}")
 
     def _description(self, file: str) -> bytes | None:
-        """A file's text; None with a finding when it cannot be had."""
+        """A file's text; None, with an issue, if it cannot be read."""
         if self._sizes[file] > _LONGEST_DESCRIPTION:
             self._find("too_large", file, "is larger than such a file ever is")
             return None
@@ -110,7 +110,7 @@ class Inspection:
         return told
 
     def _look_at_needed(self, told: Told) -> None:
-        """The files that MLflow loads are there, and what it takes for ONNX is ONNX."""
+        """Check that the files that MLflow loads exist, and that its ONNX files are ONNX."""
         for file in sorted(told.needed):
             below = f"{file.rstrip('/')}/"
             if file in self._sizes and not self._sizes[file]:
@@ -118,7 +118,7 @@ class Inspection:
             elif file not in self._sizes and not any(other.startswith(below) for other in self._sizes):
                 self._find("missing_file", file, "is named in MLmodel and is not there")
             elif file in told.onnx and file not in self._scan.onnx:
-                # onnx reads text and JSON too when the file's name says so, and with them other files.
+                # by the file's name onnx also reads text and JSON, and with them other files
                 self._find("unknown_format", file, "is loaded as ONNX and is no ONNX model in its binary form")
 
     def _look_at_tensors(self) -> None:
@@ -129,7 +129,7 @@ class Inspection:
 
 
 class _NotPlainError(Exception):
-    """A link, a file with another link to it, or a special file."""
+    """The file is a link, has several links, or is special."""
 
 
 def _said(exc: OSError) -> str:
@@ -137,7 +137,7 @@ def _said(exc: OSError) -> str:
 
 
 def _files_below(root: Path) -> Iterator[str]:
-    """Paths of everything that is no folder, sorted. Links to folders are not followed."""
+    """Sorted paths of everything but folders. Links to folders are not followed."""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False):
             for inner in _files_below(Path(entry.path)):
@@ -147,10 +147,10 @@ def _files_below(root: Path) -> Iterator[str]:
 
 
 def _open_plain(path: Path) -> BinaryIO:
-    """Open a file without following links, and without waiting for the other end of a pipe.
+    """Open a regular file without following links or waiting on a pipe.
 
     Raises:
-        _NotPlainError: it is no plain file.
+        _NotPlainError: it is not a regular file.
         OSError: it cannot be read.
     """
     _demand_plain(path.lstat())

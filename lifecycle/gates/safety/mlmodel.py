@@ -1,4 +1,4 @@
-"""What the MLmodel file makes MLflow import, and which files it sends it to."""
+"""Finds what an MLmodel file makes MLflow import, and which files it makes MLflow read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _XGBOOST_CLASSES = frozenset(
     }
 )
 _PROVIDERS = frozenset({"CPUExecutionProvider", "CUDAExecutionProvider"})
-_OWN_KEYS = frozenset({"config", "metadata"})  # whose content is the model's own, and no loader's
+_OWN_KEYS = frozenset({"config", "metadata"})  # whose content is the model's, not a loader's
 _CODE_KEYS = frozenset({"code", "model_code_path"})
 _PATH_KEYS = frozenset(
     {
@@ -61,14 +61,14 @@ _METHOD = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 @dataclass(slots=True)
 class Told:
-    """What an MLmodel file says.
+    """Contents of an MLmodel file.
 
     Attributes:
-        file: Its own path in the model.
+        file: Path of the MLmodel file in the model.
         findings: What speaks against loading.
-        needed: Files that it sends MLflow to.
-        onnx: Those of them that are read as ONNX.
-        environments: Those of them that say what to install.
+        needed: Files that MLflow loads.
+        onnx: Needed files that are read as ONNX.
+        environments: Needed files with requirements.
     """
 
     file: str
@@ -78,12 +78,12 @@ class Told:
     environments: set[str] = field(default_factory=set)
 
     def path(self, name: str) -> str:
-        """From the model's folder, of what the file names."""
+        """Path from the model's folder of a file that MLmodel names."""
         return (PurePosixPath(self.file).parent / name).as_posix()
 
 
 def read_mlmodel(file: str, text: bytes, allowed: AllowList, *, allow_code: bool) -> Told:
-    """Judge an MLmodel file by its content. Paths in it start from its own folder."""
+    """Check an MLmodel file. Paths in it start from its own folder."""
     told = Told(file)
     try:
         document = yaml.safe_load(text)
@@ -109,7 +109,7 @@ def read_mlmodel(file: str, text: bytes, allowed: AllowList, *, allow_code: bool
 
 
 def _loaders(flavors: Mapping[Any, dict[Any, Any]], allowed: AllowList, known: frozenset[str]) -> Iterator[str]:
-    """Phrases for what it makes MLflow import that is on no list."""
+    """Phrases for imports by MLflow that are on no list."""
     python = flavors.get("python_function", {})
     loaders = {f"mlflow.{flavor}" for flavor in flavors if flavor != "python_function"}
     if python:
@@ -137,7 +137,7 @@ def _onnx_settings(conf: Mapping[Any, Any]) -> Iterator[str]:
 
 
 def _entries(root: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every key with its value, once for each dict: YAML's aliases could make a tree of them endless."""
+    """All keys with values, each dict once, as YAML aliases could make the tree endless."""
     waiting: list[Any] = [root]
     seen: set[int] = set()
     while waiting:
@@ -157,7 +157,7 @@ def _look_at(key: str, value: Any, told: Told, *, allow_code: bool) -> None:
         told.findings.append(Finding("code", told.file, f"makes MLflow run Python code of the model, by '{key}'"))
     if value is None or not (key in _PATH_KEYS | _CODE_KEYS or (key == "env" and isinstance(value, str))):
         return
-    # MLflow looks for code by its last name in the model's folder, and records where it came from.
+    # MLflow looks up code by its file name in the model's folder, and records where it came from
     path = PurePosixPath(_name(value)).name if key == "model_code_path" else _name(value)
     if not isinstance(value, str) or not is_inside(path):
         told.findings.append(Finding("outside", told.file, f"names a file outside of the model, by '{key}'"))
@@ -168,12 +168,12 @@ def _look_at(key: str, value: Any, told: Told, *, allow_code: bool) -> None:
 
 
 def _name(value: Any) -> str:
-    """A text as it is. Nothing else becomes one: YAML's aliases could make it endless."""
+    """A text. Other values are not converted, as YAML aliases could make them endless."""
     return value if isinstance(value, str) else "something that is no name"
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path of a model stays in the model's folder, however it is read."""
+    """Whether a path stays inside of the model's folder on any system."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not (
         path.startswith(("/", "~")) or ".." in parts or any(mark in path for mark in ("\\", "\0", ":", "%", "$"))

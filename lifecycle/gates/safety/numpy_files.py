@@ -1,4 +1,4 @@
-"""numpy's own files, whose header says whether pickled objects follow."""
+"""Reads headers of numpy files, which say whether pickled objects follow."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import warnings
 from lifecycle.gates.safety.content import Content
 
 NPY = b"\x93NUMPY"
-_LONGEST_HEADER = 10_000  # bytes, which is what numpy takes
+_LONGEST_HEADER = 10_000  # bytes, as in numpy
 
 
 class BrokenArray(Exception):
-    """It is no array; says why."""
+    """The file is not an array; the message says why."""
 
 
 def pickle_start(content: Content) -> int | None:
-    """Where the pickled objects of an array start, None when it holds numbers only.
+    """Start of the pickled objects of an array; None if it holds only numbers.
 
     Raises:
         BrokenArray: its header cannot be read, or it is longer or shorter than the header says.
@@ -26,7 +26,7 @@ def pickle_start(content: Content) -> int | None:
     content.file.seek(0)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a header was written by Python 2
+            warnings.simplefilter("ignore")  # for a header written by Python 2
             read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[
                 npy.read_magic(content.file)
             ]

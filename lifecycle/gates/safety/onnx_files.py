@@ -1,4 +1,4 @@
-"""What an ONNX model reaches for beyond its own file: tensors in other files, operators from elsewhere."""
+"""Finds what an ONNX model uses beyond its own file: tensors in other files, foreign operators."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from lifecycle.gates.safety.content import Content
 
 FIRST_FIELD = b"\x08"  # ir_version, with which every writer starts
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft"})
-_READ_FILES = frozenset({("com.microsoft", "EPContext")})  # operators that open a file of their own
+_READ_FILES = frozenset({("com.microsoft", "EPContext")})  # operators that open files
 _TENSOR_KEYS = frozenset({"location", "offset", "length", "checksum"})
-"""onnx sets every key as an attribute of an object, whatever it is called (CVE-2026-34445)."""
+"""onnx sets every key as an attribute of an object, with any name (CVE-2026-34445)."""
 
 
 @dataclass(slots=True)
 class OnnxModel:
-    """What it reaches for.
+    """External references of an ONNX model.
 
     Attributes:
-        locations: Files that hold its tensors, as the model names them.
-        odd_keys: Whether a tensor in another file comes with keys that no tensor has.
-        operators: ``domain.name`` of those that are neither ONNX's nor defined in the model.
+        locations: Files with its tensors, as the model names them.
+        odd_keys: Whether a tensor in another file has unknown keys.
+        operators: ``domain.name`` of operators that are neither ONNX's nor defined in the model.
     """
 
     locations: set[str] = field(default_factory=set)
@@ -31,9 +31,9 @@ class OnnxModel:
 
 
 def read_onnx(content: Content) -> OnnxModel | None:
-    """Parse it, without the tensors that are in other files; None when it is no ONNX model.
+    """Parse a model without tensors in other files; None if it is not an ONNX model.
 
-    Takes about three times its size of memory.
+    Takes about three times the file's size in memory.
     """
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import ModelProto
@@ -70,7 +70,7 @@ def _look_at_tensor(tensor: Any, found: OnnxModel) -> None:
 
 
 def _messages(root: Any) -> Iterator[Any]:
-    """Every message below, whichever field it is in: graphs in attributes, functions, training."""
+    """All nested messages in any field: graphs in attributes, functions, training."""
     waiting = [root]
     while waiting:
         message = waiting.pop()

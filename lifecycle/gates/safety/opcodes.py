@@ -1,7 +1,7 @@
-"""A pickle's opcodes and their raw arguments, read as leniently as the unpickler reads them.
+"""Reads a pickle's opcodes and raw arguments as leniently as the unpickler does.
 
 ``pickletools.genops`` refuses some arguments that ``Modules/_pickle.c`` takes, such as ``I0x10``. A file that it
-breaks off at could still run to its end, so only pickletools' tables are used here.
+breaks off at could still run, so only pickletools' tables are used here.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import pickletools
 from dataclasses import dataclass
 from typing import BinaryIO
 
-_LONGEST_TEXT = 256  # bytes; a longer text is no name
+_LONGEST_TEXT = 256  # bytes; a longer text is not a name
 
 
 class EndOfPickle(Exception):
-    """The unpickler would stop here, for this reason."""
+    """The unpickler would stop here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opcode:
-    """How an opcode is read, and what it plainly does to the stack.
+    """How an opcode is read, and its effect on the stack.
 
     Attributes:
-        argument: Bytes of its argument; below 0 one of pickletools' ways to tell its length; None without one.
-        lines: How many lines the argument is, where it is lines.
-        to_mark: Whether it takes everything down to the last mark, before it takes ``pops`` more.
+        argument: Bytes of its argument; below 0 one of pickletools' length codes; None without an argument.
+        lines: Number of lines of a line argument.
+        to_mark: Whether it pops everything down to the last mark, then ``pops`` more.
     """
 
     name: str
@@ -44,7 +44,7 @@ def _opcode(info: pickletools.OpcodeInfo) -> Opcode:
 
 
 _OPCODES = {ord(info.code): _opcode(info) for info in pickletools.opcodes}
-_LENGTH_BYTES = {  # of the length that stands before an argument, and whether it is signed
+_LENGTH_BYTES = {  # of the length before an argument, and whether it is signed
     pickletools.TAKEN_FROM_ARGUMENT1: (1, False),
     pickletools.TAKEN_FROM_ARGUMENT4: (4, True),
     pickletools.TAKEN_FROM_ARGUMENT4U: (4, False),
@@ -53,14 +53,14 @@ _LENGTH_BYTES = {  # of the length that stands before an argument, and whether i
 
 
 class OpcodeReader:
-    """Reads from where ``file`` stands, ``size`` bytes at most. ``at`` counts what has been read."""
+    """Reads at most ``size`` bytes from the current position of ``file``. ``at`` counts the bytes read."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size = file, size
         self.at = 0
 
     def opcode(self) -> Opcode:
-        """The next one. Raises EndOfPickle."""
+        """The next opcode. Raises EndOfPickle."""
         byte = self._bytes(1)
         try:
             return _OPCODES[byte[0]]
@@ -68,7 +68,7 @@ class OpcodeReader:
             raise EndOfPickle("it goes on with something that is no pickle") from None
 
     def argument(self, opcode: Opcode) -> bytes:
-        """Its raw bytes; empty when they are more than any name has. A line feed stands between two lines.
+        """The argument's raw bytes; empty if longer than any name. Two lines are separated by a line feed.
 
         Raises EndOfPickle.
         """
@@ -98,7 +98,7 @@ class OpcodeReader:
         line = piece
         while not piece.endswith(b"\n") and self.at < self._size:
             piece, line = self._piece(), b""
-        return line[:-1]  # even where no line feed stands at the very end: pickle.py imports by such a line
+        return line[:-1]  # even without a final line feed: pickle.py imports by such a line
 
     def _piece(self) -> bytes:
         piece = self._file.readline(min(_LONGEST_TEXT, self._size - self.at))

@@ -1,7 +1,7 @@
-"""What the model would have installed: names with one version each, and nothing else.
+"""Checks a model's requirements: only names with one exact version are allowed.
 
-MLflow hands these lines to pip. A line that is an option can send pip to another index, and one that is an address
-or a path can install anything.
+MLflow passes these lines to pip. An option can direct pip to another index, and an address
+or path can install anything.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from lifecycle.gates.safety.findings import Finding
 
 _REQUIREMENTS, _CONSTRAINTS = "requirements.txt", "constraints.txt"
 ENVIRONMENTS = frozenset({_REQUIREMENTS, _CONSTRAINTS, "conda.yaml", "python_env.yaml"})
-"""Files of a model that say what to install, whether MLmodel names them or not."""
+"""Files of a model with requirements, whether MLmodel names them or not."""
 
-_BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel"})  # MLflow itself leaves these open
+_BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel"})  # MLflow itself does not pin these
 _INCLUDES = frozenset({f"-r {_REQUIREMENTS}", f"-c {_CONSTRAINTS}"})  # written by MLflow; both are judged
 _CHANNELS = frozenset({"conda-forge", "defaults", "nodefaults"})
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -29,7 +29,7 @@ _CONDA = re.compile(r"([A-Za-z0-9_.-]+)\s*(==?\s*[A-Za-z0-9_.!+-]+)?([<>=!~]\S*)
 
 
 def judge_environment(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Finding]:
-    """Judge a file for pip, or by its name one in YAML for conda or MLflow."""
+    """Check a requirements file for pip or, by its name, a YAML file for conda or MLflow."""
     judge = _judge_yaml if file.endswith((".yaml", ".yml")) else _judge_requirements
     yield from judge(file, text, allow_unpinned=allow_unpinned)
 
@@ -75,7 +75,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _text(entry: Any) -> str:
-    """A line; what is no text does not become one, for YAML's aliases could make it endless."""
+    """A line of text; other values are not converted, as YAML aliases could make them endless."""
     return entry if isinstance(entry, str) else "/no text"
 
 
@@ -111,5 +111,5 @@ def _judge_conda(file: str, entry: str, *, allow_unpinned: bool) -> Iterator[Fin
 
 
 def _quoted(line: str) -> str:
-    """Its beginning: an address may hold a password further on."""
+    """Its beginning only, as an address may contain a password."""
     return f"'{re.split(r'[@=/ ]', line.strip(), maxsplit=1)[0][:30]}…'"

@@ -1,4 +1,4 @@
-"""Every file of a model, judged by its content, whatever it is called."""
+"""Scans every file of a model by its content, independent of its name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from lifecycle.gates.safety.stack import TooMuch
 from lifecycle.gates.safety.unpickling import Doings, doings_of
 from lifecycle.gates.verdicts import listing
 
-_PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # with which all but the oldest start
-_BOOSTERS = (b"{L", b"CBM1")  # XGBoost's UBJSON, CatBoost's own format: read by C++, and no start of a pickle
+_PICKLES = tuple(
+    bytes([0x80, protocol]) for protocol in range(2, 6)
+)  # the first byte of all but the oldest pickles
+_BOOSTERS = (b"{L", b"CBM1")  # XGBoost's UBJSON, CatBoost's own format: read by C++, and not the start of a pickle
 _CODE = frozenset(
     {".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pth", ".so", ".dll", ".dylib", ".egg", ".whl", ".jar", ".ipynb"}
 )
@@ -29,13 +31,13 @@ _LONGEST_SCHEMA = 64 * MIB
 
 
 class Scan:
-    """One look at the contents of a model.
+    """The scan of a model's contents.
 
     Attributes:
         findings: What speaks against loading it.
-        names: What its files name.
+        names: Names in its files.
         onnx: Files that are ONNX models.
-        tensors: Files that hold the tensors of these.
+        tensors: Files with the tensors of these.
     """
 
     def __init__(self, allowed: AllowList, most_bytes: int, *, allow_code: bool) -> None:
@@ -47,11 +49,11 @@ class Scan:
         self._allowed, self._most, self._allow_code = allowed, most_bytes, allow_code
 
     def judge(self, content: Content) -> None:
-        """Find what a file holds, and what is in that."""
+        """Scan a file and everything packed in it."""
         if PurePosixPath(content.name).suffix.lower() in _CODE and not self._allow_code:
             self._find("code", content, "is code, which loading may run")
         if not content.size:
-            return  # which runs nothing; MLmodel may not name it
+            return  # which runs nothing; MLmodel must not name it
         try:
             if is_hidden_zip(content):
                 self._find("hidden_content", content, "is also a zip file, for those who look at its end")
@@ -85,7 +87,7 @@ class Scan:
             self._find("unknown_format", content, "is of a kind that is not known to be safe")
 
     def _judge_pickle(self, content: Content, head: bytes) -> bool:
-        """Whether it is a pickle, or does something when it is read as one. The oldest have no mark."""
+        """Whether it is a pickle, or acts when read as one. The oldest pickles have no marker."""
         content.file.seek(0)
         doings = doings_of(content.file, content.size)
         whole = not doings.broken and (doings.length == content.size or bool(doings.names))
@@ -133,7 +135,7 @@ class Scan:
             self._find("unknown_format", content, "is a Keras model, whose layers may hold code")
 
     def _judge_schema(self, content: Content, inner: Content) -> set[str]:
-        """Judge a skops file by its schema. The entries that are bytes and nothing else."""
+        """Judge a skops file by its schema; returns the entries that are plain bytes."""
         if inner.size > _LONGEST_SCHEMA:
             raise TooLarge
         schema = read_schema(inner.head(inner.size), self._allowed)

@@ -1,8 +1,8 @@
-"""modelscan's opinion, where it is installed.
+"""Adapter to modelscan, if it is installed.
 
-It runs as a command of its own: its newest release, 0.8.8, demands older versions of libraries than the ones in
-use here, so it lives in an environment of its own (``pipx install modelscan``). It knows what is bad, and takes a
-file for what its name says; so it can add to what was found here, and never take away.
+It runs as a separate command: its newest release, 0.8.8, demands older versions of libraries than those in
+use here, so it needs its own environment (``pipx install modelscan``). It knows harmful names and trusts
+file extensions, so it can add issues but never remove any.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _LONGEST_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What modelscan says.
+    """Result of modelscan.
 
     Attributes:
-        by: Who said it, or why nobody did; for the verdict's figures.
-        issues: What it holds against a file, by file: ``module.name`` of what is used.
+        by: Name and version of the scanner, or why it did not run; for the verdict's figures.
+        issues: Harmful names ``module.name`` by file.
     """
 
     by: str
@@ -36,11 +36,11 @@ class Opinion:
 
 
 def second_opinion(folder: Path, seconds: float) -> Opinion:
-    """Ask modelscan about a folder, for some time at most."""
+    """Scan a folder with modelscan, with a time limit."""
     command = shutil.which(_COMMAND, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if command is None:
         return Opinion("not installed")
-    # Not in the model's folder: modelscan takes its settings from the working directory.
+    # not in the model's folder, since modelscan reads settings from the working directory
     with tempfile.TemporaryDirectory(prefix="lifecycle-modelscan-") as scratch:
         report = Path(scratch) / "report.json"
         try:

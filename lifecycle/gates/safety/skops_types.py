@@ -1,4 +1,4 @@
-"""The types that a skops file names, read from its schema. skops itself is not asked.
+"""Reads the types that a skops file names from its schema, without skops.
 
 skops trusts some types by default and others because a list says so; MLflow takes that list from the model's own
 MLmodel file. Here only the operator's list counts, for every node alike.
@@ -14,7 +14,7 @@ from typing import Any
 from lifecycle.gates.safety.allowed import AllowList
 
 SCHEMA = "schema.json"
-_PROTOCOLS = (1, 2)  # skops 0.7 and later; in protocol 0 a function's name stands in another place
+_PROTOCOLS = (1, 2)  # skops 0.7 and later; in protocol 0 a function's name is in another place
 _NODES_THAT_CREATE = frozenset(
     f"{kind}Node"
     for kind in (
@@ -48,18 +48,18 @@ _RAW_NODES = frozenset({"BytesNode", "BytearrayNode"})
 
 
 class BrokenSchema(Exception):
-    """The schema is none; says why."""
+    """The schema is malformed; the message says why."""
 
 
 @dataclass(slots=True)
 class Schema:
-    """What a skops file names.
+    """Names in a skops file.
 
     Attributes:
         names: Types and functions.
-        strange: Those that are not on the list.
-        oddities: Phrases for what no list can allow.
-        raw: Entries of the zip file that are bytes and nothing else.
+        strange: Types and functions that are not on the list.
+        oddities: Phrases for constructs that no list can allow.
+        raw: Entries of the zip file that are plain bytes.
     """
 
     names: set[str] = field(default_factory=set)
@@ -69,7 +69,7 @@ class Schema:
 
 
 def read_schema(text: bytes, allowed: AllowList) -> Schema | None:
-    """What ``schema.json`` names; None when it is no schema of skops.
+    """The names in ``schema.json``; None if it is not a skops schema.
 
     Raises:
         BrokenSchema: it cannot be read, or a node in it lacks what every node has.
@@ -90,7 +90,7 @@ def read_schema(text: bytes, allowed: AllowList) -> Schema | None:
 
 
 def _nodes(root: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every dict anywhere below that could be taken for a node."""
+    """All nested dicts that could be nodes."""
     waiting: list[Any] = [root]
     while waiting:
         value = waiting.pop()
@@ -105,7 +105,7 @@ def _nodes(root: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _look_at(node: Mapping[str, Any], allowed: AllowList, schema: Schema) -> None:
     kind, module, name = node["__loader__"], node.get("__module__"), node.get("__class__")
     if not isinstance(module, str) or not isinstance(name, str):
-        if kind == "CachedNode":  # names nothing but a node that stands elsewhere
+        if kind == "CachedNode":  # only refers to another node
             return
         raise BrokenSchema("holds a node of skops without a type")
     full = f"{module}.{name}"
@@ -123,7 +123,7 @@ def _look_at(node: Mapping[str, Any], allowed: AllowList, schema: Schema) -> Non
 
 
 def _hidden_names(kind: str, full: str, node: Mapping[str, Any]) -> Iterator[str]:
-    """Names that stand elsewhere than in ``__module__`` and ``__class__``."""
+    """Names outside of ``__module__`` and ``__class__``."""
     content = node.get("content")
     if kind == "MethodNode":
         yield f"{full}.{content.get('func') if isinstance(content, dict) else ''}"

@@ -1,6 +1,6 @@
-"""The unpickler's stack and memo, with the objects left out.
+"""The unpickler's stack and memo without objects.
 
-Texts and imported names are all that it takes to tell what a pickle imports and calls.
+Texts and imported names are enough to tell what a pickle imports and calls.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ _MOST = 4_000_000  # texts remembered, objects on the stack, marks: about 0.5 GB
 
 
 class TooMuch(Exception):
-    """More objects than fit into memory."""
+    """The analysis would need too much memory."""
 
 
 class Name(str):
-    """Something imported: ``module.name``, or empty when the pickle puts the name together as it goes."""
+    """An imported ``module.name``; empty if the pickle builds the name at run time."""
 
     __slots__ = ()
 
@@ -29,18 +29,18 @@ Item = str | Thing
 
 
 class Memo:
-    """The texts and names that the unpickler remembers, by number.
+    """The unpickler's memo: texts and names by number.
 
-    ``MEMOIZE`` takes the count of entries for the next number, so entries that are not kept still count.
+    ``MEMOIZE`` uses the number of entries as the next number, so entries that are not kept still count.
     """
 
     def __init__(self) -> None:
         self._kept: dict[int, Item] = {}
-        self._filled = 0  # every number below has an entry
+        self._filled = 0  # all lower numbers have an entry
         self._beyond: set[int] = set()
 
     def put(self, number: int, item: Item) -> None:
-        """Raises TooMuch."""
+        """Add an item. Raises TooMuch."""
         if isinstance(item, str):
             self._kept[number] = item
         else:
@@ -54,47 +54,47 @@ class Memo:
             raise TooMuch
 
     def append(self, item: Item) -> None:
-        """Put it under the next number. Raises TooMuch."""
+        """Store it under the next number. Raises TooMuch."""
         self.put(self._filled + len(self._beyond), item)
 
     def get(self, number: int) -> Item:
-        """What is there. A number without an entry breaks the unpickler, which is not told here."""
+        """The entry. A missing entry would break the unpickler, which is not reported here."""
         return self._kept.get(number, ANYTHING)
 
 
 class Stack:
-    """The unpickler's stack, in which marks are places."""
+    """The unpickler's stack; marks are positions in it."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []
         self._marks: list[int] = []
 
     def push(self, item: Item) -> None:
-        """Raises TooMuch."""
+        """Add an item. Raises TooMuch."""
         self._items.append(item)
         if len(self._items) > _MOST:
             raise TooMuch
 
     def pop(self) -> Item:
-        """Take the top. Raises EndOfPickle when nothing is above the last mark."""
+        """Pop the top. Raises EndOfPickle when nothing is above the last mark."""
         item = self.top()
         self._items.pop()
         return item
 
     def top(self) -> Item:
-        """Look at the top. Raises EndOfPickle when nothing is above the last mark."""
+        """The top. Raises EndOfPickle when nothing is above the last mark."""
         if len(self._items) <= (self._marks[-1] if self._marks else 0):
             raise EndOfPickle("it takes more from its stack than is there")
         return self._items[-1]
 
     def mark(self) -> None:
-        """Remember this place. Raises TooMuch."""
+        """Set a mark. Raises TooMuch."""
         self._marks.append(len(self._items))
         if len(self._marks) > _MOST:
             raise TooMuch
 
     def to_mark(self) -> list[Item]:
-        """What was pushed since the last mark; both are gone. Raises EndOfPickle."""
+        """Pop everything down to the last mark, and the mark. Raises EndOfPickle."""
         if not self._marks:
             raise EndOfPickle("it goes back to a mark that is not there")
         start = self._marks.pop()
@@ -103,7 +103,7 @@ class Stack:
         return items
 
     def pop_or_unmark(self) -> None:
-        """Take the top, or the mark that stands there. Raises EndOfPickle."""
+        """Pop the top item or mark. Raises EndOfPickle."""
         if self._marks and self._marks[-1] == len(self._items):
             self._marks.pop()
         else:

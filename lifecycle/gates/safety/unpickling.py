@@ -1,7 +1,7 @@
-"""What unpickling would do. Nothing is unpickled, and nothing that a pickle names is imported.
+"""Symbolic analysis of pickles. Nothing is unpickled and nothing imported.
 
-A payload that stands before the point where a pickle breaks has run by then. So this goes on wherever the
-unpickler might, and keeps what it has seen when it cannot.
+Code before the point where a pickle breaks would already have run. So the analysis goes on wherever the
+unpickler might, and keeps its results when it cannot.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _MOST_NAMES = 10_000
 
 @dataclass(slots=True)
 class Doings:
-    """What a pickle does, up to its end or to where it breaks.
+    """What unpickling would import and call, up to the pickle's end or to where it breaks.
 
     Attributes:
-        names: What it imports.
-        calls: Those of them that it calls or creates.
-        oddities: Phrases for what no list can allow.
-        acts: Whether it calls anything, or may do so.
-        broken: Why it does not come to its end; empty when it does.
-        length: Bytes from its start to its end.
+        names: Imported names.
+        calls: Imported names that it calls or instantiates.
+        oddities: Phrases for constructs that no list can allow.
+        acts: Whether it calls anything, or might.
+        broken: Why it breaks off; empty if it is complete.
+        length: Length in bytes.
     """
 
     names: set[str] = field(default_factory=set)
@@ -40,16 +40,16 @@ class Doings:
 
 
 def doings_of(file: BinaryIO, size: int) -> Doings:
-    """Read one pickle from where ``file`` stands; ``size`` is how many bytes there are at most.
+    """Analyse one pickle from the current position of ``file``, of at most ``size`` bytes.
 
     Raises:
-        TooMuch: it would take too much memory to tell.
+        TooMuch: the analysis would need too much memory.
     """
     return _Machine(OpcodeReader(file, size)).run()
 
 
 class _Machine(Stack):
-    """The unpickler, with nothing in its hands."""
+    """Symbolic pickle machine: tracks imports and calls, creates no objects."""
 
     def __init__(self, reader: OpcodeReader) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _Machine(Stack):
         return opcode.name != "STOP"
 
     def _keep_to_frames(self, opcode: Opcode, argument: bytes, start: int) -> None:
-        """The unpickler drops the rest of a frame that an argument reaches out of, and goes on somewhere else."""
+        """Mark arguments that cross a frame's end: the unpickler would drop the rest of the frame."""
         within = start < self._frame_end
         if within and (self._reader.at > self._frame_end or opcode.name == "FRAME"):
             self.odd("reaches out of a frame, where it means something else to others")
@@ -97,7 +97,7 @@ class _Machine(Stack):
             self.push(ANYTHING)
 
     def import_name(self, module: Item, name: Item) -> Name:
-        """Both parts must be texts that stand in the pickle as they are."""
+        """Import a name; module and name have to be literal texts in the pickle."""
         if type(module) is str and type(name) is str:
             found = Name(f"{module}.{name}")
             self.doings.names.add(found)
@@ -116,7 +116,7 @@ class _Machine(Stack):
             self.doings.calls.add(function)
 
     def change(self, item: Item, kind: Item | None = None) -> None:
-        """Something is put into ``item``, which must be of that kind, and nothing imported."""
+        """An item is changed; it has to be of this kind and must not be imported."""
         if isinstance(item, Name):
             self.odd(f"changes {item or 'something that it imports'}")
         elif kind is not None and item is not kind:
@@ -126,7 +126,7 @@ class _Machine(Stack):
         self.doings.oddities.add(phrase)
 
 
-# What the opcodes do whose effect on the stack is not all that counts.
+# opcodes whose effect is more than a change of the stack
 
 
 def _protocol(machine: _Machine, argument: bytes) -> None:
@@ -148,7 +148,7 @@ def _stack_global(machine: _Machine, _: bytes) -> None:
 
 
 def _inst(machine: _Machine, argument: bytes) -> None:
-    _global(machine, argument)  # first, as pickle.py does, even where no mark is
+    _global(machine, argument)  # first, as pickle.py does, even without a mark
     kind = machine.pop()
     machine.to_mark()
     machine.call(kind)
