@@ -147,7 +147,7 @@ def test_whoever_waits_is_told_gate_by_gate(gate_runner):
         on_start=lambda name: told.append(f"{name} starts"),
         on_verdict=lambda v: told.append(f"{v.gate} {v.outcome}"),
     )
-    replace(gate_runner, progress=progress).check(FIRST, "staging")
+    replace(gate_runner, progress=progress).run(FIRST, "staging")
     assert told == ["signature starts", "signature PASSED", "performance starts", "performance PASSED"]
 
 
@@ -207,7 +207,7 @@ def test_a_reference_may_be_given_instead_of_the_tracked_one(gate_runner, rows, 
         evidence = gate_runner.run(FIRST, "staging", reference=reference).evidence
         assert evidence.verdicts[1].reason == "performance.too_few_rows"
     policies = PolicyBook(ModelPolicy((STAGING,), reference=str(file)))
-    evidence = replace(gate_runner, policies=policies).check(FIRST, "staging").evidence
+    evidence = replace(gate_runner, policies=policies).run(FIRST, "staging").evidence
     assert evidence.verdicts[1].reason == "performance.too_few_rows"
 
 
