@@ -1,14 +1,16 @@
-"""A gate run as data for another process, and the subject that its gates judge."""
+"""A gate run as data for another process: the job, its results, and the subject that its gates judge."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.domain.charts import Explanation
 from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import GateSpec
+from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.contract import Scorer
 
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GateJob:
-    """A job: the version, its gates, and the data.
+    """What to judge, by which gates, on which data.
 
     Attributes:
         stage: The policy's word for the stage.
         champion: The version that holds the stage now, unless that is the candidate itself.
         tracked: What ``lifecycle.track()`` left in the training run, or None.
-        current: Current rows for all gates, a source or a frame; overrides the gates' own options.
-        reference: Rows to compare with instead of the logged ones, a source or a frame.
+        current: The rows of today for all gates: a source or a frame; beats the gates' own options.
+        reference: Rows to compare with instead of the tracked ones: a source or a frame.
     """
 
     gates: tuple[GateSpec, ...]
@@ -39,8 +41,31 @@ class GateJob:
     reference: str | pd.DataFrame | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Callbacks: a gate starts, and a gate has given its verdict."""
+
+    on_start: Callable[[str], object] = lambda _: None
+    on_verdict: Callable[[Verdict], object] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class GateResults:
+    """The results of a gate run.
+
+    Attributes:
+        verdicts: One for each gate, in the order of the policy.
+        data: Fingerprints of the data that was read, by role.
+        explain: Makes the charts and pages, one explanation for each verdict. Slow; never raises.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    data: Mapping[str, str]
+    explain: Callable[[], Sequence[Explanation]] = field(default=tuple, compare=False)
+
+
 def subject_of(job: GateJob, load_scorer: Callable[[Path], Scorer]) -> Subject:
-    """The subject of a job. Each part is loaded when a gate first uses it."""
+    """The subject of a job; everything in it is loaded when a gate first asks for it."""
     tracked = job.tracked
     subject = Subject(
         _candidate(job.candidate, load_scorer),

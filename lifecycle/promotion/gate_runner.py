@@ -13,8 +13,7 @@ from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.decide import out_of_attempts
 from lifecycle.errors import LifecycleError, NotFound, PromotionRefused, unknown
-from lifecycle.gates.job import GateJob
-from lifecycle.gates.progress import GateResults, Progress
+from lifecycle.gates.job import GateJob, GateResults, Progress
 from lifecycle.registry.contract import ModelRegistry
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class GateRunner:
         Raises:
             NotFound: unknown model, version, stage, gate or file.
             UsageError: the data cannot be read.
-            ConfigError: the policy names an unknown gate or option; nothing ran.
+            ConfigError: the policy names an unknown option of a gate; nothing ran.
             PromotionRefused: the version has no attempt left; nothing ran.
         """
         from lifecycle.gates.report import GateReport, verdict_documents

@@ -14,9 +14,9 @@ from lifecycle.domain.model import ModelVersion
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.gates.drift import DriftGate
+from lifecycle.gates.fake_gate import FakeGate
 from lifecycle.gates.performance import PerformanceGate
 from lifecycle.gates.signature import SignatureGate
-from lifecycle.gates.stub import StubGate
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
 from lifecycle.testing.gate_contract import GateContract
@@ -94,10 +94,10 @@ class TestPerformanceGate(GateContract):
         return PerformanceGate(PerformanceGate.Options(metric="roc_auc", min=0.7))
 
 
-class TestStubGate(GateContract):
+class TestFakeGate(GateContract):
     @pytest.fixture
     def gate(self):
-        return StubGate(StubGate.Options())
+        return FakeGate(FakeGate.Options())
 
     @pytest.fixture
     def subject(self):

@@ -15,10 +15,9 @@ import pytest
 from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
-from lifecycle.gates.isolated import run_isolated
-from lifecycle.gates.job import GateJob
-from lifecycle.gates.progress import Progress
+from lifecycle.gates.job import GateJob, Progress
 from lifecycle.gates.subject import Subject
+from lifecycle.gates.subprocess_runner import run_isolated
 from lifecycle.testing.gate_contract import GateContract
 
 PACKAGE = Path(__file__).parents[1] / "examples" / "freshness_gate"

@@ -9,7 +9,7 @@ import pytest
 from lifecycle.domain.charts import BarChart, EmbeddedPage
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.data_quality import DataQualityGate
-from lifecycle.gates.progress import Progress
+from lifecycle.gates.job import Progress
 from lifecycle.gates.run import explain_gates, run_gate
 
 SUITE = {"name": "s", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "x"}}]}

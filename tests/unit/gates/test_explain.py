@@ -13,8 +13,8 @@ from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.charts import Bar, BarChart, Explanation
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import GateOptions, findings_of
+from lifecycle.gates.fake_gate import FakeGate
 from lifecycle.gates.run import explain_gates
-from lifecycle.gates.stub import StubGate
 from lifecycle.gates.verdicts import inconclusive, passed
 
 CHART = BarChart("times", (Bar("one", 1.0),))
@@ -84,7 +84,7 @@ def test_what_is_no_chart_is_not_shown(subject):
 
 
 def test_a_gate_that_explains_nothing_is_not_asked(subject):
-    gate = StubGate(StubGate.Options())
+    gate = FakeGate(FakeGate.Options())
     assert list(explain_gates([gate], [gate.evaluate(subject)], subject)) == [Explanation()]
 
 

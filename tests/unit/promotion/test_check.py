@@ -12,8 +12,8 @@ from lifecycle.domain.charts import Explanation
 from lifecycle.domain.model import ModelRef, TrackedData
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome
-from lifecycle.errors import ConfigError, IntegrityError, NotFound, PromotionRefused, Unavailable, UsageError
-from lifecycle.gates.progress import Progress
+from lifecycle.errors import IntegrityError, NotFound, PromotionRefused, Unavailable, UsageError
+from lifecycle.gates.job import Progress
 from lifecycle.gates.run import run_here
 from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.promotion.promoter import Promoter
@@ -217,7 +217,7 @@ def test_an_unknown_gate_stops_everything_before_the_first_one_runs(gate_runner,
     gate_runner = replace(
         gate_runner, policies=PolicyBook(ModelPolicy((policy,))), progress=Progress(on_start=told.append)
     )
-    with pytest.raises(ConfigError, match="did you mean 'drift'"):
+    with pytest.raises(NotFound, match="did you mean 'drift'"):
         gate_runner.run(FIRST, "staging")
     assert told == []
     assert registry.evidence(registry.get(FIRST)) == []

@@ -12,23 +12,23 @@ from lifecycle.gates.contract import GateOptions
 from lifecycle.gates.subject import Subject
 
 
-class StubOptions(GateOptions):
+class FakeGateOptions(GateOptions):
     """The verdict to give."""
 
-    outcome: Outcome = Field(default=Outcome.PASSED, description="The answer, whatever the subject.")
+    outcome: Outcome = Field(default=Outcome.PASSED, description="The outcome, for every subject.")
 
 
 @dataclass(frozen=True, slots=True)
-class StubGate:
+class FakeGate:
     """Gives the verdict of its options. It has no entry point, so no policy can name it."""
 
-    Options: ClassVar[type[GateOptions]] = StubOptions
-    name: ClassVar[str] = "stub"
+    Options: ClassVar[type[GateOptions]] = FakeGateOptions
+    name: ClassVar[str] = "fake"
     before_loading: ClassVar[bool] = False
 
-    options: StubOptions
+    options: FakeGateOptions
 
     def evaluate(self, subject: Subject) -> Verdict:  # noqa: ARG002
         """The verdict that the options name."""
         outcome = self.options.outcome
-        return Verdict(self.name, outcome, f"{self.name}.{outcome.lower()}", "As told.")
+        return Verdict(self.name, outcome, f"{self.name}.{outcome.lower()}", "As the options say.")

@@ -1,6 +1,8 @@
 """Gates run in another process: whatever one of them does, the others answer and nothing is left running."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,9 +16,8 @@ from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError
-from lifecycle.gates.isolated import run_isolated
-from lifecycle.gates.job import GateJob
-from lifecycle.gates.progress import Progress
+from lifecycle.gates.job import GateJob, Progress
+from lifecycle.gates.subprocess_runner import run_isolated
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ GATES = """
     from pathlib import Path
     from lifecycle.domain.charts import Bar, BarChart
     from lifecycle.domain.verdict import Outcome, Verdict
-    from lifecycle.gates.contract import GateOptions
+    from lifecycle.gates.contract import GateOptions, findings_of
     from lifecycle.gates.verdicts import failed, passed
 
     class Base:
@@ -85,6 +86,40 @@ GATES = """
             secrets = [name for name in os.environ if "KEY" in name or name.startswith("MLFLOW_TRACKING_")]
             return failed("spies", "seen", ", ".join(secrets) or "nothing")
 
+    class Parent(Base):
+        name = "parent"
+        def evaluate(self, subject):
+            return passed("parent", str(os.getppid()))
+
+    class Imports(Base):
+        name = "imports"
+        def evaluate(self, subject):
+            heavy = {"mlflow", "numpy", "pandas", "sklearn"}
+            return passed("imports", " ".join(sorted(heavy & set(sys.modules))))
+
+    class Threads(Base):
+        name = "threads"
+        def evaluate(self, subject):
+            import threadpoolctl
+            info = threadpoolctl.threadpool_info()
+            return passed("threads", " ".join({str(i["num_threads"]) for i in info if i["user_api"] == "blas"}))
+
+    class Surroundings(Base):
+        name = "surroundings"
+        def evaluate(self, subject):
+            import numpy
+            numbers = os.getsid(0), os.getpgid(0), os.getpid()
+            seen = os.environ["PIDS"], os.getcwd(), numpy.random.random(), *numbers
+            return passed("surroundings", "|".join(map(str, seen)))
+
+    class Remembers(Base):
+        name = "remembers"
+        def evaluate(self, subject):
+            subject.findings["remembers"] = str(os.getpid())
+            return passed("remembers", str(os.getpid()))
+        def explain(self, subject, verdict):
+            return [BarChart(findings_of(self, subject), (Bar("one", 1.0),))]
+
     class Scans(Base):
         name = "scans"
         before_loading = True
@@ -92,18 +127,25 @@ GATES = """
             return failed("scans", "evil", "Not to be loaded.")
 """
 NAMES = ("Rows", "Hangs", "Crashes", "Leaves", "Babbles", "Ruins", "Loads", "Spies", "Scans")
+NAMES += ("Parent", "Imports", "Threads", "Surroundings", "Remembers")
 
 
-@pytest.fixture(autouse=True)
-def gates(tmp_path, monkeypatch):
-    """A package with gates that misbehave, installed for this process and its children."""
-    site = tmp_path / "site"
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with an installed package of gates that misbehave."""
+    site = tmp_path_factory.mktemp("site")
     info = site / "unruly_gates-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: unruly-gates\nVersion: 1.0\n")
     entries = [f"{name.lower()} = unruly_gates:{name}" for name in NAMES]
     (info / "entry_points.txt").write_text("[lifecycle.gates]\n" + "\n".join(entries))
     (site / "unruly_gates.py").write_text(dedent(GATES))
+    return site
+
+
+@pytest.fixture(autouse=True)
+def gates(site, tmp_path, monkeypatch):
+    """The package is there for this process and its children."""
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
@@ -205,10 +247,11 @@ def test_whoever_gives_up_waiting_leaves_nothing_running(tmp_path):
     def give_up(name):
         raise GaveUp
 
-    before = set(psutil.Process().children())
+    run_isolated(job("rows"), Progress())  # the server stays
+    before = set(psutil.Process().children(recursive=True))
     with pytest.raises(GaveUp):
         run_isolated(job("hangs"), Progress(give_up))
-    assert set(psutil.Process().children()) == before
+    assert set(psutil.Process().children(recursive=True)) == before
     assert threading.active_count() < 20
 
 
@@ -218,3 +261,117 @@ def test_a_table_that_was_tracked_is_read_over_there(july, tmp_path):
     tracked = TrackedData(tmp_path / "reference.parquet", tmp_path / "suite.json", "late")
     results = run_isolated(job("drift", tracked=tracked, current=july), Progress())
     assert set(results.data) == {"reference", "current"}
+
+
+def wait_until_gone(*processes):
+    deadline = time.monotonic() + 20
+    while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def server_process():
+    """The process that the gates' processes are forked from."""
+    (verdict,) = run_isolated(job("parent"), Progress()).verdicts
+    return psutil.Process(int(verdict.message))
+
+
+def test_a_second_run_is_forked_from_the_same_server_and_has_the_libraries_already():
+    server = server_process()
+    assert server_process() == server
+    assert server.ppid() == os.getpid()
+    (verdict,) = run_isolated(job("imports"), Progress()).verdicts
+    assert verdict.message == "mlflow numpy pandas sklearn"
+
+
+def test_the_server_has_one_thread_when_it_forks_and_a_child_may_have_more():
+    server = server_process()
+    assert server.num_threads() == 1
+    (verdict,) = run_isolated(job("threads"), Progress()).verdicts
+    assert verdict.message == str(len(os.sched_getaffinity(0)))
+
+
+def test_the_server_holds_no_secret(monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "7")  # another environment, so another server
+    monkeypatch.setenv("LIFECYCLE_SIGNING_KEY", "hush")
+    environment = server_process().environ()
+    assert environment["PYTHONHASHSEED"] == "7"
+    assert "hush" not in environment.values()
+
+
+def test_a_server_that_was_killed_is_replaced():
+    before = server_process()
+    before.kill()
+    assert server_process() != before
+
+
+def test_a_run_that_is_on_goes_on_when_the_server_is_killed():
+    server = server_process()
+    results = run_isolated(job("rows", "rows"), Progress(lambda _: server.kill()))
+    assert outcomes(results) == [("rows", "PASSED", "passed")] * 2
+
+
+def test_each_run_has_the_environment_the_folder_and_the_random_numbers_of_its_own(tmp_path, monkeypatch):
+    said = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("PIDS", f"variable {number}")
+        said.append(run_isolated(job("surroundings"), Progress()).verdicts[0].message.split("|"))
+    assert [words[:2] for words in said] == [[f"variable {n}", str(tmp_path / str(n))] for n in range(2)]
+    assert said[0][2] != said[1][2]
+
+
+def test_a_second_session_is_no_part_of_the_owners(tmp_path):
+    (verdict,) = run_isolated(job("surroundings"), Progress()).verdicts
+    session, group, pid = verdict.message.split("|")[3:]
+    assert session == group == pid
+    assert int(session) != os.getsid(0)
+
+
+OWNER = """
+import sys
+from lifecycle.domain.model import ModelVersion, Snapshot
+from lifecycle.domain.policy import GateSpec
+from lifecycle.gates.job import GateJob, Progress
+from lifecycle.gates.subprocess_runner import run_isolated
+version = ModelVersion("m", 1), Snapshot("0" * 64, None)
+kept = run_isolated(GateJob((GateSpec("parent"),), "s", version), Progress())
+print(kept.verdicts[0].message, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_server_and_children_end_with_their_owner(killed):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    server = psutil.Process(int(owner.stdout.readline()))
+    left = [server, *server.children(recursive=True)]
+    assert len(left) == 2  # the child is kept to explain its verdict
+    if killed:
+        owner.kill()
+    owner.communicate()
+    wait_until_gone(*left)
+
+
+def test_what_evaluated_explains_without_reading_the_rows_again():
+    results = run_isolated(job("remembers"), Progress())
+    (explanation,) = results.explain()
+    assert explanation.charts[0].title == results.verdicts[0].message
+
+
+def test_a_process_that_has_ended_since_is_replaced_to_explain():
+    results = run_isolated(job("remembers"), Progress())
+    psutil.Process(int(results.verdicts[0].message)).kill()
+    (explanation,) = results.explain()
+    assert explanation.charts[0].title not in ("", results.verdicts[0].message)
+
+
+def test_the_process_that_is_kept_to_explain_ends_with_its_results():
+    results = run_isolated(job("remembers"), Progress())
+    process = psutil.Process(int(results.verdicts[0].message))
+    del results
+    wait_until_gone(process)
