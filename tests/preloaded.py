@@ -16,6 +16,7 @@ for module in (
     "mlflow.pyfunc",
     "mlflow.sklearn",
     "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracking",
     "onnxruntime",
     "pyarrow.parquet",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,10 +14,10 @@ import pytest
 from lifecycle.processes.process import owned_by_me
 from lifecycle.targets.rest import RestTarget
 from lifecycle.testing.model_folders import folder_context
+from tests.commands import Running
+from tests.commands import start as begin
 from tests.databases import KINDS, Databases, PostgresServer, SqliteFiles, forget, mariadb, postgresql
 from tests.faults.wine import Wine
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -42,8 +40,9 @@ def target(home: Path) -> Iterator[RestTarget]:
 class Promoter:
     """Another process that promotes. See :mod:`tests.faults.promoting`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, running: Running) -> None:
+        self.process = running.process
+        self._running = running
 
     def order(self, wine: Wine, version: int, **order: Any) -> None:
         """Have it promote a version to Production; other arguments are those of the request, or of the blow."""
@@ -61,13 +60,10 @@ class Promoter:
 
     def heard(self) -> str:
         """A line that it wrote."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        return self._running.stdout.readline()
 
     def _say(self, **order: Any) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
+        self._running.stdin.write(json.dumps(order) + "\n")
 
 
 @pytest.fixture(scope="session")
@@ -148,10 +144,11 @@ def wine(copies: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.fixture
 def promoters() -> Iterator[Callable[..., list[Promoter]]]:
     """Starts processes that promote models with the home of the one given."""
-    running: list[subprocess.Popen[str]] = []
+    running: list[Running] = []
 
     def start(wine: Wine, number: int = 1) -> list[Promoter]:
-        started = [_started(wine) for _ in range(number)]
+        environment = os.environ | wine.environment
+        started = [begin(["-m", "tests.faults.promoting"], wine.home, environment) for _ in range(number)]
         running.extend(started)
         promoters = [Promoter(process) for process in started]
         assert all(promoter.heard() == "ready\n" for promoter in promoters)
@@ -159,18 +156,4 @@ def promoters() -> Iterator[Callable[..., list[Promoter]]]:
 
     yield start
     for process in running:
-        process.kill()
-        process.communicate()
-
-
-def _started(wine: Wine) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.promoting"],
-        cwd=wine.home,
-        env=os.environ | wine.environment | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        bufsize=1,
-    )
+        process.end()
