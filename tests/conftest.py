@@ -38,6 +38,16 @@ def mlflow_is_left_as_it_was() -> Iterator[None]:
     os.environ.update(before)
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with MLflow's empty tables, to copy: laying them out takes seconds."""
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+    SqlAlchemyStore(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
 @pytest.fixture(scope="module")
 def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestTarget]:
     """The REST target in a home of this module's own; its servers end with the module, and with the tests."""

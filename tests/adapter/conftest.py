@@ -15,7 +15,6 @@ import flask
 import pytest
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow_lifecycle.registry_store import GuardedStore, guarded_store
 
 from lifecycle.domain.evidence import Evidence
@@ -209,14 +208,6 @@ class Registry:
         assert "\n" not in words
         assert len(words) < 400, f"{len(words)} characters: {words}"
         return words
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to lay out a database, so it does so once."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    SqlAlchemyStore(f"sqlite:///{path}").engine.dispose()
-    return path
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from lifecycle.assembly import assemble, load_settings
 from lifecycle.domain.policy import PolicyBook
@@ -25,14 +24,6 @@ models:
       staging: {stage: Staging, gates: [signature], on_missing: enqueue}
       production: {stage: Production, gates: [signature], on_missing: enqueue, auto_promote: true}
 """
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to lay out a database, so it does so once."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    SqlAlchemyStore(f"sqlite:///{path}").engine.dispose()
-    return path
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from pathlib import Path
 import flask
 import pytest
 from mlflow import MlflowClient
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from lifecycle.assembly import load_settings
@@ -55,14 +54,6 @@ def policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PolicyBook:
     monkeypatch.setenv("DO_NOT_TRACK", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     return load_settings().policies
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to lay out a database, so it does so once."""
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    SqlAlchemyStore(f"sqlite:///{path}").engine.dispose()
-    return path
 
 
 @dataclass(frozen=True)
