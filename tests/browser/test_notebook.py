@@ -57,7 +57,7 @@ def outputs(home):
         patch.setenv("LIFECYCLE_HOME", str(home / "home"))
         patch.setenv("LIFECYCLE_CONFIG", str(home / "lifecycle.yaml"))
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-        NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(home)}}).execute()
+        NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(home)}}).execute()
     return notebook.cells[1].outputs
 
 

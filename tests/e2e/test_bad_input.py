@@ -19,7 +19,7 @@ import pytest
 from lifecycle.processes.process import free_port
 from lifecycle.stack import running_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("unchanged")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unchanged")]
 
 FIRST, SECOND, UNSIGNED = "models:/flights-delay/1", "models:/flights-delay/2", "models:/unsigned/1"
 DEPLOY = "deployments create --name another -m"

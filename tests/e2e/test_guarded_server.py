@@ -14,7 +14,7 @@ from lifecycle.registry.tags import PROMOTION
 from tests.databases import PostgresServer, postgresql
 from tests.e2e.guarded_server import Person, mlflow_server, with_sign_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 SEED = 20261121
 ROUNDS = 30

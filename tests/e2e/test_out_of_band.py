@@ -22,7 +22,7 @@ from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 STAGE = "models:/flights-delay/Production"
 TO_TWO = (
