@@ -47,7 +47,7 @@ def train(scene: Scene) -> tuple[str, str]:
     """2. Training, tracked and registered."""
     import mlflow
 
-    scene.train(trees="40")
+    scene.train()
     version = mlflow.MlflowClient().get_model_version(MODEL, "1")
     logged = {f.path for f in mlflow.MlflowClient().list_artifacts(version.run_id, "lifecycle")}
     demand({"lifecycle/reference.parquet", "lifecycle/expectations.json"} <= logged, f"run has only {logged}")
