@@ -108,6 +108,7 @@ def test_nobody_there_is_told_in_one_line():
         fetch_json("http://127.0.0.1:9/jwks")
 
 
+@pytest.mark.filterwarnings("ignore:Key size:joserfc.errors.SecurityWarning")  # which is the point
 def test_keys_that_are_no_use_or_too_weak_are_left_out(issuer):
     good = ECKey.generate_key("P-256")
     usable = {**good.as_dict(private=False), "kid": "good", "alg": "ES256"}
