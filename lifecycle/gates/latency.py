@@ -130,12 +130,12 @@ class LatencyGate:
             **{name if name in _SIZES else f"max_{name}": limit for name, limit in limits.items()},
         }
         exceeded = [name for name, limit in limits.items() if measured[_SIZES.get(name, name)] > limit]
-        told = ", ".join(
+        compared = ", ".join(
             f"{_SIZES.get(name, name)} is {measured[_SIZES.get(name, name)]:.4g} of {limit:g} allowed"
             for name, limit in limits.items()
             if name in exceeded or not exceeded
         )
-        message = f"Measured with the {scorer} scorer: {told}."
+        message = f"Measured with the {scorer} scorer: {compared}."
         if set(exceeded) & set(_TIMES):
             return failed(self.name, "too_slow", message, figures)
         if exceeded:

@@ -140,9 +140,9 @@ class Application:
 
     def _refuse(self, codec: Codec, refusal: Refusal, release: Release | None) -> Response:
         response = codec.refuse(refusal)
-        told = release or self._state.releases.get(None)
-        if told is not None:
-            response.headers.extend(told.headers)
+        shown = release or self._state.releases.get(None)
+        if shown is not None:
+            response.headers.extend(shown.headers)
         return response
 
 

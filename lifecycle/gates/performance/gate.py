@@ -12,7 +12,7 @@ from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.contract import GateOptions, findings_of
 from lifecycle.gates.performance.metrics import MeasuredMetric, measure_version
 from lifecycle.gates.performance.options import PerformanceOptions
-from lifecycle.gates.performance.slices import SlicedRows, slice_rows, told
+from lifecycle.gates.performance.slices import SlicedRows, shown_slices, slice_rows
 from lifecycle.gates.performance.targets import LabelledRows, Unmeasurable, labelled_rows
 from lifecycle.gates.subject import ModelRaised, Subject
 from lifecycle.gates.verdicts import failed, inconclusive, listing, passed, too_few_rows
@@ -59,16 +59,16 @@ class PerformanceCase:
         options, sliced, measured = self.options, self.sliced, self._measured()
         where = f"on {len(sliced.missed)} of {len(sliced.results)} slices"
         if sliced.missed and options.slice_min is not None:
-            message = f"{measured}, but less than {options.slice_min:g} {where}: {told(sliced.missed)}."
+            message = f"{measured}, but less than {options.slice_min:g} {where}: {shown_slices(sliced.missed)}."
             yield failed(_GATE, "slice_below_min", message)
         if sliced.missed and options.slice_max is not None:
-            message = f"{measured}, but more than {options.slice_max:g} {where}: {told(sliced.missed)}."
+            message = f"{measured}, but more than {options.slice_max:g} {where}: {shown_slices(sliced.missed)}."
             yield failed(_GATE, "slice_above_max", message)
         if sliced.dropped and self.champion:
             message = (
                 f"{measured}, but on {len(sliced.dropped)} of {len(sliced.results)} slices it is more than "
                 f"{options.slice_drop:g} worse than version {self.champion.version}, the champion: "
-                f"{told(sliced.dropped)}."
+                f"{shown_slices(sliced.dropped)}."
             )
             yield failed(_GATE, "slice_worse_than_champion", message)
 
@@ -188,7 +188,7 @@ class PerformanceGate:
             yield from case.charts()
 
     def _champion(self, subject: Subject, rows: LabelledRows) -> tuple[MeasuredMetric | None, Verdict | None]:
-        """The champion measured on the same rows, and the verdict where that is required and impossible."""
+        """The champion measured on the same rows, or the verdict if that is needed but impossible."""
         options, champion = self.options, subject.champion
         if options.max_drop_vs_champion is options.max_slice_drop is None:
             return None, None
@@ -204,7 +204,7 @@ class PerformanceGate:
             return None, inconclusive(self.name, "champion_unmeasurable", message)
 
     def _no_champion(self) -> Verdict | None:
-        """INCONCLUSIVE where only a comparison with the champion is demanded, else None."""
+        """INCONCLUSIVE if only a comparison with the champion is demanded, else None."""
         options = self.options
         needed = "min" if options.measured.higher_is_better else "max"
         lacking = [needed] if options.limit is None else []
@@ -213,6 +213,6 @@ class PerformanceGate:
             return None
         message = (
             f"No version holds the stage, so there is no champion to compare {options.metric} with. "
-            f"Demand {' and '.join(lacking)} too."
+            f"Add {' and '.join(lacking)} to the gate's options in lifecycle.yaml."
         )
         return inconclusive(self.name, "no_champion", message)

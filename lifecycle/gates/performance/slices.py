@@ -31,8 +31,8 @@ class Slice:
 
     Attributes:
         column: The column of the slice.
-        name: Such as ``carrier = AA``; one line. Only for slices of many rows: a value that few rows have may be
-            somebody's own.
+        name: Such as ``carrier = AA``; one line. Only for slices of many rows, since a value
+            of few rows may identify a person.
         rows: Row numbers, ascending.
     """
 
@@ -159,7 +159,7 @@ def check_slices(
     believed = holm([test.chance for test in tests], 1 - limits.confidence)
     for test, sure in zip(tests, believed, strict=True):
         if test.beyond:
-            results[test.index] = _told(results[test.index], test, sure=sure)
+            results[test.index] = _with_test(results[test.index], test, sure=sure)
     return sorted(results, key=lambda r: (not r.failed, -r.loss_to(ours), r.slice.name))
 
 
@@ -184,7 +184,7 @@ def _tests(index: int, result: SliceResult, limits: SliceLimits) -> Iterator[_Te
         yield _Test(index, True, drop > limits.max_drop, one_sided_p(drop, paired, support))
 
 
-def _told(result: SliceResult, test: _Test, *, sure: bool) -> SliceResult:
+def _with_test(result: SliceResult, test: _Test, *, sure: bool) -> SliceResult:
     if not sure:
         return replace(result, within_chance=True)
     return replace(result, dropped=True) if test.paired else replace(result, missed=True)
@@ -292,7 +292,7 @@ def _column(rows: LabelledRows, name: str) -> pd.Series[Any]:
     return rows.frame[name]
 
 
-def told(results: Sequence[SliceResult]) -> str:
+def shown_slices(results: Sequence[SliceResult]) -> str:
     """Slices as text, such as ``carrier = AA (0.6123 on 1,234 rows)``."""
     return listing([f"{r.slice.name} ({_values(r)} on {len(r.slice.rows):,} rows)" for r in results], limit=3)
 

@@ -190,7 +190,7 @@ def _extension(machine: _Machine, _: bytes) -> None:
 
 
 def _persistent(machine: _Machine, _: bytes, *, from_stack: bool) -> None:
-    machine.odd("asks whoever loads it for an object, by a persistent id")
+    machine.odd("asks the loading program for an object, by a persistent id")
     if from_stack:
         machine.pop()
     machine.push(ANYTHING)

@@ -82,8 +82,8 @@ class CapturedFiles:
         folder = self._folder / d.deployment / str(d.version)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         table = pa.concat_tables(group.tables, promote_options="permissive")
-        told = {"deployment": d.deployment, "model": d.model, "version": str(d.version), "digest": d.digest}
-        table = table.replace_schema_metadata({f"lifecycle.{key}": value for key, value in told.items()})
+        source = {"deployment": d.deployment, "model": d.model, "version": str(d.version), "digest": d.digest}
+        table = table.replace_schema_metadata({f"lifecycle.{key}": value for key, value in source.items()})
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{self._worker}.parquet"
         with writing_durably(folder / name) as file:
             pa.parquet.write_table(table, file, compression="zstd")

@@ -62,11 +62,11 @@ def scoring_schemas(release: Release) -> dict[str, Schema]:
     }
 
 
-def page_operation(path: str, told: str) -> dict[str, Any]:
+def page_operation(path: str, docstring: str) -> dict[str, Any]:
     """Answers of a path that does not score.
 
     Args:
-        told: The page's own docstring.
+        docstring: The page's own docstring.
     """
     protocol = "v2" if path.startswith("/v2") else "tfserving" if path.startswith("/v1/") else "mlflow"
     answer = {"description": "The answer", "content": _answer(path)}
@@ -75,7 +75,7 @@ def page_operation(path: str, told: str) -> dict[str, Any]:
         responses["400"] = answer | {"description": "No"}
     if path.endswith("load"):
         del responses["200"]
-    operation = {"tags": ["server"], "summary": told.partition("\n")[0].strip(), "responses": responses}
+    operation = {"tags": ["server"], "summary": docstring.partition("\n")[0].strip(), "responses": responses}
     if path == "/v2/repository/index":
         schema: Schema = {"type": "object", "properties": {"ready": {"type": "boolean"}}}
         operation["requestBody"] = {"content": {_JSON: {"schema": schema}}}
