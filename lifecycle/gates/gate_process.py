@@ -41,9 +41,9 @@ _PRELOAD = (
     "sklearn.pipeline",
     "pyarrow.dataset",
 )
-"""What nearly every run needs."""
+"""Modules that nearly every run needs."""
 LATER = ("onnxruntime", "skl2onnx", "great_expectations", "evidently", "xgboost", "lightgbm")
-"""What the server imports once a run has needed it."""
+"""Modules that the server imports after a run has needed them."""
 
 _SECRETS = frozenset(
     {
@@ -60,14 +60,14 @@ _QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
     "ORT_DISABLE_TELEMETRY": "1",
 }
-"""Libraries report home, and start threads for it, unless they are told not to; what the user has set stands."""
+"""Settings that switch telemetry and its threads off, unless the user has set them."""
 
 _server: ForkServer | None = None
 _starting = threading.Lock()
 
 
 def start_early() -> None:
-    """Have the libraries imported while this process still prepares the run. Returns at once."""
+    """Start importing the libraries while this process prepares the run. Returns at once."""
     if sys.platform == "linux":
         _fork_server(_environment())
 
@@ -84,12 +84,12 @@ def _fork_server(env: Mapping[str, str]) -> ForkServer:
 
 
 def _environment() -> dict[str, str]:
-    """The model's own code runs over there: it gets neither keys nor passwords."""
+    """Our environment without keys and passwords, since the model's own code runs in the process."""
     return {name: value for name, value in os.environ.items() if name not in _SECRETS} | owned_by_me()
 
 
 class GateProcess:
-    """A process of its own session for the gates, and the messages that it writes, one JSON object a line."""
+    """A gate process in its own session, and its messages, one JSON object per line."""
 
     def __init__(self) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="lifecycle-gates-", ignore_cleanup_errors=True)
@@ -112,11 +112,11 @@ class GateProcess:
         threading.Thread(target=_receive, args=(os.fdopen(ours_out, "rb"), self._lines), daemon=True).start()
 
     def ask(self, request: object) -> None:
-        """Give it a request, in a thread, because it may be large and the process may never read it."""
+        """Send a request in a thread, because it may be large and the process may never read it."""
         threading.Thread(target=_send, args=(self._requests, pickle.dumps(request)), daemon=True).start()
 
     def message(self, seconds: float) -> Mapping[str, Any]:
-        """The next message. Raises queue.Empty when none comes in time, EOFError when none will."""
+        """The next message. Raises queue.Empty when none comes in time, EOFError when the process has ended."""
         line = self._lines.get(timeout=seconds)
         if not line.endswith(b"\n"):
             raise EOFError
@@ -128,16 +128,16 @@ class GateProcess:
         return message
 
     def ended_by(self) -> str:
-        """Why it has ended, for people."""
+        """Why the process has ended, as readable text."""
         self.end()
         if self._code is None:
             return "an unknown status"
         return f"signal {signal.Signals(-self._code).name}" if self._code < 0 else f"exit status {self._code}"
 
     def end(self) -> None:
-        """Kill it with all that it started, and remove its files. Idempotent.
+        """Kill the process with all its children, and remove its files. Idempotent.
 
-        The server then imports what this run had to import, for the next one.
+        Then the server imports what this run had to import, for later runs.
         """
         if self._owner != os.getpid():  # a fork of the process that started it
             return
@@ -163,7 +163,7 @@ def _warm(modules: set[str]) -> None:
 
 
 def _start(env: Mapping[str, str], stdin: int, stdout: int) -> tuple[int, Callable[[], int | None]]:
-    """The process's number, and what ends it and says its exit code."""
+    """The process's number, and a function that ends it and returns its exit code."""
     for _attempt in range(2 if sys.platform == "linux" else 0):
         server = _fork_server(env)
         try:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GateJob:
-    """What to judge, by which gates, on which data.
+    """A job: the version, its gates, and the data.
 
     Attributes:
         stage: The policy's word for the stage.
         champion: The version that holds the stage now, unless that is the candidate itself.
         tracked: What ``lifecycle.track()`` left in the training run, or None.
-        current: The rows of today for all gates: a source or a frame; beats the gates' own options.
-        reference: Rows to compare with instead of the tracked ones: a source or a frame.
+        current: Current rows for all gates, a source or a frame; overrides the gates' own options.
+        reference: Rows to compare with instead of the logged ones, a source or a frame.
     """
 
     gates: tuple[GateSpec, ...]
@@ -54,9 +54,9 @@ class GateResults:
     """The results of a gate run.
 
     Attributes:
-        verdicts: One for each gate, in the order of the policy.
+        verdicts: One per gate, in the order of the policy.
         data: Fingerprints of the data that was read, by role.
-        explain: Makes the charts and pages, one explanation for each verdict. Slow; never raises.
+        explain: Makes charts and pages, one explanation per verdict. Slow; never raises.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -65,7 +65,7 @@ class GateResults:
 
 
 def subject_of(job: GateJob, load_scorer: Callable[[Path], Scorer]) -> Subject:
-    """The subject of a job; everything in it is loaded when a gate first asks for it."""
+    """The subject of a job. Each part is loaded when a gate first uses it."""
     tracked = job.tracked
     subject = Subject(
         _candidate(job.candidate, load_scorer),

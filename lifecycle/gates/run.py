@@ -101,7 +101,7 @@ def run_gate(gate: Gate, subject: Subject, progress: Progress) -> Verdict:
 def explain_gates(
     gates: Sequence[Gate], verdicts: Sequence[Verdict], subject: Subject, seconds: float = EXPLAIN_SECONDS
 ) -> Iterator[Explanation]:
-    """One explanation for each verdict, in order. Call it when the verdicts are recorded; it may take minutes.
+    """One explanation per verdict, in order. Call it when the verdicts are recorded; it may take minutes.
 
     Args:
         gates: The gates that gave the verdicts.

@@ -1,6 +1,6 @@
-"""The process in which gates run: reads requests from standard input, writes one JSON message a line.
+"""The process in which gates run: reads requests from standard input, writes one JSON message per line.
 
-It runs what the model's files say, so the parent takes nothing from it but these messages, and ends it at will.
+It runs the model's code, so the parent accepts only these messages from it and may end it at any time.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
 EXPLANATION: TypeAdapter[Explanation] = TypeAdapter(Explanation)
 
 _IDLE_SECONDS = 600.0
-"""How long it keeps the data and the model for explanations that nobody has asked for yet."""
+"""Seconds that it keeps data and model for explanations."""
 
 
 def main() -> None:
-    """Serve requests until the parent has no more."""
-    # What libraries print is no message.
+    """Serve requests until the parent closes the input."""
+    # what libraries print must not look like a message
     messages = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     watch_owner(lambda: os._exit(1))
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def evaluate(messages: BinaryIO, job: GateJob, indices: Sequence[int], may_load: bool) -> Subject:
-    """Run some of a job's gates, in this order. Returns what they looked at."""
+    """Run some gates of a job, in this order. Returns their subject."""
     subject = _subject_of(job)
     if not may_load:
         subject.forbid_loading()
@@ -74,10 +74,10 @@ def evaluate(messages: BinaryIO, job: GateJob, indices: Sequence[int], may_load:
 
 
 def explain(messages: BinaryIO, subject: Subject | None, job: GateJob, verdicts: Sequence[Verdict]) -> None:
-    """Write one explanation for each verdict, in order.
+    """Write one explanation per verdict, in order.
 
     Args:
-        subject: What the verdicts are about, where this process gave them.
+        subject: The subject of the verdicts, if this process gave them.
     """
     gates = [load_gate(spec) for spec in job.gates]
     for explanation in explain_gates(gates, verdicts, subject or _subject_of(job)):

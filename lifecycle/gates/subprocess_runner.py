@@ -1,4 +1,4 @@
-"""Gates in a process of their own: one that hangs is stopped, one that crashes takes nothing down."""
+"""Runs gates in a separate process: a hanging gate is stopped, a crash stays there."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from lifecycle.gates.subprocess_main import EXPLANATION, VERDICT
 from lifecycle.gates.verdicts import broke, inconclusive
 
 _log = logging.getLogger(__name__)
-_START_SECONDS = 120.0  # to import what the process itself needs
+_START_SECONDS = 120.0  # for the process's own imports
 
 
 def run_isolated(job: GateJob, progress: Progress) -> GateResults:
-    """Run a job in another process, which is ended when a gate overruns its ``max_seconds``; the rest still runs.
+    """Run a job in another process, which is ended when a gate exceeds ``max_seconds``; the others still run.
 
-    A process that gave all verdicts is kept, with the data that it has read, until they are explained or the
+    A process that gave all verdicts is kept with its data until the verdicts are explained or the
     results are dropped.
 
     Raises:
@@ -46,18 +46,18 @@ def run_isolated(job: GateJob, progress: Progress) -> GateResults:
 def _explanations(
     job: GateJob, gates: Sequence[Gate], verdicts: Sequence[Verdict], kept: list[GateProcess]
 ) -> tuple[Explanation, ...]:
-    """One for each verdict. Where their process crashes, the rest get a note."""
+    """One explanation per verdict. If their process crashes, the others get a note."""
     if not any(isinstance(gate, ExplainingGate) for gate in gates):
         return tuple(Explanation() for _ in gates)
     explained = _explained_by(kept.pop(), job, verdicts) if kept else []
-    if not explained:  # no process was kept, or it has ended since
+    if not explained:  # no process was kept, or it has ended
         explained = _explained_by(GateProcess(), job, verdicts)
     note = Explanation(note="The charts were not made: their process ended or hung.")
     return (*explained, *[note] * (len(gates) - len(explained)))
 
 
 def _explained_by(process: GateProcess, job: GateJob, verdicts: Sequence[Verdict]) -> list[Explanation]:
-    """As many as the process makes before it ends or hangs."""
+    """Explanations that the process makes before it ends or hangs."""
     explained: list[Explanation] = []
     try:
         process.ask(("explain", (job, verdicts), _debug()))
@@ -76,11 +76,11 @@ def _debug() -> bool:
 
 
 class _NotStartedError(Exception):
-    """The process did not get as far as the gate."""
+    """The process did not reach the gate."""
 
 
 class _Run:
-    """What is known so far."""
+    """Verdicts so far."""
 
     def __init__(self, job: GateJob, gates: Sequence[Gate], progress: Progress) -> None:
         self._job, self._gates, self._progress = job, gates, progress
@@ -91,7 +91,7 @@ class _Run:
         self._may_load = True
 
     def attempt(self) -> None:
-        """One process: until all gates have answered, or one of them ends it."""
+        """Run one process until all gates have answered or one of them ends it."""
         process = GateProcess()
         try:
             process.ask(("evaluate", (self._job, tuple(self.waiting), self._may_load), _debug()))
@@ -104,7 +104,7 @@ class _Run:
                 process.end()
 
     def _is_settled(self, process: GateProcess, index: int) -> bool:
-        """Whether the process gave the verdict on the next gate, and can go on."""
+        """Whether the process gave the verdict of the next gate and can continue."""
         started = time.monotonic()
         try:
             verdict = self._hear(process, index)
@@ -121,13 +121,14 @@ class _Run:
         return False
 
     def _hear(self, process: GateProcess, index: int) -> Verdict:
-        """The verdict on the next gate.
+        """The verdict of the next gate.
 
-        Raises queue.Empty after its time, EOFError when the process ended, _NotStartedError when it hangs before.
+        Raises queue.Empty after its time, EOFError when the process has ended, _NotStartedError if it never
+        started.
         """
         gate = self._gates[index]
         try:
-            process.message(_START_SECONDS)  # that it has started
+            process.message(_START_SECONDS)  # the message that it has started
         except queue.Empty:
             raise _NotStartedError from None
         self._progress.on_start(gate.name)

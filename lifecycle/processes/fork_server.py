@@ -1,7 +1,7 @@
-"""A process that imports libraries once, and forks a child for each piece of work, which then has them already.
+"""A server process that imports libraries once and forks children that have them already.
 
-The server runs imports and nothing else: the work, and all that it loads, is in the children. It has one thread,
-so that a child never inherits a lock that a thread of the server held. It ends with its owner: it waits on a
+The server only runs imports; work and all that it loads is in the children. It has one thread,
+so that a child never inherits a lock held by another thread. It ends with its owner: it waits on a
 socket whose other end only the owner has, and on the owner's process.
 
 Requests are lines of JSON: ``fork`` (with three descriptors: the child's standard input, output and error) and
@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-"""OpenBLAS and pyarrow's allocator start threads when they are imported. A child may have as many as it likes."""
+"""Settings that keep OpenBLAS and pyarrow's allocator from starting threads when imported in the server."""
 
 _AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_", "MKL_")
-"""Beginnings of environment variables that count when a process starts; the others are given to each child."""
+"""Prefixes of environment variables that matter when a process starts; others are given to each child."""
 
-_ANSWER_SECONDS = 120.0  # an import that was begun before is finished first
+_ANSWER_SECONDS = 120.0  # a running import is finished first
 _PR_SET_DUMPABLE = 4
 
 
@@ -42,7 +42,7 @@ class ForkFailed(Exception):
 
 
 class ForkServer:
-    """The owner's end.
+    """The owner's side of a fork server.
 
     Args:
         entry: ``module:function`` that a child runs. It ends with status 0 when the function returns.
@@ -69,19 +69,19 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """The server's process."""
+        """Process id of the server."""
         return self._process.pid
 
     def serves(self, env: Mapping[str, str]) -> bool:
-        """Whether it runs, and a process that is started now with ``env`` would be like its children."""
+        """Whether the server runs and its children equal a process started now with ``env``."""
         mine = self._owner == os.getpid()  # not so in a fork of the owner, which shares the socket
         return mine and self._process.poll() is None and _at_start(env) == self._started_with
 
     def fork(self, env: Mapping[str, str], stdin: int, stdout: int) -> int:
-        """Start a child in a session of its own, with this environment; its process number.
+        """Start a child in its own session with this environment; returns its process id.
 
         Raises:
-            ForkFailed: the server has ended, or is not able to fork.
+            ForkFailed: the server has ended or cannot fork.
         """
         request = {"do": "fork", "env": dict(env), "folder": str(Path.cwd())}
         pid = int(self._ask(request, [stdin, stdout, 2])["pid"])
@@ -89,19 +89,19 @@ class ForkServer:
         return pid
 
     def end(self, pid: int) -> int:
-        """Kill a child with its whole session, if it has not ended; its exit code, -n for signal n.
+        """Kill a child with its session unless it has ended; returns its exit code, -n for signal n.
 
         Raises:
-            ForkFailed: the server has ended; the child was killed, and its exit code is not known.
+            ForkFailed: the server has ended; the child was killed and its exit code is unknown.
         """
         if pid not in self._children:
             raise ForkFailed("the fork server was closed")
         self._children.remove(pid)
-        _kill_session(pid)  # only the server reaps it, so its number is still its own
+        _kill_session(pid)  # only the server reaps it, so its number cannot be reused
         return int(self._ask({"do": "end", "pid": pid})["code"])
 
     def warm(self, modules: Sequence[str]) -> None:
-        """Have the server import these modules when it has nothing else to do. Returns at once.
+        """Make the server import these modules when it is idle. Returns at once.
 
         Raises:
             ForkFailed: the server has ended.
@@ -141,7 +141,7 @@ class ForkServer:
 
 
 def _line(connection: socket.socket) -> bytes:
-    """The next line; shorter, without its end, when the other side is gone."""
+    """The next line; without line end when the other side has closed."""
     line = bytearray()
     while not line.endswith(b"\n") and (part := connection.recv(1 << 16)):
         line += part
@@ -160,7 +160,7 @@ def _kill_session(pid: int) -> None:
 
 
 class _Server:
-    """The other end."""
+    """The server's side."""
 
     def __init__(self, control: socket.socket, preload: Sequence[str]) -> None:
         self._control, self._preload = control, preload
@@ -172,7 +172,7 @@ class _Server:
         self._poller.register(self._owner, select.POLLIN)
 
     def serve(self) -> tuple[Mapping[str, Any], Sequence[int]]:
-        """Import and fork until the owner has ended. Returns in a child alone, with its request."""
+        """Import and fork until the owner has ended. Returns only in a child, with its request."""
         for name in self._preload:
             self._is_asked(0)
             _import(name)
@@ -190,7 +190,7 @@ class _Server:
                 return request, descriptors
 
     def _is_asked(self, timeout: int | None) -> bool:
-        """Whether there is a request. Ends everything when the owner has ended."""
+        """Whether there is a request. Ends all processes when the owner has ended."""
         events = dict(self._poller.poll(timeout))
         if self._owner in events or events.get(self._control.fileno(), 0) & (select.POLLHUP | select.POLLERR):
             self._end_all()
@@ -208,7 +208,7 @@ class _Server:
             return  # the owner has ended, which the next poll shows
 
     def _fork(self, descriptors: Sequence[int]) -> bool:
-        """Whether this is the child."""
+        """Fork; returns whether this is the child."""
         threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208
         if threads > 1:
             answer: dict[str, Any] = {"error": f"the fork server has {threads} threads; a child could hang"}
@@ -235,12 +235,12 @@ class _Server:
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
-    except Exception:  # a library that is not there, or does not import: the child that needs it says so
+    except Exception:  # a missing or broken library: the child that needs it reports it
         return
 
 
 def _become(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
-    """Take over what a process of its own would have been started with."""
+    """Take over environment, descriptors and session of a newly started process."""
     _set_dumpable(dumpable=True)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
@@ -251,7 +251,7 @@ def _become(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     tempfile.tempdir = None
     importlib.invalidate_caches()
     gc.enable()
-    if "numpy" in sys.modules:  # else all children draw the same numbers
+    if "numpy" in sys.modules:  # otherwise all children draw the same random numbers
         sys.modules["numpy"].random.seed()
     if "threadpoolctl" in sys.modules:
         limit = os.environ.get("OPENBLAS_NUM_THREADS", "")
@@ -260,7 +260,7 @@ def _become(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
 
 
 def _set_dumpable(*, dumpable: bool) -> None:
-    """Whether processes of the same user, such as a model's code in a child, may read and write the memory."""
+    """Set whether processes of the same user, such as a model's code in a child, may access this memory."""
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
 
 
