@@ -203,8 +203,8 @@ class Lifecycle:
 
     def target_context(self) -> TargetContext:
         """What targets are given."""
+        from lifecycle.bundle.cache import LocalModels
         from lifecycle.registry.snapshot import SnapshotStore
-        from lifecycle.scoring.loader import LocalModels
         from lifecycle.targets.contract import TargetContext
 
         home = self.config.home
@@ -235,7 +235,8 @@ class Lifecycle:
         release(self.gate_runner(), self.promoter, ref, stage, current)
 
     def _compile(self, version: ModelVersion, snapshot: Snapshot) -> Path | None:
-        from lifecycle.scoring.compile import NotCompilable, compile_snapshot
+        from lifecycle.bundle.cache import compile_snapshot
+        from lifecycle.scoring.compile import NotCompilable
 
         try:
             return compile_snapshot(

@@ -99,7 +99,7 @@ def _flights():
 
 
 def _trained(folder, flights, version, strength):
-    from lifecycle.scoring.compile import compile_snapshot
+    from lifecycle.bundle.cache import compile_snapshot
     from lifecycle.scoring.frames import batch_from_frame
     from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
 

@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from lifecycle.bundle.cache import compile_snapshot
 from lifecycle.domain.model import Snapshot
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.compile import compile_snapshot
 
 NUMBERS = ["month", "sched_dep_time", "dep_delay", "distance"]
 TEXTS = ["carrier", "origin"]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -104,23 +102,22 @@ class ParityGate:
     ) -> Verdict:
         from lifecycle.scoring.compile import NotCompilable
 
-        with tempfile.TemporaryDirectory(prefix="lifecycle-parity-") as folder:
-            try:
-                compiled = _compiled(candidate, Path(folder), expected[0])
-            except NotCompilable as exc:
-                message = (
-                    f"There is no compiled scorer to compare with: {exc}. Targets serve this version with pyfunc; "
-                    "leave parity out of the gates of such models."
-                )
-                return inconclusive(self.name, "not_compilable", message, figures)
-            try:
-                got = [compiled.predict(batch) for batch in batches]
-            except Exception as exc:  # onnxruntime's exceptions have no common base class
-                _log.debug("the compiled scorer raises", exc_info=True)
-                message = f"The compiled scorer raises {type(exc).__name__} on rows that the model itself scores."
-                return failed(self.name, "compiled_raises", message, figures)
-            finally:
-                compiled.close()
+        try:
+            compiled = _compiled(candidate, expected[0])
+        except NotCompilable as exc:
+            message = (
+                f"There is no compiled scorer to compare with: {exc}. Targets serve this version with pyfunc; "
+                "leave parity out of the gates of such models."
+            )
+            return inconclusive(self.name, "not_compilable", message, figures)
+        try:
+            got = [compiled.predict(batch) for batch in batches]
+        except Exception as exc:  # onnxruntime's exceptions have no common base class
+            _log.debug("the compiled scorer raises", exc_info=True)
+            message = f"The compiled scorer raises {type(exc).__name__} on rows that the model itself scores."
+            return failed(self.name, "compiled_raises", message, figures)
+        finally:
+            compiled.close()
         return self._compare(_all_differences(expected, got), figures)
 
     def _compare(self, differences: Differences, figures: dict[str, Figure]) -> Verdict:
@@ -149,14 +146,14 @@ class ParityGate:
         return measured | ({"largest_difference": largest} if np.isfinite(largest) else {})
 
 
-def _compiled(candidate: Candidate, folder: Path, expected: Predictions) -> Scorer:
-    """The compiled scorer. Raises NotCompilable."""
-    from lifecycle.scoring.compile import NotCompilable, convert_snapshot
+def _compiled(candidate: Candidate, expected: Predictions) -> Scorer:
+    """Raises NotCompilable."""
+    from lifecycle.scoring.compile import NotCompilable, convert
     from lifecycle.scoring.onnx_scorer import OnnxScorer
 
-    convert_snapshot(candidate.snapshot, folder, expected)
+    compiled = convert(candidate.snapshot, expected)
     try:
-        return OnnxScorer(folder)
+        return OnnxScorer(compiled)
     except Exception as exc:  # onnxruntime's exceptions have no common base class
         _log.debug("the compiled model does not load", exc_info=True)
         raise NotCompilable(f"ONNX Runtime does not load the compiled model ({type(exc).__name__})") from exc

@@ -1,15 +1,12 @@
-"""Compile a snapshot to ONNX, and check that its predictions are unchanged.
-
-The result is a cache entry: ``<cache>/<digest>-<format>/{model.onnx, scorer.json}``.
-"""
+"""Compiles snapshots to ONNX, and measures how far predictions differ."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import shutil
-import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +15,11 @@ import yaml
 from numpy.typing import NDArray
 
 from lifecycle.domain.model import Snapshot
-from lifecycle.durable import sync_file
-from lifecycle.errors import LifecycleError
-from lifecycle.scoring.contract import MATRIX, Batch, Predictions, row_count
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.errors import IntegrityError, LifecycleError
+from lifecycle.scoring.contract import MATRIX, Predictions
 from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)
-
-FORMAT = 2
-"""Version of ``scorer.json`` and of the conversion. Raise it when either changes; old entries are then ignored."""
 
 TOLERANCE = 1e-6
 """Largest difference, relative for values above 1, that still counts as the same prediction: the compiled
@@ -40,44 +32,65 @@ class NotCompilable(LifecycleError):
     code = "NOT_COMPILABLE"
 
 
-def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None) -> Path:
-    """Compile a snapshot, or return the compiled form that exists.
+MANIFEST, MODEL = "manifest.json", "model.onnx"
+"""Two members of a bundle, :mod:`lifecycle.bundle`."""
 
-    Args:
-        cache: Folder for compiled snapshots.
-        rows: Rows on which predictions are compared with pyfunc's; the model's input example when None.
+MISSING_TEXT = "nan"
+"""What a missing text becomes: ONNX strings have no missing value, and skl2onnx spells an encoder's own
+NaN category ``nan``."""
 
-    Returns:
-        The folder that ``OnnxScorer`` loads.
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """A compiled snapshot.
+
+    Attributes:
+        digest: sha256 of the snapshot.
+        signature: As :meth:`lifecycle.scoring.signature.Signature.as_dict`.
+        scorer: What it takes to run it: its one input (None for one a column), its output, and what that is.
+        onnx: The model.
+    """
+
+    digest: str
+    signature: Mapping[str, Any]
+    scorer: Mapping[str, Any]
+    onnx: bytes = field(repr=False)
+
+
+def read_compiled(folder: Path) -> CompiledModel:
+    """The compiled model of a bundle in a folder.
 
     Raises:
-        NotCompilable: no converter, no rows to compare on, or different predictions.
+        IntegrityError: there is none, or it is not the one that was compiled.
     """
-    done = compiled_folder(cache, snapshot.digest)
-    if (done / "scorer.json").is_file():
-        return done
-    cache.mkdir(parents=True, exist_ok=True)
-    working = Path(tempfile.mkdtemp(prefix=".compiling-", dir=cache))
     try:
-        _compile_into(working, snapshot, rows)
-        return _publish(working, done)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
+        manifest = _manifest(folder)
+        onnx = (folder / MODEL).read_bytes()
+        found = CompiledModel(manifest["digest"], manifest["signature"], manifest["scorer"], onnx)
+        sha256 = manifest["members"][MODEL]["sha256"]
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        raise IntegrityError(f"{folder} holds no compiled scorer ({type(exc).__name__})") from exc
+    if hashlib.sha256(onnx).hexdigest() != sha256:
+        raise IntegrityError(
+            f"{folder / MODEL} is not the model that was compiled; delete its folder to have it compiled anew"
+        )
+    return found
 
 
-def compiled_folder(cache: Path, digest: str) -> Path:
-    """Where the compiled form of a snapshot is, or would be."""
-    return cache / f"{digest}-{FORMAT}"
+def _manifest(folder: Path) -> dict[str, Any]:
+    if not (folder / MANIFEST).exists() and (folder / "scorer.json").exists():
+        # Of the release before bundles; a server that it started may still name this folder.
+        old = json.loads((folder / "scorer.json").read_text(encoding="utf-8"))
+        return {**old, "scorer": old, "members": {MODEL: {"sha256": old["sha256"]}}}
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
 
 
-def convert_snapshot(snapshot: Snapshot, folder: Path, expected: Predictions) -> dict[str, Any]:
-    """Write the compiled form of a snapshot without comparing predictions.
+def convert(snapshot: Snapshot, expected: Predictions) -> CompiledModel:
+    """Convert a snapshot to ONNX, without comparing predictions.
 
     Args:
         expected: Pyfunc's predictions, for type and shape.
-
-    Returns:
-        The content of ``scorer.json``.
 
     Raises:
         NotCompilable: there is no converter.
@@ -87,26 +100,18 @@ def convert_snapshot(snapshot: Snapshot, folder: Path, expected: Predictions) ->
     signature = Signature.from_snapshot(snapshot.path)
     if signature.params:
         raise NotCompilable("the model takes parameters, which a compiled one cannot")
-    output = _write_onnx(folder / "model.onnx", snapshot.path, signature, one_value=expected.ndim == 1)
-    description: dict[str, Any] = {"digest": snapshot.digest, "signature": signature.as_dict(), "output": output}
-    description |= {"dtype": str(expected.dtype), "row_shape": list(expected.shape[1:])}
-    description["matrix"] = MATRIX if signature.one_type is not None else None
-    description["sha256"] = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
-    _write_json(folder / "scorer.json", description)
-    return description
+    onnx, output = _to_onnx(snapshot.path, signature, one_value=expected.ndim == 1)
+    scorer = {
+        "matrix": MATRIX if signature.one_type is not None else None,
+        "output": output,
+        "dtype": str(expected.dtype),
+        "row_shape": list(expected.shape[1:]),
+        "missing_text": MISSING_TEXT,
+    }
+    return CompiledModel(snapshot.digest, signature.as_dict(), scorer, onnx)
 
 
-def _compile_into(folder: Path, snapshot: Snapshot, rows: Batch | None) -> None:
-    rows = golden_batch(snapshot.path) if rows is None else rows
-    if rows is None or not row_count(rows):
-        raise NotCompilable("the model has no input example to prove the compiled scorer equal on")
-    expected = _predict_with_pyfunc(snapshot.path, rows)
-    description = convert_snapshot(snapshot, folder, expected)
-    description["parity"] = _prove_parity(folder, rows, np.asarray(expected))
-    _write_json(folder / "scorer.json", description)
-
-
-def _write_onnx(path: Path, snapshot: Path, signature: Signature, *, one_value: bool) -> str:
+def _to_onnx(snapshot: Path, signature: Signature, *, one_value: bool) -> tuple[bytes, str]:
     flavors = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))["flavors"]
     if "sklearn" not in flavors:
         raise NotCompilable(f"no compiler for the flavor(s) {', '.join(sorted(flavors))}")
@@ -121,28 +126,7 @@ def _write_onnx(path: Path, snapshot: Path, signature: Signature, *, one_value: 
         _LOG.debug("conversion failed", exc_info=True)
         raise NotCompilable(f"scikit-learn model without an exact ONNX form ({type(exc).__name__})") from exc
     output = one_value_a_row(model, output) if one_value else output
-    path.write_bytes(model.SerializeToString())
-    return output
-
-
-def _predict_with_pyfunc(snapshot: Path, rows: Batch) -> Predictions:
-    from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
-
-    return PyfuncScorer(snapshot).predict(rows)
-
-
-def _prove_parity(folder: Path, rows: Batch, expected: NDArray[Any]) -> dict[str, float]:
-    from lifecycle.scoring.onnx_scorer import OnnxScorer
-
-    try:
-        got = OnnxScorer(folder).predict(rows)
-    except Exception as exc:  # onnxruntime's exceptions have no common base class
-        _LOG.debug("the compiled model does not run", exc_info=True)
-        raise NotCompilable(f"the compiled model does not run ({type(exc).__name__})") from exc
-    difference = largest_difference(expected, np.asarray(got))
-    if difference > TOLERANCE:
-        raise NotCompilable(f"the compiled model answers differently (by {difference:.3g})")
-    return {"rows": len(expected), "largest_difference": difference}
+    return model.SerializeToString(deterministic=True), output
 
 
 def largest_difference(expected: NDArray[Any], got: NDArray[Any]) -> float:
@@ -165,18 +149,3 @@ def differences(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[np.float64
     difference = np.where(same, 0.0, np.nan_to_num(difference, nan=np.inf, posinf=np.inf))
     largest: NDArray[np.float64] = difference.max(axis=tuple(range(1, difference.ndim)), initial=0.0)
     return largest
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
-
-
-def _publish(working: Path, done: Path) -> Path:
-    for path in working.iterdir():
-        sync_file(path)
-    try:
-        working.rename(done)
-    except OSError:
-        if not (done / "scorer.json").is_file():  # another process has compiled the same digest meanwhile
-            raise
-    return done

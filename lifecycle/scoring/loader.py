@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle.domain.deployment import ModelSource
 from lifecycle.domain.model import Snapshot
-from lifecycle.errors import DeploymentFailed, IntegrityError, LifecycleError, NotFound
+from lifecycle.errors import DeploymentFailed, IntegrityError, LifecycleError
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.compile import compiled_folder
+from lifecycle.scoring.compile import read_compiled
 from lifecycle.scoring.contract import Scorer, row_count, rows_of
 from lifecycle.scoring.input_example import golden_batch
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalModels:
-    """The files of versions on this machine, by digest.
-
-    Attributes:
-        compiled_forms: Folder of what was compiled, as ``compile_snapshot`` fills it.
-    """
-
-    snapshots: SnapshotStore
-    compiled_forms: Path
-
-    def snapshot(self, source: ModelSource) -> Snapshot:
-        """The version's files, not verified. Raises NotFound when they are not here."""
-        snapshot = self.snapshots.get(source.digest)
-        if snapshot is None:
-            raise NotFound(f"the files of {source.uri} are not here; update the deployment to fetch them")
-        return snapshot
-
-    def compiled(self, source: ModelSource) -> Path:
-        """The folder of the version's compiled form. Raises NotFound when it is not here."""
-        folder = compiled_folder(self.compiled_forms, source.digest)
-        if not folder.is_dir():
-            raise NotFound(f"{source.uri} is not compiled here; update the deployment to compile it")
-        return folder
 
 
 def load_verified(snapshot: Snapshot, compiled: Path | None) -> Scorer:
@@ -68,11 +39,7 @@ def load_verified(snapshot: Snapshot, compiled: Path | None) -> Scorer:
 
 
 def _check_compiled(compiled: Path, digest: str) -> None:
-    try:
-        description = json.loads((compiled / "scorer.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise IntegrityError(f"{compiled} holds no compiled scorer ({type(exc).__name__})") from exc
-    if description.get("digest") != digest:
+    if read_compiled(compiled).digest != digest:
         raise IntegrityError(f"{compiled} was compiled from other files than the snapshot's")
 
 
@@ -94,7 +61,7 @@ def load_scorer(snapshot: Path, compiled: Path | None = None) -> Scorer:
     if compiled is not None:
         from lifecycle.scoring.onnx_scorer import OnnxScorer
 
-        return OnnxScorer(compiled)
+        return OnnxScorer(read_compiled(compiled))
     from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
 
     return PyfuncScorer(snapshot)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,36 +12,25 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when ONNX Runtime is
 
 import onnxruntime as ort
 
-from lifecycle.errors import IntegrityError
+from lifecycle.scoring.compile import MISSING_TEXT, CompiledModel
 from lifecycle.scoring.contract import Batch, Matrix, Params, Predictions, array_of, demand_columns
 from lifecycle.scoring.signature import Signature
 
-MISSING_TEXT = "nan"
-"""What a missing text becomes: ONNX strings have no missing value, and skl2onnx spells an encoder's own
-NaN category ``nan``."""
-
 
 class OnnxScorer:
-    """A compiled snapshot.
-
-    Args:
-        compiled: Folder with ``model.onnx`` and ``scorer.json``, as ``compile_snapshot`` leaves it.
-
-    Raises:
-        IntegrityError: the model is not the one that was compiled.
-    """
+    """Runs a compiled model."""
 
     kind = "compiled"
 
-    def __init__(self, compiled: Path) -> None:
-        description = json.loads((compiled / "scorer.json").read_text(encoding="utf-8"))
-        self._signature = Signature.from_dict(description["signature"])
-        self._outputs: list[str] = [description["output"]]
-        self._matrix: str | None = description["matrix"]
+    def __init__(self, compiled: CompiledModel) -> None:
+        scorer = compiled.scorer
+        self._signature = Signature.from_dict(dict(compiled.signature))
+        self._outputs: list[str] = [scorer["output"]]
+        self._matrix: str | None = scorer["matrix"]
         self._inputs = [(column.name or "input", column.name) for column in self._signature.inputs]
-        self._dtype = np.dtype(description["dtype"])
-        self._row_shape: list[int] = description["row_shape"]
-        self._session = _session(_checked(compiled / "model.onnx", description["sha256"]))
+        self._dtype = np.dtype(scorer["dtype"])
+        self._row_shape: list[int] = scorer["row_shape"]
+        self._session = _session(compiled.onnx)
 
     @property
     def signature(self) -> Signature:
@@ -81,15 +67,6 @@ def _feed(values: NDArray[Any]) -> NDArray[Any]:
         if None in cells:
             values = np.array([MISSING_TEXT if cell is None else cell for cell in cells], dtype=object)
     return values[:, None] if values.ndim == 1 else values
-
-
-def _checked(path: Path, sha256: str) -> bytes:
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise IntegrityError(
-            f"{path} is not the model that was compiled; delete its folder to have it compiled anew"
-        )
-    return content
 
 
 def _session(model: bytes) -> Any:

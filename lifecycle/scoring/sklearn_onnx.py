@@ -98,6 +98,7 @@ def _with_columns(model: Any, signature: Signature) -> ModelProto:
 def _convert(model: Any, inputs: list[tuple[str, Any]]) -> ModelProto:
     return convert_sklearn(
         model,
+        name="model",  # by default a random one, and the same snapshot would give other bytes each time
         initial_types=inputs,
         options={id(model): {"zipmap": False}} if is_classifier(model) else None,
         custom_conversion_functions={SimpleImputer: _convert_imputer},

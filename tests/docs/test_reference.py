@@ -243,10 +243,10 @@ def test_the_rest_headers_statuses_and_body_formats():
 
 
 def test_the_files_of_batch_and_edge():
+    from lifecycle.bundle import runner
     from lifecycle.scoring import row_check
     from lifecycle.targets.batch import engine, output
     from lifecycle.targets.batch.plan import MANIFEST, REJECTED
-    from lifecycle.targets.edge import runner
 
     batch, edge = (codes(section(TARGETS, f"## `{name}`"), f"file in the {what}") for name, what in FILES.items())
     assert {MANIFEST, output._PLAN, output._DONE} <= set(batch)

@@ -77,11 +77,14 @@ def filled(name: str, content: bytes) -> Damage:
 
 
 def described(**changes: object) -> Damage:
-    """scorer.json says something else."""
+    """manifest.json says something else."""
 
     def damage(folder: Path) -> None:
-        file = folder / "scorer.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+        file = folder / "manifest.json"
+        manifest = json.loads(file.read_text())
+        inner = {key: value for key, value in changes.items() if key in manifest["scorer"]}
+        outer = {key: value for key, value in changes.items() if key not in inner}
+        file.write_text(json.dumps(manifest | outer | {"scorer": manifest["scorer"] | inner}))
 
     return damage
 
@@ -108,15 +111,15 @@ COMPILED: dict[str, Damage] = {
     "empty onnx": emptied,
     "no onnx": removed("model.onnx"),
     "onnx of garbage": filled("model.onnx", os.urandom(5000)),
-    "no scorer.json": removed("scorer.json"),
-    "scorer.json of garbage": filled("scorer.json", b"{"),
-    "scorer.json not UTF-8": filled("scorer.json", b'{"digest": "\xff\xfe"}'),
-    "scorer.json a list": filled("scorer.json", b"[]"),
-    "scorer.json without a signature": described(signature=None),
-    "scorer.json of another digest": described(digest="0" * 64),
-    "scorer.json with an unknown output": described(output="nothing"),
-    "scorer.json with an unknown dtype": described(dtype="colour"),
-    "scorer.json with another number of columns": described(signature={"inputs": []}),
+    "no manifest.json": removed("manifest.json"),
+    "manifest.json of garbage": filled("manifest.json", b"{"),
+    "manifest.json not UTF-8": filled("manifest.json", b'{"digest": "\xff\xfe"}'),
+    "manifest.json a list": filled("manifest.json", b"[]"),
+    "manifest.json without a signature": described(signature=None),
+    "manifest.json of another digest": described(digest="0" * 64),
+    "manifest.json with an unknown output": described(output="nothing"),
+    "manifest.json with an unknown dtype": described(dtype="colour"),
+    "manifest.json with another number of columns": described(signature={"inputs": []}),
     "gone": gone,
 }
 """Compiled forms that are not what was compiled."""

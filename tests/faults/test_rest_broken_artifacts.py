@@ -77,7 +77,7 @@ def test_a_snapshot_that_was_changed(home, old, new, tmp_path, damage):
     assert "snapshot" in refused(home, old, with_snapshot(new, SNAPSHOTS[damage], tmp_path)) or damage == "gone"
 
 
-@pytest.mark.parametrize("damage", some(COMPILED, "truncated onnx", "scorer.json not UTF-8", "gone"))
+@pytest.mark.parametrize("damage", some(COMPILED, "truncated onnx", "manifest.json not UTF-8", "gone"))
 def test_a_compiled_form_that_was_changed(home, old, new, tmp_path, damage):
     refused(home, old, with_compiled(new, COMPILED[damage], tmp_path))
 

@@ -16,7 +16,7 @@ PACKAGES = (ROOT / "lifecycle", ROOT / "plugins" / "mlflow_lifecycle")
 FILES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "constants", "misc", "manager", "handlers"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 45
-PRINTING = {"lifecycle/targets/edge/runner.py", "lifecycle/processes/supervise.py"}
+PRINTING = {"lifecycle/bundle/runner.py", "lifecycle/processes/supervise.py"}
 """Commands of their own."""
 OCCUR_TWICE = {
     *("Answers", "Column", "Example", "Finding", "Head", "Kind", "Permission", "Picture", "PublicKey", "Record"),

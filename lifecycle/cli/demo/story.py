@@ -145,9 +145,9 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
 
 
 def _stop_everything(home: Path) -> None:
+    from lifecycle.bundle.cache import LocalModels
     from lifecycle.controller.follower import stop_follower
     from lifecycle.registry.snapshot import SnapshotStore
-    from lifecycle.scoring.loader import LocalModels
     from lifecycle.stack import stop_server
     from lifecycle.targets.contract import TargetContext
     from lifecycle.targets.rest import RestTarget

@@ -5,14 +5,26 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from pydantic import Field
+
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status
 from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, Unavailable
 from lifecycle.registry.snapshot import verified
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.targets.contract import only_variant
-from lifecycle.targets.edge.options import EdgeOptions
+from lifecycle.targets.contract import TargetOptions, only_variant
 from lifecycle.targets.records import ArtifactTarget, DeploymentRecord
+
+
+class EdgeOptions(TargetOptions):
+    """Options of one edge deployment."""
+
+    output: str = Field(pattern=r"\.zip$", description="the bundle to write, a file named *.zip")
+
+    @property
+    def bundle(self) -> Path:
+        """Where the bundle goes."""
+        return Path(self.output).expanduser().resolve()
 
 
 class EdgeTarget(ArtifactTarget):
@@ -42,12 +54,12 @@ On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.
             DeploymentFailed: the version has no compiled form or no golden rows, or the bundle answers
                 differently. The file, if there is one, is the old one.
         """
-        from lifecycle.targets.edge.make import make_bundle
+        from lifecycle.bundle.proof import proven_bundle
 
         with self._records.lock(spec.name):
             bundle, variant = EdgeOptions.parse(spec.options).bundle, only_variant(spec, self.name)
             snapshot = verified(self._models.snapshot(variant.source))
-            content = make_bundle(
+            content = proven_bundle(
                 spec, snapshot, self._models.compiled(variant.source) if variant.compiled else None
             )
             _put(bundle, content, self._records.find(spec.name))
@@ -58,8 +70,8 @@ On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.
 
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows with the bundle's own code and bytes, in this process."""
+        from lifecycle.bundle.runner import BundleRefused, RowsRefused, Runner
         from lifecycle.scoring.signature import InvalidInput
-        from lifecycle.targets.edge.runner import BundleRefused, RowsRefused, Runner
 
         bundle = Path(self._records.load(name).address)
         try:

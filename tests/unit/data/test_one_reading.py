@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lifecycle.bundle import runner
 from lifecycle.data.csv import NULLS
 from lifecycle.data.read import read_dataset
 from lifecycle.scoring.payload import decode
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.targets.batch.chunks import ChunkReader, addresses_of
 from lifecycle.targets.batch.engine import score_chunk
-from lifecycle.targets.edge import runner
 
 SIGNATURE = Signature((Column("delay", "double"), Column("carrier", "string")))
 

@@ -16,9 +16,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from lifecycle.bundle.build import pack_bundle
+from lifecycle.bundle.cache import compile_snapshot
 from lifecycle.errors import IntegrityError
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.compile import compile_snapshot
+from lifecycle.scoring.compile import read_compiled
 from lifecycle.scoring.contract import MATRIX, Matrix, array_of
 from lifecycle.scoring.onnx_scorer import OnnxScorer
 from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
@@ -64,8 +66,8 @@ def compiled(model, rows: pd.DataFrame, target, folder):
 )
 def test_plain_estimators_and_those_that_pick_columns_compile(model, rows, target, matrix, tmp_path):
     snapshot, folder = compiled(model, rows, target, tmp_path)
-    assert json.loads((folder / "scorer.json").read_text())["matrix"] == matrix
-    pyfunc, scorer = PyfuncScorer(snapshot.path), OnnxScorer(folder)
+    assert read_compiled(folder).scorer["matrix"] == matrix
+    pyfunc, scorer = PyfuncScorer(snapshot.path), OnnxScorer(read_compiled(folder))
     batch = {name: rows[name].to_numpy() for name in reversed(rows.columns)}
     np.testing.assert_allclose(scorer.predict(batch), pyfunc.predict(dict(reversed(batch.items()))), rtol=1e-6)
     if matrix:
@@ -83,12 +85,41 @@ def test_a_compiled_model_that_has_been_changed_is_not_loaded(tmp_path):
         if damaged == content:
             continue
         with pytest.raises(IntegrityError, match="delete its folder"):
-            OnnxScorer(folder)
+            OnnxScorer(read_compiled(folder))
 
 
 def test_an_entry_of_an_older_format_is_left_alone(tmp_path):
     snapshot, folder = compiled(LinearRegression(), DOUBLES, DOUBLES["a"], tmp_path)
-    older = folder.with_name(f"{snapshot.digest}-1")
+    older = folder.with_name(f"{snapshot.digest}-2")
     shutil.move(folder, older)
     (older / "scorer.json").write_text("{}")
-    assert OnnxScorer(compile_snapshot(snapshot, folder.parent)).signature.names == ("a", "b", "c", "d")
+    again = compile_snapshot(snapshot, folder.parent)
+    assert again == folder
+    assert OnnxScorer(read_compiled(again)).signature.names == ("a", "b", "c", "d")
+
+
+def test_a_bundle_that_is_built_again_from_the_same_snapshot_has_the_same_bytes(tmp_path):
+    snapshot, folder = compiled(
+        make_pipeline(StandardScaler(), LinearRegression()), DOUBLES, DOUBLES["a"], tmp_path
+    )
+    again = compile_snapshot(snapshot, tmp_path / "another-cache")
+    for name in ("golden.json", "manifest.json", "model.onnx"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    assert pack_bundle(again, "m", 1) == pack_bundle(folder, "m", 1)
+
+
+def test_what_the_release_before_bundles_compiled_is_still_read(tmp_path):
+    _, folder = compiled(LinearRegression(), DOUBLES, DOUBLES["a"], tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    sha256 = manifest["members"]["model.onnx"]["sha256"]
+    old = {
+        "digest": manifest["digest"],
+        "signature": manifest["signature"],
+        "sha256": sha256,
+        **manifest["scorer"],
+    }
+    expected = read_compiled(folder).onnx
+    (folder / "scorer.json").write_text(json.dumps(old))
+    (folder / "manifest.json").unlink()
+    assert read_compiled(folder).onnx == expected
+    assert OnnxScorer(read_compiled(folder)).signature.names == ("a", "b", "c", "d")

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from lifecycle.bundle import runner as runner_module
+from lifecycle.bundle.build import pack_bundle, write_bundle
+from lifecycle.bundle.proof import _packed
+from lifecycle.bundle.runner import BundleRefused, RowsRefused, Runner, main, read_members
 from lifecycle.domain.deployment import DeploymentSpec, ModelSource, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.errors import IntegrityError
+from lifecycle.scoring.compile import CompiledModel, read_compiled
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
 from lifecycle.scoring.values import coerce
-from lifecycle.targets.edge import runner as runner_module
-from lifecycle.targets.edge.bundle import build_bundle
-from lifecycle.targets.edge.runner import BundleRefused, RowsRefused, Runner, main, read_members
 
 SIGNATURE = Signature(
     (
@@ -63,10 +65,8 @@ def onnx_model() -> bytes:
 def compiled(tmp_path) -> Path:
     folder = tmp_path / "compiled"
     folder.mkdir()
-    (folder / "model.onnx").write_bytes(onnx_model())
-    description = {"digest": "0" * 64, "signature": SIGNATURE.as_dict(), "output": "sum"}
-    description |= {"dtype": "float64", "row_shape": [1], "matrix": None}
-    (folder / "scorer.json").write_text(json.dumps(description))
+    scorer = {"output": "sum", "dtype": "float64", "row_shape": [1], "matrix": None, "missing_text": "nan"}
+    write_bundle(folder, CompiledModel("0" * 64, SIGNATURE.as_dict(), scorer, onnx_model()), GOLDEN, EXPECTED)
     return folder
 
 
@@ -82,7 +82,7 @@ def spec_of(name: str, ref: ModelRef, digest: str) -> DeploymentSpec:
 @pytest.fixture
 def bundle(tmp_path, spec, compiled) -> Path:
     path = tmp_path / "bundle.zip"
-    path.write_bytes(build_bundle(spec, compiled, GOLDEN, EXPECTED))
+    path.write_bytes(pack_bundle(compiled, "sum", 3))
     return path
 
 
@@ -234,13 +234,13 @@ def test_a_missing_file_is_one_line(bundle, tmp_path, capsys):
 
 def test_the_same_version_gives_the_same_bytes_under_any_name_and_reference(spec, compiled, bundle):
     other = spec_of("other", ModelRef("sum", stage="Production"), "0" * 64)
-    assert build_bundle(other, compiled, dict(GOLDEN), EXPECTED) == bundle.read_bytes()
+    assert _packed(other, compiled) == bundle.read_bytes()
 
 
 def test_a_compiled_model_of_another_snapshot_is_not_packed(spec, compiled):
     stranger = spec_of("gate-7", spec.ref, "1" * 64)
     with pytest.raises(IntegrityError, match="compiled"):
-        build_bundle(stranger, compiled, GOLDEN, EXPECTED)
+        _packed(stranger, compiled)
 
 
 def test_the_manifest_vouches_for_every_other_member(bundle):
@@ -340,7 +340,8 @@ def test_a_member_that_is_there_twice_or_compressed_is_refused(bundle):
 
 def test_a_device_that_computes_something_else_is_noticed_before_it_answers(spec, compiled, tmp_path):
     wrong = tmp_path / "wrong.zip"
-    wrong.write_bytes(build_bundle(spec, compiled, GOLDEN, EXPECTED + 1e-4))
+    write_bundle(compiled, read_compiled(compiled), GOLDEN, EXPECTED + 1e-4)
+    wrong.write_bytes(pack_bundle(compiled, "sum", 3))
     with pytest.raises(BundleRefused, match="differently"):
         Runner(wrong)
 

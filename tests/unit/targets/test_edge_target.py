@@ -77,8 +77,8 @@ def test_a_compiled_model_that_answers_differently_leaves_no_bundle(
     target, spec, output, lifecycle_models, tmp_path
 ):
     swapped = Path(shutil.copytree(lifecycle_models[1].compiled, tmp_path / "swapped"))
-    description = json.loads((swapped / "scorer.json").read_text())
-    (swapped / "scorer.json").write_text(json.dumps(description | {"digest": spec.digest}))
+    description = json.loads((swapped / "manifest.json").read_text())
+    (swapped / "manifest.json").write_text(json.dumps(description | {"digest": spec.digest}))
     with pytest.raises(DeploymentFailed, match="differently"):
         target.deploy(with_files(spec, files_of(spec)[0], swapped))
     assert nothing_left(target, output)

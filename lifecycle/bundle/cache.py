@@ -1,0 +1,128 @@
+"""The compiled models of this machine: bundles by the digest of the snapshot that they were compiled from."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.bundle.build import write_bundle
+from lifecycle.domain.deployment import ModelSource
+from lifecycle.domain.model import Snapshot
+from lifecycle.errors import NotFound
+from lifecycle.registry.snapshot import SnapshotStore
+from lifecycle.scoring.compile import (
+    MANIFEST,
+    TOLERANCE,
+    CompiledModel,
+    NotCompilable,
+    convert,
+    largest_difference,
+)
+from lifecycle.scoring.contract import Batch, row_count
+from lifecycle.scoring.input_example import golden_batch
+
+_LOG = logging.getLogger(__name__)
+
+CACHE_FORMAT = 3
+"""Of the cache and of the conversion. Raise it when either changes; old entries are then ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModels:
+    """The files of versions on this machine, by digest.
+
+    Attributes:
+        bundles: Folder of what was compiled, as :func:`compile_snapshot` fills it.
+    """
+
+    snapshots: SnapshotStore
+    bundles: Path
+
+    def snapshot(self, source: ModelSource) -> Snapshot:
+        """The version's files, not verified. Raises NotFound when they are not here."""
+        snapshot = self.snapshots.get(source.digest)
+        if snapshot is None:
+            raise NotFound(f"the files of {source.uri} are not here; update the deployment to fetch them again")
+        return snapshot
+
+    def compiled(self, source: ModelSource) -> Path:
+        """The folder of the version's bundle. Raises NotFound when it is not here."""
+        folder = _folder(self.bundles, source.digest)
+        if not folder.is_dir():
+            raise NotFound(f"{source.uri} is not compiled here; update the deployment to compile it again")
+        return folder
+
+
+def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None) -> Path:
+    """Compile a snapshot, or return the bundle that exists.
+
+    Args:
+        cache: Folder for bundles.
+        rows: Rows on which predictions are compared with pyfunc's; the model's input example when None.
+
+    Returns:
+        The folder of the bundle.
+
+    Raises:
+        NotCompilable: no converter, no rows to compare on, or different predictions.
+    """
+    done = _folder(cache, snapshot.digest)
+    if (done / MANIFEST).is_file():
+        return done
+    cache.mkdir(parents=True, exist_ok=True)
+    working = Path(tempfile.mkdtemp(prefix=".compiling-", dir=cache))
+    try:
+        _compile_into(working, snapshot, rows)
+        return _publish(working, done)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _folder(cache: Path, digest: str) -> Path:
+    return cache / f"{digest}-{CACHE_FORMAT}"
+
+
+def _compile_into(folder: Path, snapshot: Snapshot, rows: Batch | None) -> None:
+    from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
+
+    golden = golden_batch(snapshot.path)
+    rows = golden if rows is None else rows
+    if rows is None or not row_count(rows):
+        raise NotCompilable("the model has no input example to prove the compiled scorer equal on")
+    model = PyfuncScorer(snapshot.path)
+    expected = model.predict(rows)
+    compiled = convert(snapshot, expected)
+    _demand_equal(compiled, rows, np.asarray(expected))
+    answers = None if golden is None else np.asarray(expected if golden is rows else model.predict(golden))
+    if answers is not None and answers.dtype.kind == "f" and np.isinf(answers).any():
+        golden = answers = None  # JSON holds no infinity
+    write_bundle(folder, compiled, golden, answers)
+
+
+def _demand_equal(compiled: CompiledModel, rows: Batch, expected: NDArray[Any]) -> None:
+    from lifecycle.scoring.onnx_scorer import OnnxScorer
+
+    try:
+        got = OnnxScorer(compiled).predict(rows)
+    except Exception as exc:  # onnxruntime's exceptions have no common base class
+        _LOG.debug("the compiled model does not run", exc_info=True)
+        raise NotCompilable(f"the compiled model does not run ({type(exc).__name__})") from exc
+    difference = largest_difference(expected, np.asarray(got))
+    if difference > TOLERANCE:
+        raise NotCompilable(f"the compiled model answers differently (by {difference:.3g})")
+
+
+def _publish(working: Path, done: Path) -> Path:
+    try:
+        working.rename(done)
+    except OSError:
+        if not (done / MANIFEST).is_file():  # another process may have compiled the same digest meanwhile
+            raise
+    return done

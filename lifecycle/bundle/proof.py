@@ -1,0 +1,137 @@
+"""From a version to one file that is known to answer as the model does.
+
+The file is tried out as a device would: in a process that can import numpy and onnxruntime and no more.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lifecycle.bundle.build import GOLDEN, RUNNER, pack_bundle
+from lifecycle.bundle.cache import compile_snapshot
+from lifecycle.bundle.runner import agree
+from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.model import Snapshot
+from lifecycle.errors import DeploymentFailed, IntegrityError
+from lifecycle.scoring.compile import TOLERANCE, NotCompilable, read_compiled
+from lifecycle.scoring.contract import Batch
+from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.loader import load_scorer
+
+_TIMEOUT_S = 300
+
+_ON_A_BARE_DEVICE = """
+import runpy, sys
+allowed = sys.stdlib_module_names | {"numpy", "onnxruntime"}
+
+class NothingElse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in allowed:
+            raise ModuleNotFoundError("not on the device: " + name, name=name)
+
+sys.meta_path.insert(0, NothingElse())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Isolated mode keeps the environment and the working folder out, but not what is installed beside numpy."""
+
+
+def proven_bundle(spec: DeploymentSpec, snapshot: Snapshot, compiled: Path | None) -> bytes:
+    """Build a version's bundle and try it out as a device would.
+
+    Args:
+        compiled: Folder of the compiled form; None where there is none.
+
+    Raises:
+        DeploymentFailed: no compiled form, no golden rows, or other answers than the model's.
+        IntegrityError: the compiled form is another snapshot's.
+    """
+    if compiled is None:
+        raise DeploymentFailed(
+            f"version {spec.version} of {spec.ref.name} cannot be compiled to ONNX: {_why_not(snapshot)}; "
+            "deploy it to lifecycle:/rest or lifecycle:/batch, or log a model that converts"
+        )
+    golden = golden_batch(snapshot.path)
+    if golden is None:
+        raise DeploymentFailed(
+            f"version {spec.version} of {spec.ref.name} has no input example, and a bundle tests itself with one; "
+            "log the model with input_example=..."
+        )
+    expected = _models_own_answer(spec, snapshot, golden)
+    if expected.dtype.kind == "f" and np.isinf(expected).any():
+        raise DeploymentFailed(
+            f"version {spec.version} of {spec.ref.name} answers its input example with infinity, which JSON "
+            "cannot hold; log it with another input_example=..."
+        )
+    bundle = _packed(spec, compiled)
+    if not agree(expected, predictions_on_a_bare_device(bundle, expected.dtype), TOLERANCE):
+        raise DeploymentFailed(f"the bundle of {spec.ref.name} answers differently from the model itself")
+    return bundle
+
+
+def _packed(spec: DeploymentSpec, compiled: Path) -> bytes:
+    if read_compiled(compiled).digest != spec.digest:
+        raise IntegrityError(f"{compiled} was not compiled from snapshot {spec.digest[:12]}; delete that folder")
+    return pack_bundle(compiled, spec.ref.name, spec.version)
+
+
+def _models_own_answer(spec: DeploymentSpec, snapshot: Snapshot, golden: Batch) -> NDArray[Any]:
+    try:
+        scorer = load_scorer(snapshot.path)
+        try:
+            return np.asarray(scorer.predict(golden))
+        finally:
+            scorer.close()
+    except Exception as exc:  # a model raises what it likes
+        raise DeploymentFailed(
+            f"version {spec.version} of {spec.ref.name} does not load or does not score its own input example "
+            f"({type(exc).__name__})"
+        ) from exc
+
+
+def _why_not(snapshot: Snapshot) -> str:
+    """Compile it once more, only to hear the reason."""
+    with tempfile.TemporaryDirectory(prefix="edge-compile-") as cache:
+        try:
+            compile_snapshot(snapshot, Path(cache))
+        except NotCompilable as exc:
+            return str(exc)
+    return "its compiled form was not accepted for serving"
+
+
+def predictions_on_a_bare_device(bundle: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """What the bundle's own runner answers to the golden rows.
+
+    Raises:
+        DeploymentFailed: it does not run; says why in the runner's own words.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-trial-") as folder:
+        path, runner = Path(folder, "bundle.zip"), Path(folder, RUNNER)
+        path.write_bytes(bundle)
+        with zipfile.ZipFile(path) as members:
+            runner.write_bytes(members.read(RUNNER))
+            rows = json.dumps({"inputs": json.loads(members.read(GOLDEN))["inputs"]})
+        answer = json.loads(_run([str(runner), str(path)], rows))
+    return np.array(answer["predictions"], dtype=dtype)
+
+
+def _run(arguments: list[str], rows: str) -> str:
+    command = [sys.executable, "-I", "-c", _ON_A_BARE_DEVICE, *arguments]
+    try:
+        return subprocess.run(
+            command, input=rows, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
+        ).stdout
+    except subprocess.CalledProcessError as exc:
+        words = exc.stderr.strip().rpartition("\n")[2][:300]
+        raise DeploymentFailed(f"the bundle does not run on its own: {words}") from exc
+    except subprocess.TimeoutExpired as exc:
+        raise DeploymentFailed(f"the bundle did not answer within {_TIMEOUT_S} s") from exc
