@@ -34,7 +34,7 @@ _LONGEST_WAIT_S = 60.0
 
 
 class Stopped(BaseException):
-    """Somebody asked the worker to end while it was doing what can be begun anew."""
+    """The worker was asked to end while it did what can be begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class GateWorker:
         """
         if not self.registry.guarded:
             raise UsageError(
-                "this registry has no guard, so nobody queues gate runs there. Serve it with "
+                "this registry has no guard, so it has no queue of gate runs. Serve it with "
                 "--registry-store-uri lifecycle+…"
             )
         now = self.clock()
@@ -172,7 +172,7 @@ class GateWorker:
         return True
 
     def _run(self, gates: QueuedGates, claim: Claim) -> tuple[Done, GateReport | None]:
-        """Whatever happens, the registry hears of it, or the lease ends."""
+        """Run the gates of a claim; the registry is told how it ended, or the lease ends."""
         started = self.clock()
         done, report = Done(gates.model, gates.version, gates.stage), None
         try:

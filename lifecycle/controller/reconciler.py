@@ -79,7 +79,7 @@ class Reconciler:
                 self.leases.hold(deployment.ref.name, scope)
             policy = self.deployer.stage_of(deployment.ref)
             held = self._view.held(deployment.ref.name, policy)
-        except Exception as exc:  # whatever it is, it holds up no other
+        except Exception as exc:  # one deployment must not hold up another
             self._say_once(deployment, exc)
             return
         self._said.pop(key, None)
@@ -102,7 +102,7 @@ class Reconciler:
             _LOG.info("%s on %s answers with version %s", *key[::-1], changed.version)
 
     def _say_once(self, deployment: Deployment, error: Exception) -> None:
-        """Once for each reason: it is asked about every second."""
+        """Log once for each reason: deployments are looked at every second."""
         key = (deployment.target, deployment.name)
         if self._said.get(key) != str(error):
             self._said[key] = str(error)
@@ -167,7 +167,7 @@ class RegistryView:
 
     def new_round(self) -> None:
         """Ask anew about every model, once; a registry that is away, less and less often."""
-        if self._away is None:  # models that nobody follows any more are forgotten
+        if self._away is None:  # models that are not followed any more are forgotten
             self._seen = {model: seen for model, seen in self._seen.items() if model in self._asked}
             self._known = {model: known for model, known in self._known.items() if model in self._asked}
         self._asked.clear()

@@ -38,7 +38,7 @@ def check_status(promoter: Promoter, deployments: Iterable[Deployment]) -> Statu
 
 
 def _of_model(promoter: Promoter, model: str, deployed: bool) -> list[Inconsistency]:
-    """What two looks say alike: between two questions of one look somebody may have promoted."""
+    """The findings of two checks in a row: a promotion may happen between two requests of one check."""
     found = _differences(promoter, model, deployed)
     return [one for one in found if one in _differences(promoter, model, deployed)] if found else []
 

@@ -64,7 +64,7 @@ class DeploymentRecord:
 class DeploymentRecords:
     """The deployments of one target below ``home``.
 
-    ``home/<target>/<name>/`` belongs to the deployment; it exists for everybody else from the moment its
+    ``<target>/<name>/`` belongs to the deployment; it exists for other processes from the moment its
     record is written, which is the last step of bringing it up.
     """
 
@@ -111,7 +111,7 @@ class DeploymentRecords:
         return record
 
     def names(self) -> list[str]:
-        """Every deployment, sorted. A folder that somebody else put there is none."""
+        """Every deployment, sorted. A folder with another name or no record is none."""
         return sorted(path.parent.name for path in self._root.glob(f"*/{_RECORD}") if _is_name(path.parent.name))
 
     def described(self, describe: Callable[[DeploymentRecord], Deployment]) -> list[Deployment]:
@@ -141,7 +141,7 @@ class DeploymentRecords:
         """Be the only one that changes this deployment, across processes; freed by the kernel if we die.
 
         Raises:
-            Conflict: somebody else is changing it.
+            Conflict: another process is changing it.
         """
         check_deployment_name(name)
         locks = self._root / _LOCKS

@@ -142,7 +142,7 @@ def connect(address: str, certificate: str = "") -> http.client.HTTPConnection:
 
     Args:
         certificate: Path of the server's own, for https. It is compared as a whole: it may be for another name
-            than the address that the server has on this machine, and signed by nobody that is known here.
+            than the address that the server has on this machine, and signed by an unknown authority.
 
     Raises:
         Unavailable: nothing answers, or something with another certificate.

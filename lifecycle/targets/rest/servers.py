@@ -181,7 +181,7 @@ def lay_out(context: TargetContext, specs: Sequence[DeploymentSpec], ports: Sequ
         The host's folder, for ``lifecycle.serving.supervisor``; its parent is to be deleted in the end.
 
     Raises:
-        LifecycleError: the server would be open to others without being told so.
+        LifecycleError: the options would open the server to others without keys.
     """
     options = RestOptions.parse(specs[0].options)
     settings = options.settings(ports, api_keys_file(context.home))
