@@ -1,1 +1,1 @@
-"""The MLflow plugins: MLflow words in, our calls out."""
+"""The MLflow plugins, which translate between MLflow's API and ours."""

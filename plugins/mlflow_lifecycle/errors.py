@@ -1,4 +1,4 @@
-"""Our errors, and the database's, as MLflow's: mapped in one place."""
+"""Translates our errors and the database's to MLflow's, in one place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CODES: dict[type[errors.LifecycleError], int] = {
 
 
 def as_mlflow(error: errors.LifecycleError) -> MlflowException:
-    """The same message under the nearest of MLflow's error codes."""
+    """An error with the same message and the nearest MLflow error code."""
     code = next(_CODES[cls] for cls in type(error).__mro__ if cls in _CODES)
     return MlflowException(f"{error} [{error.code}]", error_code=code)
 
@@ -51,11 +51,11 @@ _REFUSALS: dict[type[errors.LifecycleError], int] = {
     errors.Conflict: RESOURCE_CONFLICT,
     errors.NotFound: RESOURCE_DOES_NOT_EXIST,
 }
-"""MLflow's client repeats what a 5xx answers for minutes, so what the guard says is always a 4xx."""
+"""MLflow's client retries 5xx for minutes, so the guard's answers are always 4xx."""
 
 
 def as_refusal(error: errors.LifecycleError) -> MlflowException:
-    """What the guard says, word for word, as a 4xx: MLflow's UI shows it as it is."""
+    """The guard's message as a 4xx; MLflow's UI shows it unchanged."""
     code = next(_REFUSALS[cls] for cls in type(error).__mro__ if cls in _REFUSALS)
     return MlflowException(str(error), error_code=code)
 
@@ -66,13 +66,13 @@ _MAX_CHARS = 300
 
 
 def as_answer(error: DBAPIError) -> MlflowException:
-    """A 409 where somebody else was at it, a 400 where the caller's values are wrong, else a 503.
+    """A database error as 409 after a conflict, 400 for wrong values, else 503.
 
-    MLflow's client repeats what a 5xx answers, and would wait for a lock as long again, several times.
+    MLflow's client retries 5xx, and would wait for the same lock several times.
     """
     if _is_busy(error.orig) or isinstance(error, IntegrityError):
         return MlflowException(
-            "somebody else is changing the same model, or the whole database, and nothing was changed. Try again",
+            "another client is changing this model or the whole database; nothing was changed. Try again",
             RESOURCE_CONFLICT,
         )
     code = BAD_REQUEST if isinstance(error, DataError) else TEMPORARILY_UNAVAILABLE

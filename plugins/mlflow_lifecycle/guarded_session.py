@@ -1,4 +1,4 @@
-"""MLflow's store, made to work in one transaction with the guard."""
+"""MLflow's store in one transaction with the guard."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOCK = (
 
 
 class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no types
-    """MLflow's store, whose methods join the transaction that is open in their thread."""
+    """MLflow's store with methods that join the transaction of their thread."""
 
     ManagedSessionMaker: Callable[..., AbstractContextManager[Session]]
 
@@ -40,7 +40,7 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
 
     @contextmanager
     def _session(self, read_only: bool = True) -> Iterator[Session]:
-        """MLflow's session; inside :meth:`_joined` the open one."""
+        """MLflow's session, or the open one inside of :meth:`_joined`."""
         joined = getattr(self._own, "session", None)
         if joined is not None:
             yield joined
@@ -50,9 +50,9 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
 
     @contextmanager
     def _joined(self, read_only: bool = False) -> Iterator[Session]:
-        """One transaction that MLflow's own methods join: a new one, or the one that is open in this thread.
+        """One transaction that MLflow's own methods join: a new one, or the open one of this thread.
 
-        Our errors leave it as refusals and the database's as answers of one line, and it is as it was.
+        Our errors leave it as refusals, the database's as one-line answers, and it is rolled back.
         """
         joined = getattr(self._own, "session", None)
         if joined is not None:
@@ -62,7 +62,7 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
             self._own.session = session
             try:
                 yield session
-                session.commit()  # as MLflow would, but then the database's errors would leave in its words
+                session.commit()  # not MLflow's way, which would reword the database's errors
             except LifecycleError as exc:
                 raise as_refusal(exc) from exc
             except DBAPIError as exc:
@@ -72,7 +72,7 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[SqlModelTransaction]:
-        """One transaction around a registered model, in which nobody else can write it.
+        """One transaction with the exclusive lock of a registered model.
 
         MLflow reads, then writes, so two of its promotions can both succeed. Here the first statement
         is a write: it takes the row's lock (the file's on SQLite), and what is read afterwards stays true.
@@ -82,16 +82,16 @@ class JoiningStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow ships no ty
             yield self._model(session, name)
 
     def _lock(self, session: Session, name: str) -> None:
-        if self.db_type == POSTGRES:  # which would wait without end; SQLite waits 20 s, MySQL 50 s
+        if self.db_type == POSTGRES:  # which would wait for ever; SQLite waits 20 s, MySQL 50 s
             session.execute(_PATIENCE)
         session.execute(_LOCK, {"the_workspace": self._get_active_workspace(), "the_name": name})
 
     def _model(self, session: Session, name: str) -> SqlModelTransaction:
-        """The registered model as this transaction sees it, with MLflow's own methods to write it."""
+        """The registered model in this transaction, written by MLflow's own methods."""
         return SqlModelTransaction(self, super(), session, name)
 
     def _spelled(self, name: str) -> str:
-        """A model's name as the database spells it: MySQL finds it in any letter case, a policy does not."""
+        """A model's name as the database spells it: MySQL ignores letter case, a policy does not."""
         if self.db_type != MYSQL:
             return name
         query = select(SqlRegisteredModel.name).where(

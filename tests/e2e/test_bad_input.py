@@ -171,9 +171,7 @@ def test_a_locked_database_is_a_conflict_behind_a_server_and_on_a_laptop(stack):
     ):
         connection.execute("begin immediate")
         for done in pool.map(promote, [stack.url, f"sqlite:///{stack.database}"]):
-            done.refused(
-                6, "somebody else is changing the same model, or the whole database, and nothing was changed"
-            )
+            done.refused(6, "another client is changing this model or the whole database; nothing was changed")
 
 
 # Snapshots

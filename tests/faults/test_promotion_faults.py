@@ -179,7 +179,7 @@ def test_a_lock_that_somebody_holds_is_a_conflict_after_a_while_and_nothing_chan
     before = wine.state()
     with locked(wine):
         started = time.monotonic()
-        assert "somebody else is changing the same model" in refused(lambda: ask(wine, 2), Conflict)
+        assert "another client is changing this model" in refused(lambda: ask(wine, 2), Conflict)
         assert time.monotonic() - started < WAITS_LONGEST_S
     assert wine.state() == before
     ask(wine, 2)
