@@ -20,7 +20,7 @@ from lifecycle.scoring.contract import Batch
 FORMAT = 1
 GOLDEN, RUNNER = "golden.json", "run.py"
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 
 
 def write_bundle(
@@ -30,7 +30,7 @@ def write_bundle(
 
     Args:
         golden: Rows for the self-test.
-        expected: The model's own predictions for them.
+        expected: The model's own predictions for these rows.
     """
     inputs = None if golden is None else {name: _jsonable(values) for name, values in golden.items()}
     predictions = None if expected is None else _jsonable(expected)
@@ -83,7 +83,7 @@ def _zip(members: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
         for name in sorted(members):
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.create_system = 3  # Unix, wherever this runs
+            entry.create_system = 3  # Unix, on any system
             entry.external_attr = 0o644 << 16
             bundle.writestr(entry, members[name])
     return buffer.getvalue()

@@ -42,17 +42,17 @@ sys.meta_path.insert(0, NothingElse())
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Isolated mode keeps the environment and the working folder out, but not what is installed beside numpy."""
+"""Isolated mode excludes environment and working folder, but not packages installed beside numpy."""
 
 
 def proven_bundle(spec: DeploymentSpec, snapshot: Snapshot, compiled: Path | None) -> bytes:
-    """Build a version's bundle and try it out as a device would.
+    """Build a version's bundle and run it as a device would.
 
     Args:
-        compiled: Folder of the compiled form; None where there is none.
+        compiled: Folder of the compiled form, or None.
 
     Raises:
-        DeploymentFailed: no compiled form, no golden rows, or other answers than the model's.
+        DeploymentFailed: no compiled form, no golden rows, or predictions that differ from the model's.
         IntegrityError: the compiled form is another snapshot's.
     """
     if compiled is None:
@@ -91,7 +91,7 @@ def _models_own_answer(spec: DeploymentSpec, snapshot: Snapshot, golden: Batch) 
             return np.asarray(scorer.predict(golden))
         finally:
             scorer.close()
-    except Exception as exc:  # a model raises what it likes
+    except Exception as exc:  # a model may raise anything
         raise DeploymentFailed(
             f"version {spec.version} of {spec.ref.name} does not load or does not score its own input example "
             f"({type(exc).__name__})"
@@ -99,7 +99,7 @@ def _models_own_answer(spec: DeploymentSpec, snapshot: Snapshot, golden: Batch) 
 
 
 def _why_not(snapshot: Snapshot) -> str:
-    """Compile it once more, only to hear the reason."""
+    """The reason why it cannot be compiled, from another attempt."""
     with tempfile.TemporaryDirectory(prefix="edge-compile-") as cache:
         try:
             compile_snapshot(snapshot, Path(cache))
@@ -109,10 +109,10 @@ def _why_not(snapshot: Snapshot) -> str:
 
 
 def predictions_on_a_bare_device(bundle: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """What the bundle's own runner answers to the golden rows.
+    """Predictions of the bundle's own runner for the golden rows.
 
     Raises:
-        DeploymentFailed: it does not run; says why in the runner's own words.
+        DeploymentFailed: it does not run; with the runner's message.
     """
     with tempfile.TemporaryDirectory(prefix="edge-trial-") as folder:
         path, runner = Path(folder, "bundle.zip"), Path(folder, RUNNER)

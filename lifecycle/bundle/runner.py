@@ -35,14 +35,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or the import leaves an id below the home folder
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise the import writes an id below the home folder
 import onnxruntime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
-"""Of the bundle. The procedure for a change: raise it, and say here what reads the old one."""
+"""Format of the bundle. On a change raise it, and note here how the old one is read."""
 
 MANIFEST, MODEL, GOLDEN, RUNNER = "manifest.json", "model.onnx", "golden.json", "run.py"
 _LISTED = (GOLDEN, MODEL, RUNNER)
@@ -54,21 +54,21 @@ class BundleRefused(Exception):
 
 
 class RowsRefused(ValueError):
-    """Rows that do not fit the model. Names the column, never the value."""
+    """Rows do not fit the model. The message names the column, never the value."""
 
 
 class Runner:
-    """A verified bundle, loaded.
+    """A verified and loaded bundle.
 
     Raises:
-        BundleRefused: it is not exactly what its manifest says, or its golden rows score differently here.
+        BundleRefused: it differs from its manifest, or its golden rows score differently here.
         OSError: the file cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         members = read_members(Path(path))
         options = onnxruntime.SessionOptions()
-        # One thread: sums stay in one order, so that a row scores the same alone and among others.
+        # one thread keeps sums in one order, so that a row scores the same alone and in a batch
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             self.manifest: dict[str, Any] = json.loads(members[MANIFEST])
@@ -89,7 +89,7 @@ class Runner:
         """Score rows.
 
         Args:
-            columns: Values by column name; None or NaN where one is missing. Further columns are ignored.
+            columns: Values by column name; None or NaN for missing ones. Other columns are ignored.
 
         Raises:
             RowsRefused: a column is missing, or a value is not of its type.
@@ -100,7 +100,7 @@ class Runner:
             raise RowsRefused("the columns have different lengths")
         if lengths == {0}:  # which some of ONNX Runtime's operators refuse
             return np.empty((0, *self._scorer["row_shape"]), dtype=self._scorer["dtype"])
-        if matrix := self._scorer.get("matrix"):  # which bundles of the first releases do not have
+        if matrix := self._scorer.get("matrix"):  # which bundles of the first releases lack
             feed = {matrix: np.concatenate(list(feed.values()), axis=1)}
         answer: NDArray[Any] = self._session.run([self._scorer["output"]], feed)[0]
         return answer.astype(self._scorer["dtype"], copy=False)
@@ -129,10 +129,10 @@ def agree(expected: NDArray[Any], got: NDArray[Any], tolerance: float) -> bool:
 
 
 def read_members(path: Path) -> dict[str, bytes]:
-    """Every member of a bundle, verified against its manifest.
+    """The members of a bundle, verified against its manifest.
 
     Raises:
-        BundleRefused: it is not exactly what its manifest says.
+        BundleRefused: it differs from its manifest.
     """
     if path.stat().st_size > _LARGEST_BUNDLE:
         raise BundleRefused(f"the bundle has more than {_LARGEST_BUNDLE} bytes")
@@ -140,7 +140,7 @@ def read_members(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as bundle:
             members = _read_strictly(bundle)
-        # A header of 30 bytes and an entry of 46 for each member, both with its name, and an end of 22: no more.
+        # a header of 30 bytes and an entry of 46 per member, both with its name, and an end of 22: no more
         if len(content) != 22 + sum(76 + 2 * len(name) + len(member) for name, member in members.items()):
             raise BundleRefused("the bundle holds more than its members")
         manifest = json.loads(members[MANIFEST])
@@ -154,7 +154,7 @@ def read_members(path: Path) -> dict[str, bytes]:
 
 
 def _read_strictly(bundle: zipfile.ZipFile) -> dict[str, bytes]:
-    """Only the four members, each once and stored as it is: no path, link or bomb has a place to hide."""
+    """Read exactly the four members, each stored once, so that no path, link or bomb is possible."""
     entries = bundle.infolist()
     if [entry.filename for entry in entries] != sorted((*_LISTED, MANIFEST)):
         raise BundleRefused("the bundle has other members than a bundle has")
@@ -186,7 +186,7 @@ def _tensor(column: dict[str, Any], values: Any) -> NDArray[Any]:
 
 
 def _typed(column: dict[str, Any], values: Any, missing_text: str) -> NDArray[Any]:
-    """Values as the array that the model takes; strict, as everywhere else: nothing is rounded or guessed."""
+    """Values as the model's input array; strict: nothing is rounded or guessed."""
     try:
         _demand(not isinstance(values, (str, bytes, dict)))
         cells = values.tolist() if isinstance(values, np.ndarray) else list(values)
@@ -245,10 +245,10 @@ def read_json(text: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[str, An
     """Rows from one of MLflow's JSON shapes, as columns.
 
     Args:
-        inputs: The model's columns, in the order that rows without names have.
+        inputs: The model's columns, in the order of rows without names.
 
     Raises:
-        RowsRefused: no such shape, or more than one.
+        RowsRefused: none of these shapes, or several.
     """
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
@@ -286,14 +286,14 @@ NULLS = frozenset((
     "NULL", "NaN", "None", "n/a", "nan", "null",
 ))
 # fmt: on
-"""What pandas takes for a missing value in CSV."""
+"""Texts that pandas reads as missing values in CSV."""
 
 
 def read_csv(text: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Rows from CSV with a header, as columns. A cell that is one of :data:`NULLS` is a missing value.
 
     Args:
-        inputs: The model's columns, which say what a cell is to be read as.
+        inputs: The model's columns, which give the types of cells.
 
     Raises:
         RowsRefused: ragged, or a cell is not of its column's type.
@@ -333,7 +333,7 @@ def _refuse_constant(_name: str) -> None:
 
 
 def to_json(predictions: NDArray[Any]) -> str:
-    """Predictions as MLflow answers them; NaN and infinity become null, so that it is JSON everywhere."""
+    """Predictions in MLflow's form; NaN and infinity become null, which is valid JSON."""
     return json.dumps({"predictions": _finite(predictions.tolist())}, allow_nan=False)
 
 

@@ -1,1 +1,1 @@
-"""Keeps deployments equal to what the registry says."""
+"""Deploys promoted versions, and keeps deployments equal to the registry."""

@@ -1,4 +1,4 @@
-"""The process that keeps following deployments equal to their stages: one per home."""
+"""The follower: one process per home that updates deployments when their stage or alias moves."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _START_DEADLINE_S = 60.0
 
 
 def ensure_follower(home: Path, config: Path | None, environment: Mapping[str, str]) -> None:
-    """Start a follower unless one runs; it ends by itself when there is nothing left to follow.
+    """Start a follower unless one runs. It ends by itself when no deployment follows anything.
 
     Args:
-        environment: Where its registry is.
+        environment: Environment variables with the registry's address.
 
     Raises:
         Unavailable: it did not start.
@@ -29,7 +29,7 @@ def ensure_follower(home: Path, config: Path | None, environment: Mapping[str, s
         return
     log = home / "follower.log"
     chosen = ["--config", str(config)] if config else []
-    # -P: nothing in whatever folder we were called from shadows a module of ours.
+    # -P keeps modules of the working directory from shadowing ours
     process = spawn_detached(
         [sys.executable, "-P", "-m", "lifecycle.cli", *chosen, "follow", "--until-idle"],
         log,
@@ -45,7 +45,7 @@ def ensure_follower(home: Path, config: Path | None, environment: Mapping[str, s
 
 
 def running_follower(home: Path) -> ProcessId | None:
-    """The follower of this home, or None when none runs."""
+    """The running follower of this home, or None."""
     try:
         process = ProcessId(*json.loads(_lock(home).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -54,7 +54,7 @@ def running_follower(home: Path) -> ProcessId | None:
 
 
 def stop_follower(home: Path) -> bool:
-    """Stop the follower of this home; says whether there was one."""
+    """Stop the follower of this home; returns whether one was running."""
     process = running_follower(home)
     if process is not None:
         stop(process)
@@ -63,7 +63,7 @@ def stop_follower(home: Path) -> bool:
 
 @contextmanager
 def being_the_follower(home: Path) -> Iterator[None]:
-    """Be the only follower of this home; the kernel frees the place if we die.
+    """Hold the lock of this home's only follower; the kernel releases it if we die.
 
     Raises:
         Conflict: another one runs.
@@ -80,7 +80,7 @@ def being_the_follower(home: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            os.ftruncate(descriptor, 0)  # from here on it is not running
+            os.ftruncate(descriptor, 0)  # from here on it is not the running follower
 
 
 def _lock(home: Path) -> Path:

@@ -1,7 +1,7 @@
-"""Runs the gates that refused promotions wait for, one version at a time.
+"""Runs queued gate runs, one version at a time.
 
-The registry says who has a gate run, so any number of workers may ask it. One that dies leaves nothing behind but
-its lease, and after that another begins anew: there is evidence, whole, or there is none.
+The registry leases gate runs, so any number of workers may run. A worker that dies leaves only
+its lease, after which another starts anew: evidence is complete or absent.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class Stopped(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of one gate run.
+    """Result of one queued gate run.
 
     Attributes:
-        outcome: What the gates said; None where there is no evidence.
-        promoted: Whether the promotion that waited for it is complete.
+        outcome: Outcome of the gates; None without evidence.
+        promoted: Whether the waiting promotion was completed.
         broke: Whether the gates could not be run.
         detail: Why there is no evidence, or why nothing was promoted.
-        evidence_id, run_id: Of the evidence, and of the MLflow run with the reports.
-        seconds: How long it took.
+        evidence_id, run_id: Ids of the evidence and of the MLflow run with the reports.
+        seconds: Duration.
     """
 
     model: str
@@ -73,14 +73,14 @@ class Done:
 
 @dataclass
 class GateWorker:
-    """Picks up queued gate runs.
+    """Takes queued gate runs and runs them.
 
     Attributes:
-        name: What the registry shows of it.
-        report: Told of each gate run.
+        name: Name shown by the registry.
+        report: Called with each result.
         clock, sleep: Seconds, monotonic.
         jitter: A number between 0 and 1.
-        renew_every_s: How often it says that it is still at it.
+        renew_every_s: Seconds between renewals of its lease.
     """
 
     registry: ModelRegistry
@@ -96,9 +96,9 @@ class GateWorker:
     _may_interrupt: bool = False
 
     def serve(self, every_s: float) -> None:
-        """Run what is queued, and look again after ``every_s`` seconds, until :meth:`stop`.
+        """Run what is queued, then check every ``every_s`` seconds, until :meth:`stop`.
 
-        A registry that does not answer is asked less and less often, up to once a minute.
+        While the registry does not answer, it is asked less often, down to once a minute.
 
         Raises:
             UsageError: the registry has no guard, so there is no queue.
@@ -124,7 +124,7 @@ class GateWorker:
         return sound
 
     def step(self) -> Done | None:
-        """Run the gates of one version; None where nothing is to be done now.
+        """Run the gates of one version; None if nothing can be done now.
 
         Raises:
             Unavailable: the registry does not answer.
@@ -146,16 +146,16 @@ class GateWorker:
                 done, report = self._run(gates, claim)
                 self.report(done)
                 if report is not None:
-                    with self._interruptible():  # the evidence counts without its charts
+                    with self._interruptible():  # the evidence is valid without charts
                         self.gate_runner.explain(report)
                 return done
         return None
 
     def stop(self) -> None:
-        """End soon, from a signal handler: at once, unless evidence is being handed in at this moment.
+        """End from a signal handler: at once, unless evidence is being delivered.
 
         Raises:
-            Stopped: in the midst of what can be begun anew.
+            Stopped: during work that can be repeated.
         """
         self._stopping = True
         if self._may_interrupt:
@@ -182,7 +182,7 @@ class GateWorker:
         except Stopped:
             self._give_back(gates, replace(claim, action=ClaimAction.RELEASED))
             raise
-        except Exception as exc:  # a model's libraries raise what they like
+        except Exception as exc:  # a model's libraries may raise anything
             ours = isinstance(exc, LifecycleError)
             _LOG.debug("no verdict", exc_info=True)
             reason = str(exc) if ours else f"internal error ({type(exc).__name__})"
@@ -198,7 +198,7 @@ class GateWorker:
             def run(job: GateJob, progress: Progress) -> GateResults:
                 results = self.gate_runner.execute(job, progress)
                 renewal.check()
-                self._may_interrupt = False  # from here on it is handed in
+                self._may_interrupt = False  # from here on evidence is delivered
                 return results
 
             progress = Progress(lambda _: renewal.check(), lambda _: renewal.check())
@@ -212,7 +212,7 @@ class GateWorker:
         done = replace(
             done, outcome=str(evidence.outcome), evidence_id=evidence.evidence_id, run_id=evidence.run_id
         )
-        with suppress(LifecycleError):  # what came of it is on record, whether we can read it now or not
+        with suppress(LifecycleError):  # the result is recorded, even if it cannot be read now
             about = [
                 e
                 for e in self.registry.history(done.model)
@@ -225,7 +225,7 @@ class GateWorker:
         return done
 
     def _give_back(self, gates: QueuedGates, claim: Claim) -> None:
-        """As far as the registry answers; else the lease ends by itself."""
+        """Return the gate run if the registry answers; else its lease ends by itself."""
         try:
             self.registry.claim(gates, claim)
         except LifecycleError as exc:

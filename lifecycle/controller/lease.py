@@ -1,4 +1,4 @@
-"""Leases of this process: renewed in time while the work goes on, and given back at the end."""
+"""Leases of this process, renewed while the work goes on and released at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JOIN_S = 5.0
 
 
 class LeaseLost(Exception):
-    """Another process has the lease now, or what it is for has ended."""
+    """Another process has the lease, or its purpose has ended."""
 
 
 class LeaseHeartbeat:
@@ -45,10 +45,10 @@ class LeaseHeartbeat:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join(_JOIN_S)  # a late renewal must not undo what is said next
+        self._thread.join(_JOIN_S)  # a late renewal must not undo the next report
 
     def check(self) -> None:
-        """Raises LeaseLost."""
+        """Raise LeaseLost if the lease is lost."""
         if self._lost:
             raise LeaseLost(self._lost)
 
@@ -64,17 +64,17 @@ class LeaseHeartbeat:
 
 
 def follower_name() -> str:
-    """Names this process among the followers of a registry: its host, its number, and a random part."""
+    """Name of this process among followers: host, process id and a random part."""
     host = "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in socket.gethostname())
     return f"{host[:60]}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 @dataclass
 class ScopeLeases:
-    """The leases by which followers of the same deployments agree on which one works.
+    """Leases that decide which of several followers of the same deployments works.
 
     Attributes:
-        holder: As :func:`follower_name`.
+        holder: Name, as from :func:`follower_name`.
         clock: Seconds, monotonic.
     """
 
@@ -97,11 +97,11 @@ class ScopeLeases:
             self._renewed_s[model, scope] = now
 
     def heartbeat(self, model: str, scope: str) -> LeaseHeartbeat:
-        """Keeps a lease that is held while a deployment takes its time."""
+        """Renew a held lease while a deployment takes long."""
         return LeaseHeartbeat(lambda: self.registry.hold_lease(model, scope, self.holder), _RENEW_S)
 
     def release(self) -> None:
-        """Give all of them back, as far as the registry answers; else they end by themselves."""
+        """Release all leases if the registry answers; else they end by themselves."""
         for model, scope in self._renewed_s:
             try:
                 self.registry.release_lease(model, scope, self.holder)

@@ -1,8 +1,8 @@
-"""One step of following: look at everything, change what differs.
+"""The reconciler: each step compares deployments with their stages and updates those that differ.
 
-Level-triggered: each round starts from the whole state, so a lost hint, a restart or a failed round costs
-time and nothing else. A deployment that fails backs off on its own and never holds up another. What was changed
-behind the registry's back is logged and not followed: whatever answers goes on answering.
+Level-triggered: each step starts from the whole state, so a lost event, a restart or a failed step costs
+only time. A deployment that fails backs off and does not delay others. Changes that bypassed the guard
+are logged and not followed: the deployed version keeps answering.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _Key = tuple[str, str]
 
 @dataclass
 class Reconciler:
-    """Keeps following deployments equal to their stages.
+    """Updates deployments that follow a stage or alias.
 
     Attributes:
-        targets: Every target that may hold deployments.
-        leases: By which it agrees with other followers where deployments are seen from several homes.
+        targets: The targets with deployments.
+        leases: Leases against other followers of deployments that several homes share.
         clock: Seconds, monotonic.
     """
 
@@ -48,7 +48,7 @@ class Reconciler:
         self._view = RegistryView(self.deployer.promoter, self.clock)
 
     def step(self) -> int:
-        """Look at every following deployment once; returns how many there are."""
+        """Check every following deployment once; returns their number."""
         following = self._following()
         self._view.new_round()
         for deployment, scope in following:
@@ -60,11 +60,11 @@ class Reconciler:
         return [deployment for deployment, _ in self._following()]
 
     def close(self) -> None:
-        """Let other followers take over at once."""
+        """Release the leases, so that other followers take over at once."""
         self.leases.release()
 
     def _following(self) -> list[tuple[Deployment, str]]:
-        """The same, each with the scope that its target shares with other homes, or empty."""
+        """Following deployments, each with the scope that its target shares with other homes, or empty."""
         return [
             (deployment, target.scope if isinstance(target, SharedDeployments) else "")
             for target in self.targets()
@@ -94,7 +94,7 @@ class Reconciler:
         try:
             with self.leases.heartbeat(deployment.ref.name, scope) if scope else nullcontext():
                 changed = self.deployer.converge(deployment)
-        except Exception as exc:  # a model's libraries and a full disk raise what they like
+        except Exception as exc:  # a model's libraries or a full disk may raise anything
             self._backoffs[key].failed(self.clock())
             _say(deployment, exc)
         else:
@@ -122,26 +122,26 @@ def _say(deployment: Deployment, error: Exception) -> None:
 
 
 _LOOK_AGAIN_S = 60.0
-"""A glance does not see everything, nor does it see keys that were trusted or revoked here."""
+"""Seconds until a state is read again: the change token misses some changes, and changes of trusted keys."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 
 
 @dataclass
 class Backoff:
-    """Waits longer after each failure, up to a minute."""
+    """Waiting times that grow with each failure, up to a minute."""
 
     wait_s: float = FIRST_WAIT_S
     not_before: float = 0.0
 
     def failed(self, now: float) -> None:
-        """It failed again."""
+        """Record a failure."""
         self.not_before, self.wait_s = now + self.wait_s, min(2 * self.wait_s, LONGEST_WAIT_S)
 
 
 @dataclass
 class _Seen:
-    """A model as it was when it was last looked at, and what its stages hold by that."""
+    """The last known state of a model, and what its stages hold."""
 
     glance: str
     at_s: float
@@ -151,7 +151,7 @@ class _Seen:
 
 @dataclass
 class RegistryView:
-    """Says what stages hold, and logs what was changed behind the registry's back.
+    """Cached stage holders: one request per model and step. Logs changes that bypassed the guard.
 
     Attributes:
         clock: Seconds, monotonic.
@@ -166,7 +166,7 @@ class RegistryView:
     _known: dict[str, list[Inconsistency]] = field(default_factory=dict)
 
     def new_round(self) -> None:
-        """Ask anew about every model, once; a registry that is away, less and less often."""
+        """Start a step, in which each model is read once. An unreachable registry is asked less often."""
         if self._away is None:  # models that are not followed any more are forgotten
             self._seen = {model: seen for model, seen in self._seen.items() if model in self._asked}
             self._known = {model: known for model, known in self._known.items() if model in self._asked}
@@ -175,7 +175,7 @@ class RegistryView:
             self._away = None
 
     def held(self, model: str, policy: StagePolicy) -> HeldVersion:
-        """What the stage holds in this round.
+        """What the stage holds in this step.
 
         Raises:
             LifecycleError: as :meth:`lifecycle.promotion.promoter.Promoter.held`.
@@ -205,7 +205,7 @@ class RegistryView:
         return known
 
     def _current(self, model: str) -> _Seen:
-        """The model as it is in this round, by asking at most once."""
+        """The state of the model in this step, with at most one request."""
         if model not in self._asked:
             self._asked[model] = None
             try:
@@ -238,5 +238,5 @@ class RegistryView:
 
 
 def _again(error: LifecycleError) -> LifecycleError:
-    """An error that is raised every second would grow by a traceback each time."""
+    """A copy of an error; raised every second, the same one would grow by a traceback each time."""
     return error.with_traceback(None)

@@ -1,4 +1,4 @@
-"""A look at everything that matters here: what the registry holds, what its ledger tells, and what counts here."""
+"""Consistency check behind ``lifecycle status``: stages, ledger and trusted keys of deployed models."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lifecycle.promotion.promoter import Promoter
 
 @dataclass(frozen=True, slots=True)
 class StatusCheck:
-    """What was found.
+    """Result of the consistency check.
 
     Attributes:
-        models: How many were looked at.
-        unavailable: Why the registry could not be asked; then nothing is known, good or bad.
+        models: Number of models that were compared.
+        unavailable: Why the registry could not be read; then nothing was compared.
     """
 
     models: int
@@ -27,7 +27,7 @@ class StatusCheck:
 
 
 def check_status(promoter: Promoter, deployments: Iterable[Deployment]) -> StatusCheck:
-    """Compare every model that a deployment here belongs to, and a hundred others at most."""
+    """Compare the models that are deployed here, and up to a hundred others."""
     deployed = dict.fromkeys(d.ref.name for d in deployments if d.version)
     try:
         models = list(dict.fromkeys([*deployed, *promoter.registry.models()]))
@@ -56,7 +56,7 @@ def _differences(promoter: Promoter, model: str, deployed: bool) -> list[Inconsi
 
 
 def _unproven(promoter: Promoter, state: ModelState) -> Iterator[Inconsistency]:
-    """Whose key counts is a matter of this machine, so it matters for what is deployed here."""
+    """Whether a deployed version's promotion is signed by a key that this machine trusts."""
     for policy in promoter.policies.of(state.model).stages:
         try:
             promoter.held_in(state, policy)

@@ -1,4 +1,4 @@
-"""What a target is. Every implementation passes :class:`lifecycle.testing.TargetContract`."""
+"""The contract of targets. Every implementation passes :class:`lifecycle.testing.TargetContract`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class ModelFiles(Protocol):
-    """The files of versions on this machine."""
+    """Access to the files of versions on this machine."""
 
     def snapshot(self, source: ModelSource) -> Snapshot:
-        """The version's files as they were registered, not verified. Raises NotFound when they are not here."""
+        """Folder of the version's files, not verified. Raises NotFound when it is not here."""
         ...
 
     def compiled(self, source: ModelSource) -> Path:
@@ -35,13 +35,13 @@ class ModelFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TargetContext:
-    """What a target is given.
+    """What a target needs from the product.
 
     Attributes:
         home: The product's folder on this machine. A target keeps its state below :attr:`deployments`.
-        models: Where it gets the files of versions.
-        secret: The value of a secret, such as an API key, by name; None where there is none.
-        registry: Environment variables that lead a process to the registry. Called only when they are needed.
+        models: Access to the files of versions.
+        secret: Gives a secret, such as an API key, by name; None without one.
+        registry: Gives environment variables with the registry's address, when they are needed.
     """
 
     home: Path
@@ -51,52 +51,52 @@ class TargetContext:
 
     @property
     def deployments(self) -> Path:
-        """Folder of all targets' state; a target's own is the one with its name."""
+        """Folder of all targets' state; each target has a folder with its name."""
         return self.home / "deployments"
 
 
 class Target(Protocol):
-    """A kind of place. Constructed with its context: ``Target(context)``.
+    """A kind of place to deploy to. Constructed with its context: ``Target(context)``.
 
-    What not every target can do is a protocol of its own, below: ``isinstance(target, Observes)``.
+    Optional capabilities are protocols of their own, below: ``isinstance(target, Observes)``.
     """
 
     name: str
     Options: ClassVar[type[TargetOptions]]
-    """What ``-C`` can say to it; checked before anything happens, a promotion included."""
+    """Its ``-C`` options, validated before anything happens, a promotion included."""
     help: str
-    """What it does and which ``-C`` options it takes, for ``mlflow deployments help``."""
+    """What it does and its ``-C`` options, for ``mlflow deployments help``."""
 
     def __init__(self, context: TargetContext) -> None: ...
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
-        """Bring a version up, or replace the one that answers under this name.
+        """Deploy a version, or replace the one with this name.
 
-        Blocks until it answers, or raises with nothing left behind and the old version still answering.
-        The same variants and options again change nothing. There is no moment without a healthy copy.
+        Blocks until it answers. On an error nothing is left behind and the old version still answers.
+        Repeating the same variants and options changes nothing. There is always a healthy copy.
 
         Raises:
             OptionError: an option is unknown or malformed; the message lists the known ones.
             UsageError: several variants, and the target does not route traffic.
-            NotFound: the context does not have the files.
-            DeploymentFailed, Conflict: it did not come up.
+            NotFound: the context lacks the files.
+            DeploymentFailed, Conflict: it did not start.
         """
         ...
 
     def describe(self, name: str) -> Deployment:
-        """Raises NotFound for an unknown name."""
+        """The deployment. Raises NotFound for an unknown name."""
         ...
 
     def undeploy(self, name: str) -> None:
-        """Take it down. Idempotent: an unknown name is no error."""
+        """Stop and remove a deployment. Idempotent: an unknown name is not an error."""
         ...
 
     def list(self) -> Sequence[Deployment]:
-        """Every deployment, by name."""
+        """All deployments, ordered by name."""
         ...
 
     def predict(self, name: str, rows: Batch) -> Predictions:
-        """Score rows where the deployment is.
+        """Score rows with the deployment.
 
         Raises:
             NotFound: unknown name.
@@ -108,43 +108,43 @@ class Target(Protocol):
 
 @runtime_checkable
 class FollowsStages(Protocol):
-    """Its deployments of a stage or an alias are kept equal to it: a service is, a finished output is not."""
+    """Capability: deployments of a stage or alias follow it, as services do and finished outputs do not."""
 
     follows: bool
 
 
 @runtime_checkable
 class Observes(Protocol):
-    """It keeps rows that were scored."""
+    """Capability: scored rows are kept."""
 
     def observations(self, name: str) -> Observations:
-        """Raises NotFound for an unknown name."""
+        """The deployment. Raises NotFound for an unknown name."""
         ...
 
 
 class Observations(Protocol):
-    """Rows that a deployment scored, oldest first, with their predictions and the version that gave them.
+    """Rows that a deployment scored, oldest first, with predictions and version.
 
     Attributes:
-        location: Where they are kept, for people and for gates: a path or a URI; empty where none are kept.
+        location: Path or URI of the rows; empty if none are kept.
     """
 
     location: str
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        """Read them. A batch is of one version: its inputs, and columns that begin with ``_lifecycle_``."""
+        """Read the rows. Each batch has one version: its inputs, and columns that start with ``_lifecycle_``."""
         ...
 
 
 @runtime_checkable
 class RoutesTraffic(Protocol):
-    """It can split the traffic of a deployment among several variants."""
+    """Capability: traffic can be split among several variants."""
 
     def traffic(self, name: str, shares: Mapping[int, float]) -> Deployment:
-        """Change the shares of the versions that answer.
+        """Change the traffic shares of variants.
 
         Raises:
-            NotFound: unknown name, or a version that is not there.
+            NotFound: unknown name or version.
             UsageError: the shares do not add up to 1.
         """
         ...
@@ -152,24 +152,24 @@ class RoutesTraffic(Protocol):
 
 @runtime_checkable
 class SharedDeployments(Protocol):
-    """Its deployments are seen from several homes, such as a cluster's.
+    """Capability: deployments are visible from several homes, such as those of a cluster.
 
-    Their followers agree by a lease in the registry on which one of them works.
+    A lease in the registry decides which of their followers works.
 
     Attributes:
-        scope: Names what they share: up to 100 letters, digits and ``. _ -``, the same for all that see the same.
+        scope: Name of the shared place: up to 100 letters, digits and ``. _ -``, equal in all its homes.
     """
 
     scope: str
 
 
 def follows(target: Target) -> bool:
-    """Whether the deployments of a target are kept equal to the stages that they name."""
+    """Whether deployments of a target follow the stages that they name."""
     return isinstance(target, FollowsStages) and target.follows
 
 
 def only_variant(spec: DeploymentSpec, target: str) -> Variant:
-    """The champion, for a target that does not route traffic.
+    """The only variant, for a target that does not route traffic.
 
     Raises:
         UsageError: there are other variants.
@@ -183,7 +183,7 @@ def only_variant(spec: DeploymentSpec, target: str) -> Variant:
 
 
 class TargetOptions(BaseModel):
-    """A target's own options. Subclass it with one described field an option.
+    """Base class of a target's options, with one described field per option.
 
     Values arrive as strings. Numbers and booleans (``true/1/yes/on``, ``false/0/no/off``) are parsed by the
     field's type; for a list or a mapping declare ``pydantic.Json[...]``.
@@ -193,10 +193,10 @@ class TargetOptions(BaseModel):
 
     @classmethod
     def parse(cls, options: Mapping[str, str]) -> Self:
-        """The options, checked.
+        """Parse and validate the options.
 
         Raises:
-            OptionError: a key is unknown, missing or has an unusable value; lists the known keys.
+            OptionError: a key is unknown or missing, or a value is not valid; lists the known keys.
         """
         try:
             return cls.model_validate(dict(options))
@@ -205,7 +205,7 @@ class TargetOptions(BaseModel):
 
     @classmethod
     def describe(cls) -> str:
-        """One line an option, for the target's help."""
+        """One line per option, for the target's help."""
         return "\n".join(_describe(name, field) for name, field in cls.model_fields.items())
 
 

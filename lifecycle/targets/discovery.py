@@ -1,4 +1,4 @@
-"""Targets by name, from the entry-point group ``lifecycle.targets``."""
+"""Finds targets by name in the entry-point group ``lifecycle.targets``."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class MemoryTarget:
         self._loaded.pop(check_deployment_name(name), None)
 
     def list(self) -> Sequence[Deployment]:
-        """Every deployment, by name."""
+        """All deployments, ordered by name."""
         return [self.describe(name) for name in sorted(self._loaded)]
 
     def predict(self, name: str, rows: Batch) -> Predictions:

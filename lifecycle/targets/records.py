@@ -1,4 +1,4 @@
-"""What a target remembers of its deployments: one folder each, one JSON record in it."""
+"""A target's records of deployments: one folder per deployment with one JSON record."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _UNKNOWN = ModelRef("?", version=0)  # no model is called so
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRecord:
-    """A deployment as it was last brought up.
+    """The record of a deployment.
 
     Attributes:
-        spec: What was asked for.
+        spec: The requested deployment.
         status, address, detail, figures: As in :class:`Deployment`.
     """
 
@@ -44,7 +44,7 @@ class DeploymentRecord:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     def deployment(self, target: str) -> Deployment:
-        """What the target says of it."""
+        """The deployment as the target reports it."""
         spec = self.spec
         return Deployment(
             spec.name,
@@ -65,27 +65,27 @@ class DeploymentRecords:
     """The deployments of one target below ``home``.
 
     ``<target>/<name>/`` belongs to the deployment; it exists for other processes from the moment its
-    record is written, which is the last step of bringing it up.
+    record is written, which is the last step of a deployment.
     """
 
     def __init__(self, home: Path, target: str) -> None:
         self._root = home.absolute() / target
 
     def path(self, name: str) -> Path:
-        """Where the deployment's own folder is or would be. Raises UsageError for an unusable name."""
+        """Path of the deployment's folder. Raises UsageError for an invalid name."""
         return self._root / check_deployment_name(name)
 
     def folder(self, name: str) -> Path:
-        """The deployment's own folder, made when it is not there."""
+        """The deployment's folder, created if missing."""
         folder = self.path(name)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def find(self, name: str) -> DeploymentRecord | None:
-        """The record, or None.
+        """The deployment's record, or None.
 
         Raises:
-            UsageError: an unusable name.
+            UsageError: the name is not valid.
             IntegrityError: the file is not a record.
         """
         path = self.path(name) / _RECORD
@@ -100,7 +100,7 @@ class DeploymentRecords:
             raise IntegrityError(f"{path} is not a deployment record any more; undeploy {name!r}") from exc
 
     def load(self, name: str) -> DeploymentRecord:
-        """The record.
+        """The deployment's record.
 
         Raises:
             NotFound: unknown name; lists the known ones.
@@ -115,7 +115,7 @@ class DeploymentRecords:
         return sorted(path.parent.name for path in self._root.glob(f"*/{_RECORD}") if _is_name(path.parent.name))
 
     def described(self, describe: Callable[[DeploymentRecord], Deployment]) -> list[Deployment]:
-        """Every deployment, by name; one whose record cannot be read is FAILED, and the others are as they are."""
+        """All deployments by name. One with an unreadable record is FAILED."""
         found = (self._described(name, describe) for name in self.names())
         return [deployment for deployment in found if deployment is not None]
 
@@ -127,7 +127,7 @@ class DeploymentRecords:
         return None if record is None else describe(record)
 
     def save(self, record: DeploymentRecord) -> None:
-        """Write the record; a reader sees the old one or the new one."""
+        """Write the record atomically."""
         write_json(self.folder(record.spec.name) / _RECORD, _as_dict(record))
 
     def remove(self, name: str) -> None:
@@ -138,7 +138,7 @@ class DeploymentRecords:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Be the only one that changes this deployment, across processes; freed by the kernel if we die.
+        """Hold the deployment's exclusive lock across processes; the kernel releases it if we die.
 
         Raises:
             Conflict: another process is changing it.
@@ -187,41 +187,41 @@ def _from_json(text: str) -> DeploymentRecord:
 def _variants(ref: ModelRef, fields: Mapping[str, Any]) -> tuple[Variant, ...]:
     if "variants" in fields:
         return tuple(map(Variant.from_dict, fields["variants"]))
-    # Written before there were variants: one version, with paths of this machine in place of a source.
+    # written before variants existed: one version, with paths of this machine instead of a source
     version = int(fields["version"])
     source = ModelSource(f"models:/{ref.name}/{version}", fields["digest"])
     return (Variant(version, source, compiled=fields["compiled"] is not None),)
 
 
 class ArtifactTarget:
-    """What batch and edge share: a deployment is a file or folder that was made once and belongs to the user.
+    """Base of batch and edge: a deployment is a file or folder that was made once and belongs to the user.
 
     A subclass makes the artifacts and scores with them.
     """
 
     name: str
     marker = ""
-    """File below an artifact's address that is there when the artifact is complete."""
+    """File below an artifact's address that exists when the artifact is complete."""
 
     def __init__(self, context: TargetContext) -> None:
         self._models = context.models
         self._records = DeploymentRecords(context.deployments, self.name)
 
     def describe(self, name: str) -> Deployment:
-        """Raises NotFound for an unknown name."""
+        """The deployment. Raises NotFound for an unknown name."""
         return self._described(self._records.load(name))
 
     def list(self) -> Sequence[Deployment]:
-        """Every deployment, by name."""
+        """All deployments, ordered by name."""
         return self._records.described(self._described)
 
     def undeploy(self, name: str) -> None:
-        """Forget the deployment. Its artifact belongs to the user and stays."""
+        """Delete the record. The artifact belongs to the user and stays."""
         with self._records.lock(name):
             self._records.remove(name)
 
     def _described(self, record: DeploymentRecord) -> Deployment:
-        """As recorded, unless its artifact is missing."""
+        """The deployment as recorded; FAILED if its artifact is missing."""
         if not (Path(record.address) / self.marker).is_file():
             detail = f"{record.address} is missing; deploy it again"
             record = replace(record, status=Status.FAILED, detail=detail)

@@ -1,4 +1,4 @@
-"""What every batch engine must do: inherit this class and supply the fixture ``engine``."""
+"""Contract tests for batch engines. Inherit ``EngineContract`` and supply the fixture ``engine``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DoublingScorer:
 
 
 class EngineContract:
-    """Properties of an engine.
+    """Tests that every engine passes.
 
     A subclass supplies the fixture ``engine``: a function from a :class:`ScoringJob` to the engine that runs it.
     """

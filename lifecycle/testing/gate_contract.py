@@ -23,7 +23,7 @@ TELLTALE_NUMBER = 918273645.5
 
 
 class GateContract:
-    """Properties of a gate.
+    """Tests that every gate passes.
 
     A subclass supplies these fixtures:
 
@@ -34,7 +34,7 @@ class GateContract:
     """
 
     def starved(self, subject: Subject) -> Mapping[str, Subject]:
-        """Subjects without enough to judge, by what they lack."""
+        """Subjects with too little data, by what they lack."""
         return {
             "no data at all": with_rows(subject, lambda _: None),
             "zero rows": with_rows(subject, lambda rows: rows.head(0)),
@@ -111,19 +111,19 @@ def with_rows(subject: Subject, change: Callable[[pd.DataFrame], pd.DataFrame | 
 
 
 def nulls_only(rows: pd.DataFrame) -> pd.DataFrame:
-    """As many rows, without a single value."""
+    """The same number of rows with only nulls."""
     return pd.DataFrame(None, index=rows.index, columns=rows.columns, dtype=object)
 
 
 def with_telltales(rows: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The rows with a telltale text or number in the first ones of each column."""
+    """The rows with marked texts or numbers in the first rows of each column."""
     rows = rows.reset_index(drop=True)
     planted = rows.index < max(1, int(share * len(rows)))
     return pd.DataFrame({name: rows[name].astype(object).mask(planted, _telltale(rows[name])) for name in rows})
 
 
 def assert_well_formed(gate: Gate, verdict: Verdict) -> None:
-    """The verdict can go into evidence and onto a screen."""
+    """Check that the verdict can be recorded and displayed."""
     assert verdict.gate == gate.name
     assert verdict.reason.startswith(f"{gate.name}.")
     assert verdict.reason == verdict.reason.lower()

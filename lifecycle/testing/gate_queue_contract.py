@@ -1,4 +1,4 @@
-"""What every registry must do whose policies queue gate runs (``on_missing: enqueue``). Inherit and run.
+"""Contract tests for registries that queue gate runs (``on_missing: enqueue``).
 
 ::
 
@@ -31,7 +31,7 @@ _MINE, _OTHER = Claim("mine:1"), Claim("other:2")
 
 
 class GateQueueContract:
-    """Properties of a registry's queue.
+    """Tests that every registry's queue passes.
 
     A subclass supplies these fixtures:
 
@@ -101,7 +101,7 @@ class GateQueueContract:
     def test_evidence_that_does_not_count_queues_no_further_run(
         self, registry: ModelRegistry, policies: PolicyBook
     ) -> None:
-        """A worker with another policy would go round for ever."""
+        """Otherwise a worker with another policy would repeat for ever."""
         ask(registry, 1, "production")
         other = replace(evidence(registry, policies, 1, "production"), policy_digest="0" * 64)
         registry.publish(other, {})
@@ -114,7 +114,7 @@ class GateQueueContract:
 
 
 def ask(registry: ModelRegistry, version: int, stage: str) -> QueuedGates:
-    """Ask for a promotion in vain; returns what is queued for it."""
+    """Request a promotion that is refused; returns the queued gate run."""
     with pytest.raises(PromotionRefused):
         registry.promote(PromotionRequest(MODEL, version, stage))
     (queued,) = (q for q in registry.queued() if (q.version, q.stage) == (version, stage))
@@ -128,7 +128,7 @@ def evidence(
     stage: str,
     outcome: Outcome = Outcome.PASSED,
 ) -> Evidence:
-    """As the gates would leave it."""
+    """Evidence as gates produce it."""
     policy, now = policies.of(MODEL).stage(stage), datetime.now(UTC) - timedelta(seconds=1)
     return Evidence(
         model=MODEL,

@@ -1,4 +1,4 @@
-"""What the leases of a registry must do: inherit this class and supply the fixtures."""
+"""Contract tests for a registry's leases. Inherit the class and supply its fixtures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Later = Callable[[float], None]
 
 
 class FollowerLeaseContract:
-    """Properties of the leases by which followers agree on which one works.
+    """Tests of the leases that decide which follower works.
 
     A subclass supplies these fixtures:
 

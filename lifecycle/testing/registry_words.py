@@ -1,4 +1,4 @@
-"""What the contract of registries says in one word: evidence, a promotion, an override."""
+"""Helpers of the registry contract: evidence, promotions, overrides."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ AUTHOR = "ada"
 SignIn = Callable[[str], AbstractContextManager[object]]
 
 REFUSED = (PromotionRefused, NotTrusted)
-"""Over MLflow's API both arrive as the same error."""
+"""Over MLflow's API both are the same error."""
 
 
 class RegistryWords:
-    """Helpers and the fixtures that not every registry has."""
+    """Helpers, and fixtures that not every registry has."""
 
     guarded = True
-    """Whether the registry itself refuses, whoever asks; where not, what only that can promise isn't asked."""
+    """Whether the registry itself refuses unchecked promotions; if not, tests of that are skipped."""
 
     @pytest.fixture
     def overriding(self) -> ModelRegistry | None:
@@ -46,7 +46,7 @@ class RegistryWords:
         return None
 
     def override(self, registry: ModelRegistry, version: int, **change: Any) -> PromotionRequest:
-        """For production, an hour long, as it should be."""
+        """A valid override for production for one hour."""
         now = datetime.now(UTC)
         whole = PromotionRequest(
             MODEL,
@@ -70,7 +70,7 @@ class RegistryWords:
         stage: str,
         outcomes: Mapping[str, Outcome] | None = None,
     ) -> Evidence:
-        """Evidence as the gates would leave it, all PASSED unless ``outcomes`` says otherwise."""
+        """Evidence as gates produce it, all PASSED unless ``outcomes`` says otherwise."""
         policy = policies.of(MODEL).stage(stage)
         created = datetime.now(UTC) - timedelta(seconds=1)
         return Evidence(

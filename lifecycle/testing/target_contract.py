@@ -1,4 +1,4 @@
-"""What every target must do: inherit this class and supply the three fixtures."""
+"""Contract tests for targets. Inherit ``TargetContract`` and supply its three fixtures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Example:
 
 
 class TargetContract:
-    """Properties of a target.
+    """Tests that every target passes.
 
     A subclass supplies these fixtures:
 
@@ -46,7 +46,7 @@ class TargetContract:
 
     @pytest.fixture
     def context(self, tmp_path: Path) -> TargetContext:
-        """What the target is given: a home of its own, and the files that the examples' sources name."""
+        """The target's context: its own home, and the files of the examples."""
         return folder_context(tmp_path / "home")
 
     @pytest.fixture(autouse=True)
@@ -229,12 +229,12 @@ class TargetContract:
 
 
 def in_place_of(old: Example, new: Example) -> DeploymentSpec:
-    """The new version under the old one's name and options."""
+    """The new version with the old one's name and options."""
     return replace(new.spec, name=old.spec.name, options=old.spec.options)
 
 
 def broken(spec: DeploymentSpec, folder: Path) -> DeploymentSpec:
-    """The same spec with a snapshot, manifest and all, whose largest file lost half of its bytes."""
+    """The spec with a snapshot whose largest file is truncated, manifest unchanged."""
     snapshot, compiled = files_of(spec)
     copy = Path(shutil.copytree(snapshot.path, folder / "broken" / spec.digest))
     for beside in snapshot.path.parent.glob(f"{spec.digest}.*"):
@@ -246,14 +246,14 @@ def broken(spec: DeploymentSpec, folder: Path) -> DeploymentSpec:
 
 
 def side_by_side(first: Example, second: Example, share: float) -> DeploymentSpec:
-    """One deployment of both, ``share`` of the traffic for the first."""
+    """One deployment of both versions, with ``share`` of the traffic for the first."""
     champion = replace(first.spec.champion, share=share)
     challenger = replace(second.spec.champion, role=VariantRole.CHALLENGER, share=1 - share)
     return replace(first.spec, variants=(champion, challenger))
 
 
 def same_predictions(answer: Predictions, expected: Predictions) -> bool:
-    """Equal shape and, within 1e-6 relative, equal values."""
+    """Whether shapes are equal, and values within 1e-6 relative."""
     if isinstance(expected, Mapping) or isinstance(answer, Mapping):
         return (
             isinstance(expected, Mapping)
@@ -270,7 +270,7 @@ def same_predictions(answer: Predictions, expected: Predictions) -> bool:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a client that never stops asking got."""
+    """Answers to a client that sends requests continuously."""
 
     predictions: list[Predictions]
     failures: list[Exception]
@@ -278,14 +278,14 @@ class Answers:
 
 @contextmanager
 def hammer(target: Target, name: str, rows: Batch) -> Iterator[Answers]:
-    """Ask for predictions without pause, in a thread, until the block ends."""
+    """Request predictions continuously in a thread until the block ends."""
     answers, done = Answers([], []), threading.Event()
 
     def ask() -> None:
         while not done.is_set():
             try:
                 answers.predictions.append(target.predict(name, rows))
-            except Exception as exc:  # every failure counts, of whatever kind
+            except Exception as exc:  # every failure counts
                 answers.failures.append(exc)
 
     asking = threading.Thread(target=ask)

@@ -37,7 +37,7 @@ class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
         config: Mapping[str, str] | None = None,
         endpoint: str | None = None,
     ) -> dict[str, Any]:
-        """Deploy a promoted version; blocks until it answers."""
+        """Deploy a promoted version and wait until it answers."""
         with _mlflow_errors():
             _demand_no_endpoint(endpoint)
             deployment = _product().deploy(self._kind, name, model_uri, dict(config or {}))
@@ -51,7 +51,7 @@ class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
         config: Mapping[str, str] | None = None,
         endpoint: str | None = None,
     ) -> dict[str, Any]:
-        """Replace version or options without a lost request."""
+        """Change version or options without losing a request."""
         with _mlflow_errors():
             _demand_no_endpoint(endpoint)
             deployment = _product().redeploy(self._kind, name, model_uri, dict(config or {}))
@@ -60,14 +60,14 @@ class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
     def delete_deployment(
         self, name: str, config: Mapping[str, str] | None = None, endpoint: str | None = None
     ) -> None:
-        """Take a deployment down; one that is not there is no error."""
+        """Stop and remove a deployment; an unknown name is not an error."""
         del config
         with _mlflow_errors():
             _demand_no_endpoint(endpoint)
             _product().target(self._kind).undeploy(name)
 
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
-        """Every deployment of this target."""
+        """All deployments of this target."""
         with _mlflow_errors():
             _demand_no_endpoint(endpoint)
             return [_as_mlflow_dict(d) for d in _product().target(self._kind).list()]
@@ -81,7 +81,7 @@ class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
     def predict(
         self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None
     ) -> PredictionsResponse:
-        """Score a DataFrame, or what makes one, where the deployment is; answers as ``/invocations`` does."""
+        """Score a DataFrame, or anything that makes one; the answer is that of ``/invocations``."""
         from lifecycle.scoring.payload import encode
 
         with _mlflow_errors():
@@ -95,12 +95,12 @@ class LifecycleDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
 def run_local(
     name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, str] | None = None
 ) -> None:
-    """Deploy to the ``rest`` target of this machine, which is as local as it gets."""
+    """Deploy to the ``rest`` target on this machine."""
     LifecycleDeploymentClient("lifecycle:/rest").create_deployment(name, model_uri, flavor, config)
 
 
 def target_help() -> str:
-    """What ``mlflow deployments help -t lifecycle`` prints."""
+    """The text of ``mlflow deployments help -t lifecycle``."""
     from lifecycle.controller.deployer import ReleaseOptions
     from lifecycle.targets.discovery import TARGETS
 
@@ -145,7 +145,7 @@ def _demand_no_endpoint(endpoint: str | None) -> None:
 
 
 def _as_mlflow_dict(deployment: Deployment, flavor: str | None = None) -> dict[str, Any]:
-    """MLflow's command line reads ``name`` and ``flavor``; the rest is ours."""
+    """A deployment as MLflow's dict: its command line reads ``name`` and ``flavor``."""
     return {
         "name": deployment.name,
         "flavor": flavor or "lifecycle",

@@ -1,4 +1,4 @@
-"""Scores files into files: exactly once, resumable, in flat memory."""
+"""The batch target: scores files into files, exactly once, resumable, in constant memory."""
 
 from lifecycle.targets.batch.target import BatchTarget
 

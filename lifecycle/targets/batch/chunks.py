@@ -1,4 +1,4 @@
-"""Input files in chunks, always cut at the same rows, each of which can be read by itself."""
+"""Input files in chunks with fixed boundaries, each of which can be read separately."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lifecycle.targets.batch.plan import ChunkAddress
 _BLOCK = 4 << 20  # bytes
 _RECORD = re.compile(
     rb'[^"\r\n]*+'
-    rb'(?:(?:(?<![^,\r\n])"[^"]*+(?:""[^"]*+)*+(?:"|\Z)|")[^"\r\n]*+)*+'  # a quote within a cell is a character
+    rb'(?:(?:(?<![^,\r\n])"[^"]*+(?:""[^"]*+)*+(?:"|\Z)|")[^"\r\n]*+)*+'  # a quote inside of a cell is a character
     rb"(?:\r\n|\n|\r|\Z)"
 )
 
@@ -33,9 +33,9 @@ class Chunk:
     """Some consecutive rows of one file.
 
     Attributes:
-        rows: The columns that were asked for. From CSV they are ``binary``: raw cells, null where missing.
+        rows: The requested columns. From CSV they are ``binary``: raw cells, null for missing ones.
         numbers: Each row's number in its file; the first row of data is 1.
-        ragged: Numbers of the rows between these that have another number of cells than the header.
+        ragged: Numbers of rows with another number of cells than the header.
     """
 
     file: Path
@@ -45,22 +45,22 @@ class Chunk:
 
     @property
     def rows_in(self) -> int:
-        """Rows of the file that this chunk accounts for."""
+        """Number of rows of the file in this chunk."""
         return len(self.numbers) + len(self.ragged)
 
     @property
     def is_raw(self) -> bool:
-        """Whether the rows are raw cells, to be parsed still."""
+        """Whether the rows are raw cells that have to be parsed."""
         return is_csv(self.file)
 
 
 def is_csv(path: Path) -> bool:
-    """Whether a file is CSV; else it is Parquet."""
+    """Whether a file is CSV, not Parquet."""
     return path.suffix == ".csv"
 
 
 def addresses_of(files: Iterable[Path], chunk_rows: int) -> tuple[ChunkAddress, ...]:
-    """All chunks of all files, in order. A CSV file is read once for that.
+    """Addresses of all chunks in order. CSV files are read once for that.
 
     Raises:
         DeploymentFailed: a file cannot be read.
@@ -93,14 +93,14 @@ def _csv_parts(path: Path, chunk_rows: int) -> Iterator[tuple[int, int, int, int
 
 
 def _ends_of_records(path: Path) -> Iterator[int]:
-    """Offsets behind the header and behind each row that is not an empty line."""
+    """Offsets after the header and after each row that is not an empty line."""
     offset, held = 0, b""
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             held += block
             used = 0
             for record in _RECORD.finditer(held):
-                if record.end() == len(held):  # it may go on in the next block
+                if record.end() == len(held):  # it may continue in the next block
                     break
                 used = record.end()
                 if held[record.start() : used].strip(b"\r\n"):
@@ -112,10 +112,10 @@ def _ends_of_records(path: Path) -> Iterator[int]:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Names and types of a file's columns; of a CSV file, names only count.
+    """Names and types of a file's columns; a CSV file has only names.
 
     Raises:
-        DeploymentFailed: the file cannot be read, or names a column twice.
+        DeploymentFailed: the file cannot be read, or has two columns with one name.
     """
     with _naming(path):
         schema = _csv_schema(path) if is_csv(path) else pq.read_schema(path)
@@ -132,7 +132,7 @@ def demand_fitting_columns(path: Path, schema: pa.Schema, signature: Signature, 
     """Check a file's columns before its first row is read.
 
     Raises:
-        DeploymentFailed: a column is lacking or has a type whose values cannot fit; names file and column.
+        DeploymentFailed: a column is missing or its type cannot fit; names file and column.
     """
     lacking = [name for name in keep if name not in schema.names]
     if lacking:
@@ -157,7 +157,7 @@ def _demand_fitting_column(path: Path, schema: pa.Schema, column: Column) -> Non
 
 
 class ChunkReader:
-    """Reads chunks of one file, in any order. Those that follow each other cost one pass over the file."""
+    """Reads chunks of one file in any order; consecutive ones take one pass over the file."""
 
     def __init__(self, path: Path, columns: list[str]) -> None:
         self._path = path
@@ -169,7 +169,7 @@ class ChunkReader:
         """Read one chunk.
 
         Raises:
-            DeploymentFailed: the file cannot be read, or does not hold these rows.
+            DeploymentFailed: the file cannot be read, or lacks these rows.
         """
         with _naming(self._path):
             chunk = self._read_csv(address) if is_csv(self._path) else self._read_parquet(address)
@@ -209,10 +209,10 @@ class ChunkReader:
 
 
 class _ParquetRows:
-    """The rows of a Parquet file from one on, in flat memory."""
+    """The rows of a Parquet file from a row on, in constant memory."""
 
     def __init__(self, path: Path, columns: list[str], address: ChunkAddress) -> None:
-        # Without these two Arrow keeps the bytes of the whole file.
+        # without these two options Arrow keeps the bytes of the whole file
         self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
         ends = np.cumsum(sizes)
@@ -248,7 +248,7 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say which file it was. Arrow's own message may quote a cell, so it stays in the traceback."""
+    """Name the file in errors. Arrow's own message may quote a cell, so it stays in the traceback."""
     try:
         yield
     except (pa.ArrowException, OSError) as exc:

@@ -1,4 +1,4 @@
-"""Scores the chunks of a plan: what an engine is, and the one that works in this process."""
+"""Engines score the chunks of a plan: the contract, and the local engine."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RAGGED = "wrong_number_of_cells"
 
 @dataclass(frozen=True, slots=True)
 class ScoringJob:
-    """What it takes to score a plan's chunks, wherever that is.
+    """All that an engine needs to score a plan's chunks.
 
     Attributes:
-        folder: The output folder, which takes the parts.
-        load: Loads the model; called only when there is something to score.
+        folder: The output folder for the parts.
+        load: Loads the model, when there are chunks to score.
     """
 
     folder: Path
@@ -46,11 +46,11 @@ class BatchEngine(Protocol):
     def run(self, plan: BatchPlan, missing: Sequence[ChunkAddress]) -> Iterable[ChunkDone]:
         """Score chunks and write their parts, in any order. A chunk is yielded when its parts are on the disk.
 
-        The same chunk gives the same bytes, whichever engine runs it and whatever ran before.
+        The same chunk gives the same bytes with any engine.
 
         Raises:
-            InputChanged: a file is not the one that was pinned.
-            DeploymentFailed: a file cannot be read, or the model does not load or breaks.
+            InputChanged: a file has changed since it was pinned.
+            DeploymentFailed: a file cannot be read, or the model fails.
         """
         ...
 
@@ -83,14 +83,14 @@ class LocalEngine:
     def _loaded(self) -> Scorer:
         try:
             return self._job.load()
-        except Exception as exc:  # loading a model runs the model's own libraries
+        except Exception as exc:  # loading a model runs its own libraries
             raise DeploymentFailed(f"the model does not load ({type(exc).__name__})") from exc
 
 
 def _chunks(
     plan: BatchPlan, signature: Signature, addresses: Iterable[ChunkAddress]
 ) -> Iterator[tuple[ChunkAddress, Chunk]]:
-    """Every chunk, of a file that is still the one that was pinned when the chunk was read."""
+    """Read the chunks, and check after each that its file is unchanged."""
     reader, position = None, -1
     wanted = {*signature.names, *plan.keep}
     try:
@@ -105,7 +105,7 @@ def _chunks(
             try:
                 chunk = reader.read(address)
             finally:
-                file.demand_unchanged()  # which also says why it could not be read
+                file.demand_unchanged()  # which also explains why it could not be read
             yield address, chunk
     finally:
         if reader is not None:
@@ -114,11 +114,11 @@ def _chunks(
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunk:
-    """What became of a chunk's rows: each is in exactly one of the two.
+    """The result of a chunk: each row is in exactly one of the two.
 
     Attributes:
         predictions: Kept columns and predictions of the rows that fit, in their order.
-        rejected: File, row number, reason code and column (where one is to blame) of the others, by row number.
+        rejected: File, row number, reason code and column (if known) of the other rows, by row number.
     """
 
     predictions: pa.Table
@@ -126,13 +126,13 @@ class ScoredChunk:
 
 
 def score_chunk(scorer: Scorer, chunk: Chunk, keep: Sequence[str]) -> ScoredChunk:
-    """Score the rows of a chunk that fit, and say of the others why they do not.
+    """Score the rows of a chunk that fit, and give the reasons for the others.
 
     Args:
-        keep: Input columns to carry along; of CSV, as text.
+        keep: Input columns to copy; from CSV as text.
 
     Raises:
-        DeploymentFailed: the model broke, or did not answer with one prediction a row.
+        DeploymentFailed: the model failed, or did not give one prediction per row.
     """
     numbers = chunk.numbers
     where = f"rows {numbers[0]} to {numbers[-1]} of {chunk.file}" if len(numbers) else ""

@@ -1,14 +1,14 @@
-"""The output folder: parts that appear whole, and one manifest that makes them count.
+"""The output folder: parts written atomically, and a manifest that commits them.
 
 ::
 
     output/
       part-00000.parquet …          predictions, one part a chunk of input
       _rejected/part-00000.parquet  rows of that chunk that did not fit: file, row, reason, column
-      _manifest.json                written last; without it nothing here counts
-      _plan.json, _parts.jsonl      only while unfinished: what is being done, and which parts are
+      _manifest.json                written last; without it the output is incomplete
+      _plan.json, _parts.jsonl      only while unfinished: the plan and the finished parts
 
-Readers of Parquet folders pass over names that start with ``_``, so they see predictions only.
+Readers of Parquet folders skip names that start with ``_``, so they see only predictions.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _PLAN_FORMAT = 2  # before, a chunk was a number in one stream of rows
 
 
 class Output:
-    """The output folder of one plan, while its lock is held: see :func:`open_output`."""
+    """The output folder of one plan, with its lock held by :func:`open_output`."""
 
     def __init__(self, folder: Path, plan: BatchPlan) -> None:
         self._folder = folder
         self._plan = plan
 
     def committed(self) -> dict[str, Any] | None:
-        """The manifest, when this very plan is complete here.
+        """The manifest, if exactly this plan is complete here.
 
         Raises:
-            Conflict: the folder holds something else.
-            IntegrityError: a part is not the one that was committed.
+            Conflict: the folder holds other files.
+            IntegrityError: a part has changed since it was committed.
         """
         manifest = self._read_own(MANIFEST)
         if manifest is None:
@@ -60,10 +60,10 @@ class Output:
         return manifest
 
     def begun(self) -> BatchPlan | None:
-        """The plan of the unfinished run that is here, with its chunks; None where the folder is empty.
+        """The plan of the unfinished run in the folder, with its chunks; None if the folder is empty.
 
         Raises:
-            Conflict: the folder holds something else, or another release began the run.
+            Conflict: the folder holds other files, or another release began the run.
         """
         content = self._read_own(_PLAN)
         if content is None:
@@ -78,29 +78,29 @@ class Output:
         return replace(self._plan, chunks=tuple(ChunkAddress(*fields) for fields in content["chunks"]))
 
     def begin(self, plan: BatchPlan) -> None:
-        """Write down what will be done; from here on the run can be taken up again."""
+        """Write the plan; from then on the run can be resumed."""
         self._write(_PLAN, _json_bytes(plan.as_dict() | {"format": _PLAN_FORMAT, "chunks": plan.chunks}))
 
     def done(self) -> dict[int, ChunkDone]:
-        """The chunks that are done already, each verified, by number."""
+        """Finished chunks by number, each verified."""
         done = [chunk for chunk in self._journal() if all(map(self._holds, chunk.parts))]
         self._write(_DONE, b"".join(map(_journal_line, done)))
         return {chunk.chunk: chunk for chunk in done}
 
     def record(self, done: ChunkDone) -> None:
-        """Note that a chunk's parts are here; it survives a crash from the moment that this returns."""
+        """Record that a chunk's parts are written; durable when this returns."""
         with (self._folder / _DONE).open("ab") as journal:
             journal.write(_journal_line(done))
             journal.flush()
             os.fsync(journal.fileno())
 
     def commit(self, manifest: dict[str, Any]) -> None:
-        """Make it count."""
+        """Commit the output by writing its manifest."""
         self._write(MANIFEST, _json_bytes(manifest))
         self._forget_work()
 
     def discard(self) -> None:
-        """Remove all that an uncommitted run wrote; the folder was empty when it started."""
+        """Remove everything that an uncommitted run has written."""
         for part in [*self._folder.glob("part-*.parquet"), *self._folder.glob(f"{REJECTED}/part-*.parquet")]:
             part.unlink()
         with suppress(OSError):
@@ -108,7 +108,7 @@ class Output:
         self._forget_work()
 
     def sweep(self) -> None:
-        """Remove files that a killed run left half written."""
+        """Remove partly written files of a killed run."""
         for folder in (self._folder, self._folder / REJECTED):
             sweep(folder)
 
@@ -129,7 +129,7 @@ class Output:
         return content
 
     def _journal(self) -> Iterator[ChunkDone]:
-        """Lines that were written whole; a crash may have cut the last one."""
+        """Complete lines of the journal; a crash may have cut the last one."""
         with suppress(FileNotFoundError):
             for line in (self._folder / _DONE).read_bytes().splitlines():
                 with suppress(ValueError, TypeError, KeyError):
@@ -143,7 +143,7 @@ class Output:
             return False
 
     def _write(self, path: str, content: bytes) -> None:
-        """Let a file appear, whole and on the disk."""
+        """Write a file atomically and durably."""
         write_durably(self._folder / path, content)
 
     def _forget_work(self) -> None:
@@ -152,7 +152,7 @@ class Output:
 
 
 def write_part(folder: Path, path: str, rows: pa.Table) -> Part | None:
-    """Write a part below the output folder; it is there whole and on the disk, or not at all. None for no rows."""
+    """Write a part atomically and durably below the output folder. None for zero rows."""
     if not rows.num_rows:
         return None
     buffer = pa.BufferOutputStream()
@@ -165,10 +165,10 @@ def write_part(folder: Path, path: str, rows: pa.Table) -> Part | None:
 
 @contextmanager
 def open_output(folder: Path, plan: BatchPlan) -> Iterator[Output]:
-    """Hold the output folder for one run, against every other process. The kernel frees it if we die.
+    """Lock the output folder for one run. The kernel releases the lock if we die.
 
     Raises:
-        Conflict: another run holds it.
+        Conflict: another run has the lock.
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ def open_output(folder: Path, plan: BatchPlan) -> Iterator[Output]:
             output.sweep()
             if made:
                 with suppress(OSError):
-                    folder.rmdir()  # only when nothing came of it
+                    folder.rmdir()  # only if the run failed
 
 
 def _journal_line(chunk: ChunkDone) -> bytes:

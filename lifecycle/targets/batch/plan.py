@@ -1,4 +1,4 @@
-"""What a run is going to do, pinned before the first row: which files, which bytes, which model."""
+"""The plan of a run, fixed before the first row: files, their bytes, and the model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FORMATS = (".parquet", ".csv")
 
 
 class InputChanged(DeploymentFailed):
-    """An input file is not the one that was pinned; nothing that was made of it counts."""
+    """An input file has changed since it was pinned, so its predictions are not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One pinned file.
+    """One input file with its state.
 
     Attributes:
         stat: Device, inode, size, and times of change in nanoseconds, from before the bytes were hashed. Any
@@ -37,12 +37,12 @@ class InputFile:
 
     @property
     def bytes(self) -> int:
-        """Size."""
+        """Size in bytes."""
         return self.stat[2]
 
     @classmethod
     def pin(cls, path: Path) -> InputFile:
-        """Hash a file.
+        """Read a file's state and hash it.
 
         Raises:
             DeploymentFailed: it cannot be read.
@@ -55,7 +55,7 @@ class InputFile:
             raise DeploymentFailed(f"cannot read input {path}: {exc.strerror}") from exc
 
     def demand_unchanged(self) -> None:
-        """Raises InputChanged when the file was written to, replaced or removed since it was pinned."""
+        """Raise InputChanged when the file was written to, replaced or removed since it was pinned."""
         try:
             unchanged = _stat(self.path) == self.stat
         except OSError:
@@ -74,13 +74,13 @@ class InputFile:
 
 
 class ChunkAddress(NamedTuple):
-    """Where a chunk is.
+    """Address of a chunk.
 
     Attributes:
-        number: Of the chunk in the whole input, from 0.
+        number: Number of the chunk in the whole input, from 0.
         file: Its file's position among the plan's files.
         first_row: The first row of data of a file is 1.
-        rows: How many there are, those included that have too many or too few cells.
+        rows: Number of rows, those with too many or too few cells included.
         start, stop: Of a CSV file, the bytes that the rows are; 0 of a Parquet file.
     """
 
@@ -94,10 +94,10 @@ class ChunkAddress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """One run, fully determined: the same plan gives the same parts, byte for byte.
+    """One run, completely determined: the same plan gives the same bytes.
 
     Attributes:
-        chunks: Which rows each part is made of; known once the work has begun.
+        chunks: The rows of each part; known once the run has begun.
     """
 
     source: Path
@@ -111,10 +111,10 @@ class BatchPlan:
 
     @classmethod
     def make(cls, spec: DeploymentSpec, options: BatchOptions) -> BatchPlan:
-        """Find and pin the input.
+        """Find the input files and record their state.
 
         Raises:
-            OptionError: the input is no Parquet or CSV file and no folder of them, or it holds the output.
+            OptionError: the input is not a Parquet or CSV file or a folder of them, or it contains the output.
             DeploymentFailed: a file cannot be read.
         """
         source = Path(options.input).expanduser().resolve()
@@ -133,17 +133,17 @@ class BatchPlan:
 
     @property
     def rows(self) -> int:
-        """Rows of all chunks."""
+        """Number of rows of all chunks."""
         return sum(chunk.rows for chunk in self.chunks)
 
     @property
     def digest(self) -> str:
-        """sha256 of everything that decides about the output. Not the files' times: a touched file is the same."""
+        """sha256 of everything that determines the output, without the files' times."""
         files = [(str(f.path), f.bytes, f.sha256) for f in self.files]
         return sha256_of([self.model, self.version, self.model_digest, self.chunk_rows, self.keep, files])
 
     def demand_unchanged_input(self) -> None:
-        """Raises InputChanged when a file changed, appeared or went since the input was pinned."""
+        """Raise InputChanged when a file was changed, added or removed since the input was pinned."""
         for file in self.files:
             file.demand_unchanged()
         if input_files(self.source) != [file.path for file in self.files]:
@@ -163,12 +163,12 @@ class BatchPlan:
 
 
 def input_files(source: Path) -> list[Path]:
-    """The file itself, or the Parquet and CSV files of a folder, by name.
+    """The input files: the file itself, or the Parquet and CSV files of a folder, by name.
 
-    Names that start with ``.`` or ``_`` are left out, as every reader of such folders does.
+    Names that start with ``.`` or ``_`` are ignored, as by other readers of such folders.
 
     Raises:
-        OptionError: nothing there, or something there that would be left out silently.
+        OptionError: no such files, or other files that would be ignored silently.
     """
     if source.is_dir():
         files = sorted(_visible(source))
@@ -194,13 +194,13 @@ def _stat(path: Path) -> tuple[int, ...]:
 
 
 MANIFEST = "_manifest.json"
-"""Its file name in the output folder."""
+"""File name of the manifest in the output folder."""
 
 REJECTED = "_rejected"
 """Folder of the rejected rows in the output folder."""
 
 FORMAT = 1
-"""Of the manifest. A reader refuses a number that it does not know."""
+"""Format of the manifest. Readers refuse an unknown number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ChunkDone:
-    """What became of one chunk; the plan says which rows it was."""
+    """Result of one chunk of the plan."""
 
     chunk: int
     rows_in: int
@@ -225,28 +225,28 @@ class ChunkDone:
 
     @property
     def parts(self) -> list[Part]:
-        """The files that there are."""
+        """The files of the chunk."""
         return [part for part in (self.part, self.rejected) if part is not None]
 
     @property
     def rows_out(self) -> int:
-        """Rows with a prediction."""
+        """Number of rows with a prediction."""
         return self.part.rows if self.part else 0
 
     @property
     def rows_rejected(self) -> int:
-        """Rows without one."""
+        """Number of rejected rows."""
         return self.rejected.rows if self.rejected else 0
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> ChunkDone:
-        """Read what ``asdict`` made."""
+        """The inverse of ``asdict``."""
         parts = {key: fields[key] and Part(**fields[key]) for key in ("part", "rejected")}
         return cls(**fields | parts)
 
 
 def make_manifest(plan: BatchPlan, chunks: Sequence[ChunkDone]) -> dict[str, Any]:
-    """What was done, with every row accounted for.
+    """The manifest, which accounts for every row.
 
     Raises:
         DeploymentFailed: a row is missing or counted twice.
@@ -272,10 +272,10 @@ def make_manifest(plan: BatchPlan, chunks: Sequence[ChunkDone]) -> dict[str, Any
 
 
 def parts_of(manifest: dict[str, Any]) -> list[Part]:
-    """Every file that a manifest names.
+    """The files that a manifest names.
 
     Raises:
-        IntegrityError: it is damaged, or of a format that this version does not know.
+        IntegrityError: the manifest is damaged, or has an unknown format.
     """
     try:
         if manifest["format"] == FORMAT:
@@ -295,7 +295,7 @@ class BatchOptions(TargetOptions):
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
-        """``keep``, split.
+        """The column names in ``keep``.
 
         Raises:
             OptionError: a name is empty or given twice.
@@ -312,10 +312,10 @@ class BatchOptions(TargetOptions):
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """Rows behind us, those of an interrupted run before included.
+    """Progress of a run, with the rows of an interrupted run before.
 
     Attributes:
-        rows_total: Rows there are.
+        rows_total: Number of all rows.
     """
 
     rows_total: int
@@ -323,7 +323,7 @@ class BatchProgress:
     rows_rejected: int = 0
 
     def after(self, rows_in: int, rows_rejected: int) -> BatchProgress:
-        """BatchProgress after so many more rows."""
+        """The progress after so many more rows."""
         return replace(self, rows_in=self.rows_in + rows_in, rows_rejected=self.rows_rejected + rows_rejected)
 
 

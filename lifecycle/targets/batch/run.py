@@ -1,4 +1,4 @@
-"""One run of a plan: find what is missing, have an engine score it, commit."""
+"""Runs a plan: finds missing chunks, lets an engine score them, commits."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from lifecycle.targets.batch.plan import (
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """A plan and what it takes to carry it out.
+    """A plan with its engine and scorer.
 
     Attributes:
-        engine: Scores what is missing, by the job.
-        scorer: What it scores with: ``compiled`` or ``pyfunc``. What another scorer did is done again.
+        engine: Scores missing chunks.
+        scorer: ``compiled`` or ``pyfunc``. Chunks of another scorer are scored again.
     """
 
     plan: BatchPlan
@@ -37,15 +37,15 @@ class BatchRun:
     on_progress: OnProgress
 
     def finish(self) -> dict[str, Any]:
-        """Start the run, go on with it, or find it done.
+        """Start or resume the run; a finished one is returned unchanged.
 
         Returns:
             The manifest.
 
         Raises:
-            Conflict: the output folder is in use, or holds something else.
+            Conflict: the output folder is in use, or holds other files.
             IntegrityError: the output was changed after it was committed.
-            DeploymentFailed: nothing was committed. Finished parts stay for the next try, unless the
+            DeploymentFailed: nothing was committed. Finished parts stay for the next run, unless the
                 input changed.
         """
         folder = self.job.folder
@@ -92,7 +92,7 @@ class BatchRun:
             self.on_progress(progress)
 
     def _check_input(self) -> None:
-        """Raises DeploymentFailed when a file cannot be read, or its columns cannot fit the model."""
+        """Raise DeploymentFailed when a file cannot be read, or its columns cannot fit the model."""
         if self.job.signature.is_tensor:
             raise DeploymentFailed("the model takes tensors; batch scoring needs a model with named columns")
         kept: dict[str, pa.DataType] = {}

@@ -1,4 +1,4 @@
-"""The batch target: a deployment is a scored input, complete and accounted for."""
+"""The batch target: a deployment is a completely scored input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lifecycle.targets.records import ArtifactTarget, DeploymentRecord
 
 
 def _say_nothing(progress: BatchProgress) -> None:
-    """The default: a library does not print."""
+    """The default progress callback, which does nothing."""
 
 
 class BatchTarget(ArtifactTarget):
@@ -46,14 +46,14 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
         super().__init__(context)
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
-        """Score the whole input, or go on with a run that was interrupted. A finished one is left as it is.
+        """Score the whole input, or resume an interrupted run. A finished one is not changed.
 
         Raises:
-            OptionError: an option is unknown or malformed, or the input is not there.
-            IntegrityError: the snapshot, or an output that was finished before, has changed.
-            Conflict: this name or output is being worked on, or the output holds something else.
-            DeploymentFailed: the input cannot be read, does not fit the model or changed meanwhile, the model
-                broke, or the disk is full. There is no manifest then.
+            OptionError: an option is unknown or malformed, or the input does not exist.
+            IntegrityError: the snapshot or a finished output has changed.
+            Conflict: another run has this name or output, or the output holds other files.
+            DeploymentFailed: the input cannot be read, does not fit the model or has changed, the model
+                failed, or the disk is full. Then there is no manifest.
         """
         from lifecycle.scoring.signature import Signature
         from lifecycle.targets.batch.engine import LocalEngine, ScoringJob
@@ -72,7 +72,7 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             return record.deployment(self.name)
 
     def predict(self, name: str, rows: Batch) -> Predictions:
-        """Score rows as the batch did, in this process."""
+        """Score rows with the batch's scorer, in this process."""
         variant = self._records.load(name).spec.champion
         scorer = self._load(variant, verified(self._models.snapshot(variant.source)))
         try:

@@ -1,4 +1,4 @@
-"""The edge target: a deployment is a bundle, proven to answer as the model does."""
+"""The edge target: a deployment is a bundle with verified predictions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EdgeOptions(TargetOptions):
 
     @property
     def bundle(self) -> Path:
-        """Where the bundle goes."""
+        """Path of the bundle."""
         return Path(self.output).expanduser().resolve()
 
 
@@ -45,12 +45,12 @@ Example: mlflow deployments create -t lifecycle:/edge --name gate-7 -m models:/f
 On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.csv"""
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
-        """Build the bundle, prove it, and let it appear.
+        """Build the bundle, verify it, and write it atomically.
 
         Raises:
             OptionError: an option is unknown or malformed.
             IntegrityError: the snapshot has changed.
-            Conflict: the name is being worked on, or the file is there and not this deployment's.
+            Conflict: another process is deploying it, or the file exists and is not this deployment's.
             DeploymentFailed: the version has no compiled form or no golden rows, or the bundle answers
                 differently. The file, if there is one, is the old one.
         """
@@ -69,7 +69,7 @@ On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.
             return record.deployment(self.name)
 
     def predict(self, name: str, rows: Batch) -> Predictions:
-        """Score rows with the bundle's own code and bytes, in this process."""
+        """Score rows with the bundle's own code and files, in this process."""
         from lifecycle.bundle.runner import BundleRefused, RowsRefused, Runner
         from lifecycle.scoring.signature import InvalidInput
 
@@ -85,7 +85,7 @@ On the device: unzip flights.zip run.py; python run.py flights.zip --input rows.
 
 
 def _put(bundle: Path, content: bytes, before: DeploymentRecord | None) -> None:
-    """Let the bundle appear, unless it is there already; only this deployment's own old one is replaced."""
+    """Write the bundle unless it exists; only this deployment's own old bundle is replaced."""
     try:
         if bundle.exists():
             if bundle.read_bytes() == content:

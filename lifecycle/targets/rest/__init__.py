@@ -1,6 +1,6 @@
-"""The REST target: one detached server process a deployment, controlled by files.
+"""The REST target: one detached server per deployment, controlled by files.
 
-The server is a module of this package too and needs neither the target nor its options, so importing the
+The server needs neither the target nor its options, so importing the
 package imports neither.
 """
 

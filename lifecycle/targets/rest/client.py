@@ -1,4 +1,4 @@
-"""Asking a deployment's server over HTTP, as any client would."""
+"""HTTP client of a deployment's server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIMEOUT_S = 60.0
 _READINESS_S = 5.0
 
 KEY_VARIABLE = "LIFECYCLE_API_KEY"
-"""The secret that holds the API key, or the token, that predictions are asked for with."""
+"""Name of the secret with the API key or token for predictions."""
 
 
 def ask(address: str, rows: Batch, key: str = "", certificate: str = "") -> Predictions:
@@ -30,12 +30,12 @@ def ask(address: str, rows: Batch, key: str = "", certificate: str = "") -> Pred
 
     Args:
         key: API key or token; empty for none.
-        certificate: Path of the server's own, for https: that very certificate is trusted, and no other.
+        certificate: Path of the server's certificate, for https; no other certificate is trusted.
 
     Raises:
         InvalidInput: the rows do not fit the signature, or are too many for one request.
-        NotTrusted: a key is wanted, and ``LIFECYCLE_API_KEY`` holds none that counts there.
-        Unavailable: no answer, or one that says to come back later.
+        NotTrusted: the server needs a key, and ``LIFECYCLE_API_KEY`` holds no valid one.
+        Unavailable: no answer, or a temporary refusal.
     """
     body = orjson.dumps({"inputs": _inputs(rows)}, option=orjson.OPT_SERIALIZE_NUMPY)
     status, body = _post(address, body, key, certificate)
@@ -52,11 +52,11 @@ def ask(address: str, rows: Batch, key: str = "", certificate: str = "") -> Pred
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a server says of itself.
+    """Readiness of a server.
 
     Attributes:
-        ready: Whether it takes requests.
-        digest: Of the version that answers where no model is named; empty where none does.
+        ready: Whether it accepts requests.
+        digest: Digest of the version that answers by default; empty if none does.
     """
 
     ready: bool
@@ -64,12 +64,12 @@ class Readiness:
 
 
 def readiness(address: str) -> Readiness | None:
-    """Ask a server whether it answers, and with what. None when nothing listens there.
+    """Ask a server for its readiness. None when nothing listens at the address.
 
-    Nothing secret is sent, so its certificate is not looked at: it may just have been renewed.
+    No secret is sent, so its certificate is not checked: it may just have been renewed.
 
     Raises:
-        Unavailable: something listens and gives no answer in time.
+        Unavailable: a process listens but does not answer in time.
     """
     connection = _connection(address, _READINESS_S)
     try:
@@ -110,12 +110,12 @@ def _message(body: bytes) -> str:
 
 
 def _inputs(rows: Batch) -> Any:
-    """MLflow's ``inputs``: columns by name, or the bare values of a model with one unnamed tensor."""
+    """Rows as MLflow's ``inputs``: columns by name, or bare values for a model with one unnamed tensor."""
     return _jsonable(rows[""]) if list(rows) == [""] else {name: _jsonable(rows[name]) for name in rows}
 
 
 def _jsonable(column: NDArray[Any]) -> Any:
-    """NaN and NaT become null."""
+    """Values for JSON; NaN and NaT become null."""
     if column.dtype.kind == "M":
         return [None if np.isnat(moment) else str(moment) for moment in column]
     return np.ascontiguousarray(column) if column.dtype.kind in "biuf" else column.tolist()
@@ -132,7 +132,7 @@ def _array(values: Any) -> NDArray[Any]:
     if array.dtype.kind != "O":
         return array
     try:
-        return array.astype(float)  # null among numbers is NaN
+        return array.astype(float)  # a null among numbers is NaN
     except (TypeError, ValueError):
         return array
 
@@ -141,11 +141,11 @@ def connect(address: str, certificate: str = "") -> http.client.HTTPConnection:
     """Connect to ``address``.
 
     Args:
-        certificate: Path of the server's own, for https. It is compared as a whole: it may be for another name
-            than the address that the server has on this machine, and signed by an unknown authority.
+        certificate: Path of the server's certificate, for https. It is compared as a whole: it may name another
+            host than ``address``, and be signed by an unknown authority.
 
     Raises:
-        Unavailable: nothing answers, or something with another certificate.
+        Unavailable: nothing answers, or a server with another certificate.
     """
     connection = _connection(address, _TIMEOUT_S)
     if not isinstance(connection, http.client.HTTPSConnection):

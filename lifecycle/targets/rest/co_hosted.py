@@ -1,4 +1,4 @@
-"""Deployments that another deployment's server answers for."""
+"""Deployments on another deployment's server."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _DROP_S = 60.0
 
 
 class CoHosted:
-    """Brings them up and takes them down."""
+    """Starts and stops co-hosted deployments."""
 
     def __init__(self, records: DeploymentRecords, models: ModelFiles) -> None:
         self._records = records
         self._models = models
 
     def bring_up(self, spec: DeploymentSpec, options: RestOptions, old: DeploymentRecord | None) -> None:
-        """Have the host's server answer for it.
+        """Make the host's server serve the deployment.
 
         Args:
-            old: What answers now, if anything does.
+            old: The current deployment, or None.
 
         Raises:
-            OptionError: an option that is the host's affair.
-            NotFound, Conflict, Unavailable: the host cannot take guests.
-            LifecycleError: it did not come up; what answered before still does.
+            OptionError: an option that belongs to the host.
+            NotFound, Conflict, Unavailable: the host cannot have guests.
+            LifecycleError: it did not start; the old version still answers.
         """
         foreign = sorted(options.model_fields_set - _OWN)
         if foreign:
@@ -63,10 +63,10 @@ class CoHosted:
             raise
 
     def take_down(self, name: str, host: str) -> None:
-        """Have the host's server answer for it no more, and wait until that is so. Idempotent.
+        """Make the host's server stop serving the deployment, and wait for that. Idempotent.
 
         Raises:
-            Unavailable: the server is still at it.
+            Unavailable: the server still serves it.
         """
         folder = self._records.path(name)
         control.remove_guest(self._records.path(host), name)
@@ -79,26 +79,26 @@ class CoHosted:
         wait_until(dropped, _DROP_S, f"the server of {host!r} has let go of {name!r}")
 
     def host_of(self, name: str) -> str | None:
-        """The deployment on whose server it is, or None."""
+        """The host of a co-hosted deployment, or None."""
         try:
             record = self._records.find(name)
-        except IntegrityError:  # then the host that lists it
+        except IntegrityError:  # otherwise the host that lists it
             return next((host for host in self._records.names() if name in self._guests_of(host)), None)
         return record.spec.options.get("server") or None if record is not None else None
 
     def refuse_to_leave(self, name: str) -> None:
-        """Raises Conflict when others are on its server."""
+        """Raise Conflict if other deployments are on its server."""
         guests = self._guests_of(name)
         if guests:
             raise Conflict(f"the server of {name!r} answers for {', '.join(guests)} too; undeploy them first")
 
     def _guests_of(self, host: str) -> list[str]:
-        """Those that there really are: a deployer that was killed may have left a name."""
+        """Existing guests; a killed deployer may have left other names."""
         folder: Path = self._records.path(host)
         return [name for name in control.guests_of(folder) if self._records.path(name).is_dir()]
 
     def _server(self, name: str, host: str) -> Observed:
-        """The host's server."""
+        """State of the host's server."""
         if name == host:
             raise OptionError("server= names another deployment; without it a deployment has a server of its own")
         record = self._records.load(host)

@@ -1,4 +1,4 @@
-"""Deployments with a server of their own."""
+"""Deployments that have their own server."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from lifecycle.targets.contract import ModelFiles, TargetContext
 from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 from lifecycle.targets.rest.options import RestOptions
 
-_MORE_S = 10.0  # than the server itself gives its requests
+_MORE_S = 10.0  # more than the server gives its requests
 
 
 class Servers:
-    """Starts, changes and stops them."""
+    """Starts, changes and stops the servers of deployments."""
 
     def __init__(self, records: DeploymentRecords, models: ModelFiles, api_keys: Path) -> None:
         self._records = records
@@ -34,10 +34,10 @@ class Servers:
         self._api_keys = api_keys
 
     def start(self, spec: DeploymentSpec, options: RestOptions, old: DeploymentRecord | None) -> None:
-        """Start a server, anew if there was one; its guests come along.
+        """Start a server, or restart it with its guests.
 
         Raises:
-            LifecycleError: it did not come up; nothing runs, and what was known before is still known.
+            LifecycleError: it did not start; nothing runs, and the old record is kept.
         """
         check_door(options.settings([0], self._api_keys), datetime.now(UTC))
         self.stop(spec.name)
@@ -46,7 +46,7 @@ class Servers:
         desired = desired_of(spec, self._models, 1, settings, options.timeout_s)
         control.forget_observed(folder)
         control.write_desired(folder, desired)
-        # On record from here on, so that whatever happens to us, the server can be found and undeployed.
+        # recorded first, so that the server can be found and undeployed even if this process dies
         self._records.save(DeploymentRecord(spec, Status.FAILED, detail="coming up"))
         server = spawn_detached(_command(str(folder)), folder / control.LOG, {})
         try:
@@ -61,11 +61,11 @@ class Servers:
             raise
 
     def replace(self, spec: DeploymentSpec, options: RestOptions, observed: Observed) -> None:
-        """Have the running server change over.
+        """Make the running server switch to another version or other options.
 
         Raises:
-            Conflict: the options ask for another address.
-            LifecycleError: it did not come up; the server answers as before.
+            Conflict: the options have another address.
+            LifecycleError: the new version did not start; the server answers as before.
         """
         folder = self._records.folder(spec.name)
         before = control.read_desired(folder)
@@ -77,25 +77,25 @@ class Servers:
         try:
             await_outcome(folder, desired, observed.process)
         except BaseException:
-            # What answers is what should: also when the server is started anew.
+            # keep the desired state equal to what answers, also for a restart of the server
             control.write_desired(folder, replace(before, generation=desired.generation + 1))
             raise
 
     def stop(self, name: str) -> None:
-        """Drain it. Idempotent."""
+        """Drain and stop the server. Idempotent."""
         folder = self._records.path(name)
         observed = running(folder)
         if observed is None:
             return
         try:
             drain_s = control.read_desired(folder).settings.drain_s
-        except FileNotFoundError:  # then it ends by itself
+        except FileNotFoundError:  # without a desired state it ends by itself
             drain_s = 0.0
         stop(observed.process, drain_s + _MORE_S)
 
 
 def _ports(options: RestOptions, last: Observed | None) -> list[int]:
-    """The one that was asked for; else the one that clients know from a server that died, or any free one."""
+    """Ports to try: the requested one, else the last server's, else any free one."""
     if options.port:
         return [options.port]
     known = urlsplit(last.address).port if last is not None else None
@@ -103,19 +103,19 @@ def _ports(options: RestOptions, last: Observed | None) -> list[int]:
 
 
 def _command(folder: str) -> Sequence[str]:
-    # -P: nothing in whatever folder we were called from shadows a module of ours.
+    # -P keeps modules of the working directory from shadowing ours
     return [sys.executable, "-P", "-m", "lifecycle.serving.supervisor", folder]
 
 
 def _refuse_to_move(before: Desired, after: Settings, options: RestOptions, address: str) -> None:
-    """The listener is there once and for all."""
+    """Refuse a change of address, as the listener stays open."""
     kept = (before.settings.host, bool(before.settings.tls_cert)) == (after.host, bool(after.tls_cert))
     if not kept or options.port not in (0, urlsplit(address).port):
         raise Conflict(f"deployment {before.deployment!r} answers at {address}; undeploy it before moving it")
 
 
 def running(folder: Path) -> Observed | None:
-    """What the server process that we started last wrote, or None when it has ended."""
+    """State reported by the running server process, or None when it has ended."""
     observed = control.read_observed(folder)
     return observed if observed is not None and is_alive(observed.process) else None
 
@@ -124,7 +124,7 @@ def await_outcome(folder: Path, desired: Desired, server: ProcessId) -> None:
     """Wait until the server has acted on ``desired``.
 
     Raises:
-        Conflict, IntegrityError, DeploymentFailed: what it says went wrong, or it ended, or took too long.
+        Conflict, IntegrityError, DeploymentFailed: the server's error, or it ended, or took too long.
     """
     what = f"version {desired.version} of {desired.model}"
 
@@ -147,7 +147,7 @@ def await_outcome(folder: Path, desired: Desired, server: ProcessId) -> None:
 def desired_of(
     spec: DeploymentSpec, models: ModelFiles, generation: int, settings: Settings, timeout_s: float
 ) -> Desired:
-    """What the server is asked for. Raises NotFound when the version's files are not on this machine."""
+    """The desired state for the server. Raises NotFound when the version's files are not on this machine."""
     variant = spec.champion
     return Desired(
         generation=generation,
@@ -165,20 +165,20 @@ def desired_of(
 def _last_line(folder: Path) -> str:
     try:
         lines = (folder / control.LOG).read_text(encoding="utf-8", errors="replace").split("\n")
-    except FileNotFoundError:  # a co-hosted deployment's server logs elsewhere
+    except FileNotFoundError:  # the server of a co-hosted deployment has its log elsewhere
         return "it logged nothing"
     return next((line[:300] for line in reversed(lines) if line.strip()), "it logged nothing")
 
 
 def lay_out(context: TargetContext, specs: Sequence[DeploymentSpec], ports: Sequence[int]) -> Path:
-    """Write what a server that no deployment is on record for is to answer with.
+    """Write the desired state of a server without a recorded deployment.
 
     Args:
-        specs: The first is its host, the others are its guests; the host's options count.
-        ports: To try in turn.
+        specs: The first is the host, the others are its guests; the host's options apply.
+        ports: Ports to try in turn.
 
     Returns:
-        The host's folder, for ``lifecycle.serving.supervisor``; its parent is to be deleted in the end.
+        The host's folder, for ``lifecycle.serving.supervisor``; the caller deletes its parent in the end.
 
     Raises:
         LifecycleError: the options would open the server to others without keys.

@@ -1,4 +1,4 @@
-"""Brings deployments up as detached servers, or on another deployment's server, and asks them over HTTP."""
+"""The REST target: deploys to detached servers, or to another deployment's server, and scores over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RestTarget:
-    """MLflow's scoring protocol over HTTP.
+    """Deploys versions as REST servers.
 
     Each deployment's files and its server's log are in ``deployments/rest/<name>/`` below the context's home, and
     the API keys in ``keys/api.json``.
@@ -52,10 +52,10 @@ class RestTarget:
 
         Raises:
             OptionError: an option is unknown or malformed.
-            UsageError: several variants.
+            UsageError: there are several variants.
             Conflict: the port is taken, or another process is changing this deployment.
-            IntegrityError: the snapshot's files are not those of its digest.
-            DeploymentFailed: it did not come up.
+            IntegrityError: the snapshot's files do not match its digest.
+            DeploymentFailed: it did not start.
         """
         options = RestOptions.parse(spec.options)
         only_variant(spec, self.name)
@@ -74,7 +74,7 @@ class RestTarget:
         return self.describe(spec.name)
 
     def describe(self, name: str) -> Deployment:
-        """What answers under this name. Raises NotFound."""
+        """The deployment with this name. Raises NotFound."""
         return self._describe(self._records.load(name))
 
     def undeploy(self, name: str) -> None:
@@ -92,7 +92,7 @@ class RestTarget:
             self._records.remove(name)
 
     def list(self) -> Sequence[Deployment]:
-        """Every deployment, by name."""
+        """All deployments, ordered by name."""
         return self._records.described(self._describe)
 
     def predict(self, name: str, rows: Batch) -> Predictions:
@@ -102,7 +102,7 @@ class RestTarget:
             NotFound: unknown name.
             Unavailable: it does not answer.
             InvalidInput: the rows do not fit the signature.
-            NotTrusted: it wants a key, and ``LIFECYCLE_API_KEY`` holds none that it takes.
+            NotTrusted: it needs a key, and ``LIFECYCLE_API_KEY`` holds no valid one.
         """
         record = self._records.load(name)
         observed = control.read_observed(self._records.path(name))
@@ -117,7 +117,7 @@ class RestTarget:
         raise Unavailable(f"deployment {name!r} is {deployment.status}: {deployment.detail}")
 
     def observations(self, name: str) -> CapturedRows:
-        """The rows that its server captured. Raises NotFound."""
+        """The rows that the deployment's server captured. Raises NotFound."""
         return self._captured(self._records.load(name))
 
     def _captured(self, record: DeploymentRecord) -> CapturedRows:
@@ -128,13 +128,13 @@ class RestTarget:
         return CapturedRows(str(folder) if captures else "")
 
     def _certificate(self, record: DeploymentRecord) -> str:
-        """Path of its server's, or empty where that speaks plain HTTP."""
+        """Path of the server's certificate; empty for plain HTTP."""
         options = record.spec.options
         host = options.get("server")
         return (self._records.load(host).spec.options if host else options).get("tls_cert", "")
 
     def _describe(self, record: DeploymentRecord) -> Deployment:
-        """What its server answers when asked, rather than what is on record."""
+        """The deployment's state as its server reports it, not as recorded."""
         deployment = record.deployment(self.name)
         observed = control.read_observed(self._records.path(deployment.name))
         if observed is None or not observed.version:
@@ -166,7 +166,7 @@ class RestTarget:
             return Status.STOPPED, _STOPPED
         folder = self._records.path(record.spec.options.get("server") or record.spec.name)
         host = control.read_observed(folder)
-        if host is None or host.process != observed.process:  # a server that has not taken this one up yet
+        if host is None or host.process != observed.process:  # a server that does not serve this deployment yet
             return Status.STOPPED, _STOPPED
         if answer.digest not in _digests(folder, host):
             return Status.STOPPED, f"another server answers at {observed.address}; deploy it again"
@@ -177,10 +177,10 @@ _STOPPED = "its server does not run; deploy it again"
 
 
 class CapturedRows:
-    """Rows that a server captured.
+    """Rows that a server has captured.
 
     Args:
-        location: Folder with a folder of Parquet files for each version; empty where none are captured.
+        location: Folder with one folder of Parquet files per version; empty if none are captured.
     """
 
     def __init__(self, location: str) -> None:
@@ -190,22 +190,22 @@ class CapturedRows:
         import pyarrow.parquet as pq
 
         files = Path(self.location).glob("*/*.parquet") if self.location else ()
-        for path in sorted(files, key=lambda path: path.name):  # names begin with the time
+        for path in sorted(files, key=lambda path: path.name):  # names start with the time
             try:
                 with pq.ParquetFile(path) as file:
                     yield from file.iter_batches()
-            except FileNotFoundError:  # the oldest ones go while we read
+            except FileNotFoundError:  # the oldest files may be deleted meanwhile
                 continue
 
 
 def _variants(spec: DeploymentSpec, observed: Observed) -> tuple[Variant, ...]:
-    """Of a server that answers with another version than is on record, while versions change."""
+    """The variants; during a change of version the server may answer with another one than is recorded."""
     source = ModelSource(f"models:/{spec.ref.name}/{observed.version}", observed.digest)
     return (Variant(observed.version, source, compiled=observed.scorer == "compiled"),)
 
 
 def _digests(folder: Path, observed: Observed) -> set[str]:
-    """What a server may answer with: what it wrote last and, while versions change, what it was asked for."""
+    """Digests that a server may answer with: the last reported one and, during a change, the requested one."""
     digests = {observed.digest}
     with suppress(FileNotFoundError):
         digests.add(control.read_desired(folder).digest)
@@ -213,7 +213,7 @@ def _digests(folder: Path, observed: Observed) -> set[str]:
 
 
 def _address(record: DeploymentRecord, observed: Observed) -> str:
-    """Where ``/invocations`` is this deployment's."""
+    """Address below which ``/invocations`` belongs to this deployment."""
     guest = bool(record.spec.options.get("server"))
     return f"{observed.address}/models/{record.spec.name}" if guest else observed.address
 
