@@ -55,7 +55,8 @@ def history(config: Path | None, model: str, stage: str | None, at: str | None, 
     if period is None:
         _print_entries([entry for entry in entries if entry.stage in stages], model, as_json)
         return
-    touching = [tenure for tenure in stage_assignments(entries) if tenure.touches(period)]
+    assignments = stage_assignments(entries, product.config.policies.of(model).aliases_alone)
+    touching = [tenure for tenure in assignments if tenure.touches(period)]
     held = {name: [tenure for tenure in touching if tenure.entry.stage == name] for name in stages}
     evidence = _evidence(product.registry, model, touching)
     if as_json:
@@ -69,7 +70,11 @@ def _stages(entries: Sequence[LedgerEntry], policy: ModelPolicy, wanted: str | N
     known = list(dict.fromkeys([*(stage.name for stage in policy.stages), *(entry.stage for entry in entries)]))
     if wanted is None or wanted in known:
         return known if wanted is None else [wanted]
-    meant = [stage.name for stage in policy.stages if wanted.lower() in (stage.name.lower(), stage.stage.lower())]
+    meant = [
+        stage.name
+        for stage in policy.stages
+        if wanted.lower() in (stage.name.lower(), (stage.stage or "").lower())
+    ]
     if not meant:
         raise NotFound(unknown("stage", wanted, known))
     return meant

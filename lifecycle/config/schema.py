@@ -28,6 +28,18 @@ def _stage_name(name: str) -> str:
 StageName = Annotated[str, AfterValidator(_stage_name)]
 
 
+def _alias(name: str) -> str:
+    """ASCII, so that the guard can tell what a database takes for the same; and an alias that MLflow takes."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", name) or re.fullmatch(r"latest|v[0-9]+", name, re.IGNORECASE):
+        raise ValueError(
+            f"{name!r} is not a usable alias: use ASCII letters, digits, '_' and '-', not 'v3' or 'latest'"
+        )
+    return name
+
+
+Alias = Annotated[str, AfterValidator(_alias)]
+
+
 class Strict(BaseModel):
     """Base class of every section: frozen, unknown keys are errors."""
 
@@ -69,8 +81,13 @@ def _gate_entry(item: Any) -> Any:
 class Stage(Strict):
     """One stage: its gates, approvals and alias."""
 
-    stage: MlflowStage = Field(description="The MLflow stage that is guarded.")
-    alias: str | None = Field(default=None, description="The alias that always moves together with the stage.")
+    stage: MlflowStage | None = Field(
+        default=None, description="The MLflow stage that is guarded; may be left out where there is an alias."
+    )
+    alias: Alias | None = Field(
+        default=None,
+        description="The alias that always moves together with MLflow's stage, or that is the stage by itself.",
+    )
     after: str | None = Field(default=None, description="A stage that the version must have passed before.")
     gates: tuple[Annotated[GateEntry, BeforeValidator(_gate_entry)], ...] = Field(
         min_length=1, description="Gates; every one must have PASSED."
@@ -95,6 +112,10 @@ class Stage(Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> Stage:
+        if self.stage is None and self.alias is None:
+            raise ValueError(
+                "a stage is one of MLflow's (stage: Production), an alias (alias: challenger), or both"
+            )
         if self.approvers and not self.approvals:
             raise ValueError("approvers are listed, but approvals is 0: say how many have to approve")
         if self.approvers and self.approvals > len(set(self.approvers)):

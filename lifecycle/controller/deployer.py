@@ -73,13 +73,13 @@ class Deployer:
         if not ref.pinned:
             return self.promoter.held(ref.name, policy)
         version = self.registry.get(ref)
-        if version.stage.lower() == policy.stage.lower():
+        if policy.holds(version.stage, version.aliases):
             held = self.promoter.held(ref.name, policy)
             if held.version.version == version.version:
                 return held
         raise NotPromoted(
             f"version {version.version} of {version.model} (in stage {version.stage}) is not promoted to "
-            f"{policy.stage}, so it is not deployed. Run: lifecycle gate run {version.uri} --stage {policy.name}, "
+            f"{policy.where}, so it is not deployed. Run: lifecycle gate run {version.uri} --stage {policy.name}, "
             f"then lifecycle promote {version.uri} --stage {policy.name}; or deploy with -C promote=true"
         )
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from lifecycle.domain.canonical import canonical_json, from_timestamp, sha256_of, to_timestamp
+from lifecycle.domain.canonical import canonical_json, json_types, sha256_of
 from lifecycle.domain.verdict import Outcome, Verdict, worst_of
 
 
@@ -44,7 +42,7 @@ class Evidence:
     @property
     def evidence_id(self) -> str:
         """The first 16 hex digits of the sha256 of the whole record."""
-        return sha256_of(self._as_dict())[:16]
+        return sha256_of(json_types(self))[:16]
 
     @property
     def outcome(self) -> Outcome:
@@ -53,46 +51,4 @@ class Evidence:
 
     def to_json(self) -> str:
         """Canonical JSON."""
-        return canonical_json(self._as_dict())
-
-    @classmethod
-    def from_json(cls, text: str) -> Evidence:
-        """Read what :meth:`to_json` wrote.
-
-        Raises:
-            ValueError: the text is not such a record.
-        """
-        try:
-            fields = json.loads(text)
-            return cls(
-                **fields
-                | {
-                    "version": int(fields["version"]),
-                    "attempt": int(fields["attempt"]),
-                    "verdicts": tuple(_verdict(v) for v in fields["verdicts"]),
-                    "created_at": from_timestamp(fields["created_at"]),
-                    "expires_at": from_timestamp(fields["expires_at"]),
-                }
-            )
-        except (KeyError, TypeError, AttributeError) as exc:
-            raise ValueError(f"not an evidence record: {type(exc).__name__}") from exc
-
-    def _as_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "version": self.version,
-            "stage": self.stage,
-            "digest": self.digest,
-            "policy_digest": self.policy_digest,
-            "verdicts": [verdict.as_dict() for verdict in self.verdicts],
-            "created_at": to_timestamp(self.created_at),
-            "expires_at": to_timestamp(self.expires_at),
-            "data": dict(self.data),
-            "run_id": self.run_id,
-            "requested_by": self.requested_by,
-            "attempt": self.attempt,
-        }
-
-
-def _verdict(fields: dict[str, Any]) -> Verdict:
-    return Verdict(**fields | {"outcome": Outcome(fields["outcome"])})
+        return canonical_json(json_types(self))

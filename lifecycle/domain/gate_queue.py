@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.domain.sanitize import printable
 from lifecycle.errors import Conflict, UsageError
 
@@ -104,6 +105,18 @@ class Lease:
     run: str | None = None
     until: datetime | None = None
     starts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingPromotion:
+    """The promotion that waits for a queued gate run.
+
+    Attributes:
+        actor: Whose refused promotion it was.
+    """
+
+    request: PromotionRequest
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)

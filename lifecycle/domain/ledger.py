@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from lifecycle.domain.canonical import from_timestamp, sha256_of, to_timestamp
+from lifecycle.domain.canonical import canonical_json, json_types, sha256_of
 
 GENESIS = "0" * 64
 """The ``previous_hash`` of a first entry where a ledger is known by nothing but the model's name.
@@ -83,6 +83,11 @@ class LedgerEntry:
         linked = replace(self, previous_hash=previous_hash)
         return replace(linked, hash=hash_of(linked.as_dict()))
 
+    def chained(self, last: LedgerEntry | None) -> LedgerEntry:
+        """This entry, numbered and chained behind the last one of the model's ledger."""
+        numbered = replace(self, sequence=last.sequence + 1 if last else 1)
+        return numbered.with_hash(last.hash if last else GENESIS)
+
     @property
     def moved(self) -> bool:
         """Whether this entry put ``version`` into ``stage``."""
@@ -107,31 +112,12 @@ class LedgerEntry:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types only."""
-        return asdict(self) | {
-            "at": to_timestamp(self.at),
-            "action": str(self.action),
-            "until": to_timestamp(self.until) if self.until else None,
-        }
+        fields: dict[str, Any] = json_types(self)
+        return fields
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> LedgerEntry:
-        """Read what :meth:`as_dict` wrote.
-
-        Raises:
-            ValueError: the fields are not such an entry.
-        """
-        try:
-            until = fields["until"]
-            return cls(
-                **fields
-                | {
-                    "at": from_timestamp(fields["at"]),
-                    "action": Action(fields["action"]),
-                    "until": from_timestamp(until) if until else None,
-                }
-            )
-        except (KeyError, TypeError) as exc:
-            raise ValueError(f"not a ledger entry: {exc}") from exc
+    def to_json(self) -> str:
+        """Canonical JSON, read by :mod:`lifecycle.codec`."""
+        return canonical_json(json_types(self))
 
 
 def hash_of(fields: Mapping[str, Any]) -> str:

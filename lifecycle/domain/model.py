@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.errors import UsageError
 
@@ -129,8 +130,12 @@ class ModelState:
     Attributes:
         versions: Oldest first.
         history: Oldest first.
+        evidence_of: The newest evidence of a version for each stage, as it is shown; read when it is asked for.
     """
 
     model: str
     versions: Sequence[ModelVersion]
     history: Sequence[LedgerEntry]
+    evidence_of: Callable[[int], Sequence[Evidence]] = field(
+        default=lambda _version: (), compare=False, repr=False
+    )

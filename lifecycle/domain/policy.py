@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from lifecycle.domain.canonical import sha256_of
-from lifecycle.domain.look_alike import alike
+from lifecycle.domain.collation import may_be_equal
 from lifecycle.errors import NotFound, unknown
 
 PLACES = ("current", "suite")
@@ -38,8 +38,8 @@ class StagePolicy:
 
     Attributes:
         name: The policy's own word for the stage, such as ``production``.
-        stage: MLflow's word, such as ``Production``.
-        alias: The alias that always moves together with the stage.
+        stage: MLflow's word, such as ``Production``; None where the stage is an alias alone.
+        alias: The alias that always moves together with MLflow's stage, or that is the stage.
         after: The policy stage that a version must have been promoted to before, with the same digest.
         gates: Every one of these must have PASSED.
         max_age: How long evidence is worth something.
@@ -52,7 +52,7 @@ class StagePolicy:
     """
 
     name: str
-    stage: str
+    stage: str | None
     gates: tuple[GateSpec, ...]
     alias: str | None = None
     after: str | None = None
@@ -63,6 +63,20 @@ class StagePolicy:
     on_missing: OnMissing = OnMissing.REFUSE
     auto_promote: bool = False
     inherited: bool = False
+
+    @property
+    def is_alias_alone(self) -> bool:
+        """Whether no stage of MLflow's belongs to it."""
+        return self.stage is None
+
+    def holds(self, stage: str, aliases: Collection[str]) -> bool:
+        """Whether a version with MLflow's ``stage`` and these aliases is in it."""
+        return self.alias in aliases if self.stage is None else stage.lower() == self.stage.lower()
+
+    @property
+    def where(self) -> str:
+        """What a version enters, for people: ``Production``, or ``@challenger`` where it is an alias alone."""
+        return self.stage or f"@{self.alias}"
 
     @property
     def digest(self) -> str:
@@ -103,9 +117,31 @@ class ModelPolicy:
         """
         wanted = name.lower()
         for policy in self.stages:
-            if wanted in (policy.name.lower(), policy.stage.lower()):
+            if wanted in (policy.name.lower(), (policy.stage or policy.name).lower()):
                 return policy
         raise NotFound(unknown("stage", name, [p.name for p in self.stages]))
+
+    @property
+    def aliases_alone(self) -> frozenset[str]:
+        """The stages that are an alias alone: a version may hold one of them beside another stage."""
+        return frozenset(policy.name for policy in self.stages if policy.is_alias_alone)
+
+    def holders(self, staged: Iterable[tuple[int, str]], aliases: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The versions in each stage, by the policy's word, ascending.
+
+        Args:
+            staged: Versions with MLflow's stage that each is in.
+            aliases: Where the model's aliases point.
+        """
+        by_stage: dict[str, list[int]] = {}
+        for version, stage in staged:
+            by_stage.setdefault(stage, []).append(version)
+        return {
+            policy.name: tuple(sorted(by_stage.get(policy.stage, ())))
+            if policy.stage
+            else tuple(version for alias, version in aliases.items() if alias == policy.alias)
+            for policy in self.stages
+        }
 
     def path_to(self, name: str) -> tuple[StagePolicy, ...]:
         """The stages that a version has to pass on its way to ``name``, ``name`` last."""
@@ -114,11 +150,11 @@ class ModelPolicy:
 
     def guarding_stage(self, stage: str) -> StagePolicy | None:
         """The policy that guards MLflow's ``stage``, if one does."""
-        return next((p for p in self.stages if p.stage.lower() == stage.lower()), None)
+        return next((p for p in self.stages if p.stage and p.stage.lower() == stage.lower()), None)
 
     def guarding_alias(self, alias: str) -> StagePolicy | None:
-        """The policy that guards ``alias``, or one that a database may take for it, if one does."""
-        return next((p for p in self.stages if p.alias and alike(p.alias, alias)), None)
+        """The policy that guards ``alias``, or one that a database may find equal to it, if one does."""
+        return next((p for p in self.stages if p.alias and may_be_equal(alias, p.alias)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +165,6 @@ class PolicyBook:
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)
 
     def of(self, model: str) -> ModelPolicy:
-        """The policy of a model, also under a name that a database may take for the model's."""
+        """The policy of a model, also under a name that a database may find equal to the model's."""
         own = self.models.get(model)
-        return own or next((p for name, p in self.models.items() if alike(name, model)), self.default)
+        return own or next((p for name, p in self.models.items() if may_be_equal(model, name)), self.default)

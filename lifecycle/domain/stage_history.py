@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -80,16 +80,32 @@ class StageAssignment:
 class StageHolders:
     """The versions in each stage, followed entry by entry.
 
-    A version is in one stage at a time, and a stage holds one version, but for what was there when the guard came.
+    A stage holds one version, except what it held when the guard was installed. A version that enters a stage
+    leaves the others, except where the stage is an alias alone: that is beside them.
+
+    Args:
+        aliases_alone: Those stages, by the policy's word.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, aliases_alone: Collection[str] = ()) -> None:
         self._holders: dict[str, list[LedgerEntry]] = {}
+        self._aliases_alone = aliases_alone
+
+    @classmethod
+    def after(cls, entries: Iterable[LedgerEntry], aliases_alone: Collection[str] = ()) -> StageHolders:
+        """The holders after a model's whole ledger."""
+        holders = cls(aliases_alone)
+        for entry in entries:
+            holders.follow(entry)
+        return holders
 
     def follow(self, entry: LedgerEntry) -> list[LedgerEntry]:
         """Take the next entry in; returns those whose versions it took out of a stage."""
         if entry.moved:
-            left = self._take(lambda held: entry.stage == held.stage or entry.version == held.version)
+            beside = entry.stage in self._aliases_alone
+            left = self._take(
+                lambda held: entry.stage == held.stage or (not beside and entry.version == held.version)
+            )
         elif entry.action is Action.DEMOTED:
             left = self._take(lambda held: (entry.stage, entry.version) == (held.stage, held.version))
         else:
@@ -113,20 +129,23 @@ class StageHolders:
         return taken
 
 
-def stage_assignments(entries: Iterable[LedgerEntry]) -> list[StageAssignment]:
+def stage_assignments(
+    entries: Iterable[LedgerEntry], aliases_alone: Collection[str] = ()
+) -> list[StageAssignment]:
     """Every version's time in every stage, in the order in which they began.
 
     Args:
         entries: A model's ledger, oldest first.
+        aliases_alone: The stages of its policy that are an alias alone.
     """
-    occupancy = StageHolders()
+    holders = StageHolders(aliases_alone)
     approvals: list[LedgerEntry] = []
     found: list[StageAssignment] = []
     for entry in entries:
         if entry.action is Action.APPROVED:
             approvals.append(entry)
-        found += [StageAssignment(held, _for(held, approvals), entry) for held in occupancy.follow(entry)]
-    found += [StageAssignment(held, _for(held, approvals)) for held in occupancy.everywhere()]
+        found += [StageAssignment(held, _for(held, approvals), entry) for held in holders.follow(entry)]
+    found += [StageAssignment(held, _for(held, approvals)) for held in holders.everywhere()]
     return sorted(found, key=lambda tenure: tenure.entry.sequence)
 
 

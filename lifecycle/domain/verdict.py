@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from lifecycle.domain.canonical import json_types
+
 Figure = float | int | str | bool
 
 
@@ -44,18 +46,12 @@ class Verdict:
     reason: str
     message: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float | int = field(default=0.0, metadata={"digits": 3})
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types only; seconds to the millisecond."""
-        return {
-            "gate": self.gate,
-            "outcome": str(self.outcome),
-            "reason": self.reason,
-            "message": self.message,
-            "figures": dict(self.figures),
-            "seconds": round(self.seconds, 3),
-        }
+        fields: dict[str, Any] = json_types(self)
+        return fields
 
 
 def worst_of(verdicts: Iterable[Verdict]) -> Outcome:

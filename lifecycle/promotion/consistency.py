@@ -1,13 +1,12 @@
-"""What a registry shows against what its ledger tells: whatever was changed behind the guard's back.
+"""Whether a registry's stages and aliases hold what its ledger says: what was changed behind the guard's back.
 
-Pure, and from the client's side: by stages, aliases and the histories in tags, which is all that a client sees.
-Whoever reaches the database itself has :mod:`lifecycle.promotion.audit`.
+Pure. A client asks with what it sees of a model, the audit with what is in MLflow's tables.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -63,100 +62,134 @@ class Inconsistency:
         return f"{self.message}. {self.mend}"
 
 
-def standing_move(state: ModelState, policy: StagePolicy) -> LedgerEntry | None:
+def standing_move(state: ModelState, policies: ModelPolicy, stage: StagePolicy) -> LedgerEntry | None:
     """What put the version into the stage that is there by the ledger; None: none is, or it was adopted."""
-    moves = [entry for entry in _occupancy(state.history).of(policy.name) if entry.moved]
+    told = StageHolders.after(state.history, policies.aliases_alone)
+    moves = [entry for entry in told.of(stage.name) if entry.moved]
     return moves[-1] if moves else None
 
 
 def inconsistencies(state: ModelState, policies: ModelPolicy, now: datetime) -> list[Inconsistency]:
-    """Where a model's stages, aliases and histories do not tell one story, by the stages that are guarded today.
+    """Where what a registry shows of a model does not agree with the ledger, by the stages that are guarded today.
 
     Args:
         now: UTC.
     """
-    found = [(Mismatch.HISTORY, text, "Run: lifecycle audit verify") for text in _broken(state.history)]
+    broken = [
+        Inconsistency(state.model, Mismatch.HISTORY, text, "Run: lifecycle audit verify")
+        for text in _broken(state.history)
+    ]
+    told = StageHolders.after(state.history, policies.aliases_alone)
+    aliases = {alias: v.version for v in state.versions for alias in v.aliases}
+    staged = [(v.version, v.stage) for v in state.versions]
+    found = [*broken, *stage_inconsistencies(state.model, policies, staged, aliases, told, now)]
+    return found + (_strangers(state, policies.stage(policies.environment)) if policies.environment else [])
+
+
+def stage_inconsistencies(
+    model: str,
+    policies: ModelPolicy,
+    staged: Iterable[tuple[int, str]],
+    aliases: Mapping[str, int],
+    told: StageHolders,
+    now: datetime | None = None,
+) -> Iterator[Inconsistency]:
+    """Whether each guarded stage, and its alias, holds what the ledger says. Asked by clients and by the audit.
+
+    Args:
+        staged: Versions with MLflow's stage that each is in.
+        aliases: Where the model's aliases point.
+        told: What is in each stage by the ledger.
+        now: UTC; None: overrides that have ended are not looked for.
+    """
+    holders = policies.holders(staged, aliases)
     for policy in policies.stages:
-        found += _Stage(state, policy).differences(now)
-    if policies.environment:
-        found += _strangers(state, policies.stage(policies.environment))
-    return [Inconsistency(state.model, *finding) for finding in found]
+        entries = {entry.version: entry for entry in told.of(policy.name)}
+        points = aliases.get(policy.alias or "") if policy.stage else None
+        stage = _Stage(model, policy, holders[policy.name], points, entries)
+        for what, message, mend in stage.differences(now):
+            yield Inconsistency(model, what, message, mend)
 
 
-_Found = tuple[Mismatch, str, str]
+_Difference = tuple[Mismatch, str, str]
 
 
+@dataclass(frozen=True)
 class _Stage:
-    """One stage, shown and told."""
+    """One stage: what it holds, where its alias points, and what the ledger says."""
 
-    def __init__(self, state: ModelState, policy: StagePolicy) -> None:
-        self._state, self._policy = state, policy
-        self._where = f"{policy.stage} of {state.model}"
-        self._held = [v.version for v in state.versions if v.stage == policy.stage]
-        self._told = {entry.version: entry for entry in _occupancy(state.history).of(policy.name)}
+    model: str
+    policy: StagePolicy
+    held: Sequence[int]
+    points: int | None
+    told: Mapping[int, LedgerEntry]
 
-    def differences(self, now: datetime) -> Iterator[_Found]:
+    def differences(self, now: datetime | None) -> Iterator[_Difference]:
         """Everything that differs."""
-        if len(self._held) > 1:
-            yield Mismatch.SEVERAL, f"{self._where} holds versions {_listed(self._held)} at once", self._mend()
-        for version in self._held:
-            if version not in self._told:
+        where = f"{self.policy.where} of {self.model}"
+        if len(self.held) > 1 and not self.told.keys() >= set(self.held):
+            yield Mismatch.SEVERAL, f"{where} holds versions {_listed(self.held)} at once", self._mend()
+        for version in self.held:
+            if version not in self.told:
                 yield Mismatch.UNPROMOTED, self._unpromoted(version), self._mend(version)
-            elif (entry := self._told[version]).moved and not entry.stands(now):
-                said = f"the override of version {version} in {self._where} has ended"
+            elif now and (entry := self.told[version]).moved and not entry.stands(now):
+                said = f"the override of version {version} in {where} has ended"
                 yield Mismatch.OVERRIDE_ENDED, said, self._mend(version)
-        if not self._held:
-            for entry in self._told.values():
-                if entry.moved:
-                    said = f"version {entry.version} left {self._where}, and nothing on record says so"
-                    yield Mismatch.LEFT, said, self._mend(entry.version)
+        for entry in () if self.held else self.told.values():
+            if entry.moved:
+                said = f"version {entry.version} left {where}, and nothing on record says so"
+                yield Mismatch.LEFT, said, self._mend(entry.version)
         yield from self._alias()
 
-    def _alias(self) -> Iterator[_Found]:
-        """What was adopted may have had its alias elsewhere, or none, before the guard came."""
-        alias, holder = self._policy.alias, max(self._held, default=None)
-        points = [v.version for v in self._state.versions if alias in v.aliases]
-        if alias is None or points == ([holder] if holder else []) or self._adopted(holder):
+    def _alias(self) -> Iterator[_Difference]:
+        """What was adopted may have had its alias elsewhere, or none, before the guard was installed."""
+        alias, points, holder = self.policy.alias, self.points, max(self.held, default=None)
+        if alias is None or self.policy.stage is None or points == holder:
             return
-        subject = f"alias {alias} of {self._state.model} " + (
-            f"points to version {points[0]}" if points else "points to nothing"
-        )
+        known = points is None or points in self.told
+        if known and (holder is None or self._adopted(holder)):
+            return
+        to = f"version {points}" if points else "nothing"
         holds = f"version {holder} holds" if holder else "no version holds"
         mend = self._mend(holder) if holder else "Delete the alias, in MLflow's UI or with its client"
-        yield Mismatch.ALIAS, f"{subject}, and {holds} {self._policy.stage}", mend
+        said = f"alias {alias} of {self.model} points to {to}, and {holds} {self.policy.stage}"
+        yield Mismatch.ALIAS, said, mend
 
     def _unpromoted(self, version: int) -> str:
-        told = f"; by the ledger it is version {_listed(list(self._told))}" if self._told else ""
-        return f"{self._where} holds version {version}, which no promotion put there{told}"
+        told = f"; by the ledger it is version {_listed(list(self.told))}" if self.told else ""
+        return f"{self.policy.where} of {self.model} holds version {version}, which no promotion put there{told}"
 
     def _mend(self, version: int | None = None) -> str:
         """Back to what the ledger says, which needs no new gates; else let the gates decide."""
-        earned = [e for e in self._told.values() if e.action in (Action.PROMOTED, Action.ROLLED_BACK)]
-        model, stage = shlex.quote(self._state.model), self._policy.name
+        earned = [e for e in self.told.values() if e.action in (Action.PROMOTED, Action.ROLLED_BACK)]
+        model, stage = shlex.quote(self.model), self.policy.name
         if earned:
             return f"Run: lifecycle rollback {model} --stage {stage} --to {earned[-1].version} --reason …"
-        subject = version or max(self._held)
-        uri = shlex.quote(f"models:/{self._state.model}/{subject}")
+        subject = version or max(self.held)
+        uri = shlex.quote(f"models:/{self.model}/{subject}")
+        leave = f"move version {subject} to Archived" if self.policy.stage else f"delete alias {self.policy.alias}"
         return (
             f"Run: lifecycle gate run {uri} --stage {stage}, then lifecycle promote {uri} --stage {stage}; "
-            f"or move version {subject} to Archived"
+            f"or {leave}"
         )
 
-    def _adopted(self, version: int | None) -> bool:
-        entry = self._told.get(version or 0)
-        return entry is not None and entry.action is Action.ADOPTED
+    def _adopted(self, version: int) -> bool:
+        return version in self.told and self.told[version].action is Action.ADOPTED
 
 
-def _strangers(state: ModelState, policy: StagePolicy) -> Iterator[_Found]:
+def _strangers(state: ModelState, policy: StagePolicy) -> list[Inconsistency]:
     """Versions of an environment that are in no stage of it, and never came in."""
     arrived = {entry.version for entry in state.history if entry.moved or entry.action is Action.ADOPTED}
-    for version in state.versions:
-        if version.version not in arrived and version.stage != policy.stage:
-            yield (
-                Mismatch.NO_COPY,
-                f"{state.model} is the environment {policy.name}, and no copy brought version {version.version}",
-                "Delete it, and copy a version that has passed its gates with MlflowClient.copy_model_version",
-            )
+    return [
+        Inconsistency(
+            state.model,
+            Mismatch.NO_COPY,
+            f"{state.model} is the environment {policy.name}, and no copy brought version {version.version}",
+            "Delete it, and copy a version that has passed its gates with MlflowClient.copy_model_version",
+        )
+        for version in state.versions
+        if version.version not in arrived and (policy.stage is None or version.stage != policy.stage)
+    ]
 
 
 def _broken(history: Sequence[LedgerEntry]) -> Iterator[str]:
@@ -169,13 +202,6 @@ def _broken(history: Sequence[LedgerEntry]) -> Iterator[str]:
             after.sequence == before.sequence + 1 and after.previous_hash != before.hash
         ):
             yield f"entry {after.sequence} in the history of version {after.version} does not follow the last one"
-
-
-def _occupancy(history: Sequence[LedgerEntry]) -> StageHolders:
-    occupancy = StageHolders()
-    for entry in history:
-        occupancy.follow(entry)
-    return occupancy
 
 
 def _listed(versions: Sequence[int]) -> str:

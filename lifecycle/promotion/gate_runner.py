@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
+from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.decide import out_of_attempts
 from lifecycle.errors import LifecycleError, NotFound, PromotionRefused, unknown
 from lifecycle.gates.job import GateJob, GateResults, Progress
 from lifecycle.registry.contract import ModelRegistry
+from lifecycle.registry.resolve import version_meant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,10 +82,11 @@ class GateRunner:
         from lifecycle.gates.report import GateReport, verdict_documents
 
         policy = self.policies.of(ref.name).stage(stage)
-        version = self.registry.get(ref)
-        attempt = 0 if only else self._next_attempt(version, policy)
+        state = self.registry.state(ref.name)
+        version = version_meant(ref, state.versions, self.policies.of(ref.name))
+        attempt = 0 if only else _next_attempt(state.evidence_of(version.version), policy)
         _check_attempts_left(version, policy, attempt)
-        job = self._job(version, policy, current, reference, only)
+        job = self._job(state, version, policy, current, reference, only)
         _check_readable(job)
         results = self.execute(job, self.progress)
         evidence = self._evidence(job, policy, results, attempt)
@@ -104,6 +106,7 @@ class GateRunner:
 
     def _job(
         self,
+        state: ModelState,
         version: ModelVersion,
         policy: StagePolicy,
         current: Rows | None,
@@ -113,15 +116,12 @@ class GateRunner:
         return GateJob(
             gates=_chosen(policy, only),
             stage=policy.name,
-            candidate=(version, self.registry.snapshot(version)),
-            champion=self._champion(version, policy),
+            candidate=(version, self.registry.fetched(version)),
+            champion=self._champion(state, version, policy),
             tracked=self.registry.tracked(version),
             current=current,
             reference=reference if reference is not None else self.policies.of(version.model).reference,
         )
-
-    def _next_attempt(self, version: ModelVersion, policy: StagePolicy) -> int:
-        return 1 + max((e.attempt for e in self.registry.evidence(version) if e.stage == policy.name), default=0)
 
     def _evidence(self, job: GateJob, policy: StagePolicy, results: GateResults, attempt: int) -> Evidence:
         now = self.clock()
@@ -140,14 +140,21 @@ class GateRunner:
             attempt=attempt,
         )
 
-    def _champion(self, version: ModelVersion, policy: StagePolicy) -> tuple[ModelVersion, Snapshot] | None:
+    def _champion(
+        self, state: ModelState, version: ModelVersion, policy: StagePolicy
+    ) -> tuple[ModelVersion, Snapshot] | None:
         try:
-            champion = self.registry.get(ModelRef(version.model, stage=policy.stage))
+            holder = ModelRef(version.model, stage=policy.name)
+            champion = version_meant(holder, state.versions, self.policies.of(version.model))
         except NotFound:
             return None
         if champion.version == version.version:
             return None
-        return champion, self.registry.snapshot(champion)
+        return champion, self.registry.fetched(champion)
+
+
+def _next_attempt(shown: Sequence[Evidence], policy: StagePolicy) -> int:
+    return 1 + max((e.attempt for e in shown if e.stage == policy.name), default=0)
 
 
 def _check_attempts_left(version: ModelVersion, policy: StagePolicy, attempt: int) -> None:

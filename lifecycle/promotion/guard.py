@@ -1,4 +1,4 @@
-"""What the registry does when somebody wants to move a version, whoever asks and however.
+"""What the registry does when a version is to be moved, through whichever door the request comes.
 
 Knows SQLAlchemy sessions and nothing of MLflow: a registry store lends it a :class:`ModelTransaction`.
 """
@@ -10,28 +10,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lifecycle.domain.gate_queue import QUEUED
-from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
-from lifecycle.domain.promotion.decide import Decision, approvals_needed, approvers_of, attempt_of, decide
-from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
-from lifecycle.domain.promotion.transition import Transition, approval, demotion, entry_for, rule
-from lifecycle.domain.verdict import Outcome
+from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.policy import ModelPolicy, PolicyBook, StagePolicy
+from lifecycle.domain.promotion.decide import approvals_needed, approvers_of, attempt_of
+from lifecycle.domain.promotion.request import (
+    ApprovalRequest,
+    CopyArrival,
+    CopyRequest,
+    Demotion,
+    PromotionContext,
+    PromotionRequest,
+    RequestKind,
+    StageRequest,
+)
+from lifecycle.domain.promotion.transition import Transition, carry_out, complete, transition
 from lifecycle.errors import NotFound, NotTrusted
 from lifecycle.promotion.payloads import check_reason, read_evidence, read_override, read_request
 from lifecycle.promotion.records import GateQueue, ModelEvidence, ModelLedger, author_of
-from lifecycle.promotion.transaction import ModelTransaction, align_aliases, holder_of
-from lifecycle.registry.tags import (
-    HISTORY,
-    MAX_REFUSALS,
-    approvals_key,
-    approvals_shown,
-    evidence_key,
-    history_value,
-    proof_key,
-    queue_key,
-    summary,
-    summary_key,
-)
+from lifecycle.promotion.transaction import ModelTransaction
+from lifecycle.registry import tags
+from lifecycle.registry.description import described
 from lifecycle.signing.trust import TrustStore
 
 
@@ -66,62 +64,64 @@ class Guard:
 
     def promote(
         self, model: ModelTransaction, request: PromotionRequest, actor: str, digest: str | None
-    ) -> LedgerEntry:
-        """Move a version, or record why not. The caller commits either way, then tells who asked.
+    ) -> Transition:
+        """Move a version, or record why not. The caller commits either way, then passes a refusal on.
 
         Args:
             digest: Of the version's files as they are now; None where there is no evidence to compare it with.
 
-        Returns:
-            The ledger entry that says what happened; a REFUSED one moved nothing.
-
         Raises:
             Conflict: nothing happened and nothing was recorded.
         """
-        policy = self.policies.of(model.name).stage(request.stage)
-        model.stage_of(request.version)
-        ruling = self._ruling(model, request, policy, actor, digest)
-        if not ruling.is_new:
-            return ruling.entry
-        entry = self.append(model, self._queued(model, ruling, request, policy, actor))
-        if entry.moved and request.signed:
-            model.show(entry.version, proof_key(policy.name), request.signed)
-        return entry
+        return self._carry_out(model, request, actor, digest)
 
-    def consider(
-        self, model: ModelTransaction, request: PromotionRequest, actor: str, digest: str | None
-    ) -> tuple[Decision, LedgerEntry]:
-        """The decision about a request and the entry that would say so; nothing moves and nothing is written."""
-        policy = self.policies.of(model.name).stage(request.stage)
-        model.stage_of(request.version)
-        context = self._context(model, policy, request.version, digest)
-        now = self.clock()
-        decision = decide(request, policy, context, now)
-        return decision, entry_for(request, policy, decision, context, actor, now)
-
-    def left(self, model: ModelTransaction, version: int, stage: str, actor: str) -> None:
+    def leave(self, model: ModelTransaction, version: int, stage: str, actor: str) -> None:
         """Record that a version has left MLflow's ``stage``, and take the stage's alias with it."""
-        policies = self.policies.of(model.name)
-        policy = policies.guarding_stage(stage)
-        if policy is None or model.stage_of(version) == stage:
-            return
-        align_aliases(model, policies)
-        context = self._context(model, policy, version, None)
-        self.append(model, demotion(model.name, version, policy, context, actor, self.clock()))
+        policy = self.policies.of(model.name).guarding_stage(stage)
+        if policy and model.stage_of(version) != stage:
+            self._carry_out(model, Demotion(model.name, version, policy.name), actor)
 
-    def approve(self, model: ModelTransaction, version: int, stage: str, reason: str, actor: str) -> LedgerEntry:
-        """Record somebody's approval.
+    def delete_alias(self, model: ModelTransaction, policy: StagePolicy, version: int, actor: str) -> None:
+        """Take a version out of a stage that is an alias alone, by deleting the alias; recorded."""
+        self._carry_out(model, Demotion(model.name, version, policy.name), actor)
+
+    def approve(self, model: ModelTransaction, version: int, stage: str, reason: str, actor: str) -> None:
+        """Record an approval.
 
         Raises:
-            NotTrusted, PromotionRefused: see :func:`lifecycle.domain.promotion.transition.approval`.
+            NotTrusted, PromotionRefused: it would not count.
         """
         policy = self.policies.of(model.name).stage(stage)
-        model.stage_of(version)
-        context = self._context(model, policy, version, None)
-        request = PromotionRequest(model.name, version, policy.name, reason=check_reason(reason))
-        entry = self.append(model, approval(request, policy, context, actor, self.clock()))
+        request = ApprovalRequest(model.name, version, policy.name, check_reason(reason))
+        entry = self._carry_out(model, request, actor).entry
         self._show_approvals(model, version, policy, entry.digest)
-        return entry
+
+    def admit_copy(
+        self, model: ModelTransaction, version: int, into: str, actor: str, digest: str | None
+    ) -> Transition:
+        """Whether a version may be copied into the environment ``into``; a refusal is in the version's ledger.
+
+        Raises:
+            NotFound: the version's model has no such stage.
+        """
+        environment = self.policies.of(into).environment or ""
+        return self._carry_out(model, CopyRequest(model.name, version, environment, into), actor, digest)
+
+    def receive_copy(
+        self, copy: ModelTransaction, version: int, source: str, admitted: LedgerEntry, origin: ModelTransaction
+    ) -> None:
+        """Put a copy, which is there now, into the environment's stage, and record the promotion.
+
+        Args:
+            admitted: What :meth:`admit_copy` said of the version that it is a copy of, in ``origin``.
+        """
+        environment = self.policies.of(copy.name).environment or ""
+        evidence = ModelEvidence(origin.session, origin.uid, self.trust)
+        signed = evidence.signed(admitted.version, admitted.stage, admitted.evidence_id)
+        arrival = CopyArrival(
+            copy.name, version, environment, source, admitted.digest, admitted.evidence_id, signed or ""
+        )
+        self._carry_out(copy, arrival, admitted.actor)
 
     def check_evidence(self, model: str, version: int, stage: str, text: str) -> None:
         """Refuse what :meth:`take_evidence` would refuse whatever the version's files are, before they are read.
@@ -143,21 +143,29 @@ class Guard:
             NotTrusted: no key that may has signed it, or it speaks of other files.
             UsageError, NotFound: it is no evidence for this version and stage, or there is no such stage.
         """
-        policy = self.policies.of(model.name).stage(stage)
+        policies = self.policies.of(model.name)
+        policy = policies.stage(stage)
         model.stage_of(version)
         evidence = read_evidence(text, model.name, version, policy.name, self.trust)
         if evidence.digest != digest:
             raise NotTrusted(
-                f"this evidence speaks of other files than version {version} of {model.name} has here "
+                f"{tags.OTHER_FILES} than version {version} of {model.name} has here "
                 f"(sha256 {evidence.digest[:12]}… and not {digest[:12]}…)"
             )
         recorded = ModelEvidence(model.session, model.uid, self.trust)
         recorded.record(evidence, text, actor)
         attempt = attempt_of(evidence, recorded.of(version, policy.name).trusted)
-        model.show(version, evidence_key(policy.name), text)
-        model.show(version, summary_key(policy.name), summary(replace(evidence, attempt=attempt)))
+        model.show(version, tags.evidence_key(policy.name), text)
+        model.show(version, tags.summary_key(policy.name), tags.summary(replace(evidence, attempt=attempt)))
+        model.describe(version, lambda text: described(text, replace(evidence, attempt=attempt)))
         self._show_approvals(model, version, policy, digest)
-        self._complete(model, version, policy, evidence.outcome, digest)
+        waiting = GateQueue(model.session, model.uid).finish(version, policy.name, self.clock())
+        model.hide(version, tags.queue_key(policy.name))
+        if waiting:
+            context = self._context(model, waiting.request, policies, digest)
+            found = complete(context, waiting, evidence.outcome, policies, self.clock())
+            if found:
+                carry_out(found, _SqlExecutor(self, model))
 
     def claim(self, model: ModelTransaction, version: int, stage: str, worker: str) -> bool:
         """Give a queued gate run to a worker, or take it back. See :mod:`lifecycle.domain.gate_queue`.
@@ -166,122 +174,88 @@ class Guard:
             False where it is given up instead.
         """
         policy = self.policies.of(model.name).stage(stage)
-        answer = GateQueue(model.session, model.uid).claim(version, policy.name, worker, self.clock())
-        model.show(version, queue_key(policy.name), answer.shown)
-        return answer.granted
-
-    def place(self, model: ModelTransaction, version: int, policy: StagePolicy) -> None:
-        """Put a version into a stage, and every alias where its stage is."""
-        model.place(version, policy.stage)
-        align_aliases(model, self.policies.of(model.name))
-
-    def append(self, model: ModelTransaction, entry: LedgerEntry) -> LedgerEntry:
-        """Write a ledger entry and show it."""
-        sealed = self._ledger(model).append(entry)
-        self._show(model, sealed)
-        return sealed
-
-    def proof(self, model: ModelTransaction, version: int, stage: str, evidence_id: str | None) -> str | None:
-        """The evidence that a move rests on, as it was signed."""
-        return ModelEvidence(model.session, model.uid, self.trust).signed(version, stage, evidence_id)
+        result = GateQueue(model.session, model.uid).claim(version, policy.name, worker, self.clock())
+        model.show(version, tags.queue_key(policy.name), result.shown)
+        return result.granted
 
     def has_evidence(self, model: ModelTransaction, version: int, stage: str) -> bool:
         """Whether there is any evidence that the version's files have to be compared with."""
         return ModelEvidence(model.session, model.uid, self.trust).is_there(version, stage)
 
-    def _ruling(
-        self,
-        model: ModelTransaction,
-        request: PromotionRequest,
-        policy: StagePolicy,
-        actor: str,
-        digest: str | None,
+    def _carry_out(
+        self, model: ModelTransaction, request: StageRequest, actor: str, digest: str | None = None
     ) -> Transition:
-        """What the rule says, the version put where it says; the entry is still to be written."""
-        earlier = self._ledger(model).with_key(request.key)
-        context = self._context(model, policy, request.version, digest)
-        ruling = rule(request, policy, context, actor, self.clock(), earlier)
-        if ruling.places:
-            self.place(model, request.version, policy)
-            if not ruling.is_new:
-                self._show(model, ruling.entry)  # somebody may have taken it away
-        return ruling
-
-    def _show(self, model: ModelTransaction, entry: LedgerEntry) -> None:
-        """The version's history and, of a move, the evidence that it rests on."""
-        shown = self._ledger(model).of_version(entry.version, MAX_REFUSALS)
-        model.show(entry.version, HISTORY, history_value(shown, entry.version))
-        proof = self.proof(model, entry.version, entry.stage, entry.evidence_id) if entry.moved else None
-        if proof:
-            model.show(entry.version, proof_key(entry.stage), proof)
-
-    def _queued(
-        self,
-        model: ModelTransaction,
-        ruling: Transition,
-        request: PromotionRequest,
-        policy: StagePolicy,
-        actor: str,
-    ) -> LedgerEntry:
-        """The entry; where the policy says so, a refusal for want of a gate run queues one."""
-        if not (ruling.unjudged and policy.on_missing is OnMissing.ENQUEUE):
-            return ruling.entry
-        if GateQueue(model.session, model.uid).add(request, policy.name, actor, self.clock()):
-            model.show(request.version, queue_key(policy.name), QUEUED)
-        then = "and promotes it if they pass" if policy.auto_promote else "then ask again"
-        queued = f"{ruling.entry.detail}, or wait: its gates are queued, a lifecycle worker runs them, {then}"
-        return replace(ruling.entry, detail=queued)
-
-    def _complete(
-        self, model: ModelTransaction, version: int, policy: StagePolicy, outcome: Outcome, digest: str
-    ) -> None:
-        """Close the queued gate run whose evidence this is, and promote where the policy says so.
-
-        Evidence that does not count here, such as that of a worker with another policy, queues no further run:
-        the next would end in the same way.
-        """
-        queued = GateQueue(model.session, model.uid).finish(version, policy.name, self.clock())
-        model.hide(version, queue_key(policy.name))
-        if queued is None:
-            return
-        if policy.auto_promote and outcome is Outcome.PASSED:
-            request = replace(queued.request, kind=RequestKind.PROMOTE, expected=None, key="")
-            ruling = self._ruling(model, request, policy, queued.actor, digest)
-            if ruling.is_new:
-                self.append(model, ruling.entry)
-
-    def _show_approvals(self, model: ModelTransaction, version: int, policy: StagePolicy, digest: str) -> None:
-        """The tag that somebody approves with is not kept, so another one says that it was heard."""
-        author = author_of(model.session, model.uid, version)
-        ledger = self._ledger(model).decisive()
-        given = approvers_of(version, digest, policy, ledger, author, self.clock())
-        if given or policy.approvals:
-            shown = approvals_shown(given, approvals_needed(policy, author))
-            model.show(version, approvals_key(policy.name), shown)
+        """Decide about a request and write its effects; the answer has the entry as the ledger has it."""
+        policies = self.policies.of(model.name)
+        model.stage_of(request.version)
+        context = self._context(model, request, policies, digest)
+        found = transition(context, request, policies, actor, self.clock())
+        return replace(found, entry=carry_out(found, _SqlExecutor(self, model)))
 
     def _context(
-        self, model: ModelTransaction, policy: StagePolicy, version: int, digest: str | None
+        self, model: ModelTransaction, request: StageRequest, policies: ModelPolicy, digest: str | None
     ) -> PromotionContext:
-        record = ModelEvidence(model.session, model.uid, self.trust).of(version, policy.name)
+        stage = policies.stage(request.stage).name
+        record = ModelEvidence(model.session, model.uid, self.trust).of(request.version, stage)
+        ledger = ModelLedger(model.session, model.uid, model.name)
+        aliases = model.aliases()
         return PromotionContext(
             evidence=record.trusted,
-            ledger=self._ledger(model).decisive(),
-            holder=holder_of(model, policy),
+            ledger=ledger.decisive(),
+            holders=policies.holders(model.staged(), aliases),
+            aliases=aliases,
             digest=digest,
-            author=author_of(model.session, model.uid, version),
+            author=author_of(model.session, model.uid, request.version),
             distrusted=record.distrusted > 0,
+            earlier=ledger.with_key(request.key) if isinstance(request, PromotionRequest) else None,
         )
 
-    def _ledger(self, model: ModelTransaction) -> ModelLedger:
-        return ModelLedger(model.session, model.uid, model.name)
+    def _show_approvals(self, model: ModelTransaction, version: int, policy: StagePolicy, digest: str) -> None:
+        """The tag that carries an approval is not kept, so another one shows that it was recorded."""
+        author = author_of(model.session, model.uid, version)
+        ledger = ModelLedger(model.session, model.uid, model.name).decisive()
+        given = approvers_of(version, digest, policy, ledger, author, self.clock())
+        if given or policy.approvals:
+            shown = tags.approvals_shown(given, approvals_needed(policy, author))
+            model.show(version, tags.approvals_key(policy.name), shown)
 
 
-def refused(entry: LedgerEntry) -> bool:
-    """Whether an entry says no."""
-    return entry.action is Action.REFUSED
+@dataclass(frozen=True, slots=True)
+class _SqlExecutor:
+    """Writes a transition's effects in the model's transaction."""
+
+    guard: Guard
+    model: ModelTransaction
+
+    def place(self, version: int, stage: str) -> None:
+        self.model.place(version, stage)
+
+    def point(self, alias: str, version: int | None) -> None:
+        self.model.point(alias, version)
+
+    def enqueue(self, request: PromotionRequest, actor: str) -> None:
+        stage = self.guard.policies.of(self.model.name).stage(request.stage).name
+        queue = GateQueue(self.model.session, self.model.uid)
+        if queue.add(request, stage, actor, self.guard.clock()):
+            self.model.show(request.version, tags.queue_key(stage), QUEUED)
+
+    def append(self, entry: LedgerEntry) -> LedgerEntry:
+        return self._ledger().append(entry)
+
+    def show(self, entry: LedgerEntry, signed: str) -> None:
+        shown = self._ledger().of_version(entry.version, tags.MAX_REFUSALS)
+        self.model.show(entry.version, tags.HISTORY, tags.history_value(shown, entry.version))
+        if entry.moved and not signed:
+            evidence = ModelEvidence(self.model.session, self.model.uid, self.guard.trust)
+            signed = evidence.signed(entry.version, entry.stage, entry.evidence_id) or ""
+        if entry.moved and signed:
+            self.model.show(entry.version, tags.attestation_key(entry.stage), signed)
+
+    def _ledger(self) -> ModelLedger:
+        return ModelLedger(self.model.session, self.model.uid, self.model.name)
 
 
 def check_claimed(claimed: bool, version: int, stage: str) -> None:
-    """Tell a worker that a gate run was given up, after that was committed. Raises NotFound."""
+    """Pass on to a worker that a gate run was given up, after that was committed. Raises NotFound."""
     if not claimed:
         raise NotFound(f"the gate run of version {version} for {stage} took several workers down: given up")

@@ -11,8 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, insert, text, update
 from sqlalchemy.orm import Session
 
-from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.policy import PolicyBook, StagePolicy
+from lifecycle.domain.promotion.request import Adoption, PromotionContext
+from lifecycle.domain.promotion.transition import transition
 from lifecycle.domain.stage_history import StageHolders
 from lifecycle.durable import writing_durably
 from lifecycle.errors import Conflict, Unavailable
@@ -71,7 +73,8 @@ def _forget_told_histories(engine: Engine) -> None:
 def _adopt(
     engine: Engine, model: RegisteredModel, policies: PolicyBook, who: str, now: datetime
 ) -> Iterator[FoundVersion]:
-    if not any(_holders(model, policy) for policy in policies.of(model.name).stages):
+    policy = policies.of(model.name)
+    if not any(_held(model, stage) for stage in policy.stages):
         return
     with Session(engine) as session, session.begin():
         _lock(session, model)
@@ -79,18 +82,18 @@ def _adopt(
         if current is None:  # deleted a moment ago
             return
         ledger = ModelLedger(session, model.uid, model.name)
-        known, occupancy = ledger.decisive(), StageHolders()
-        for entry in known:
-            occupancy.follow(entry)
-        for policy in policies.of(model.name).stages:
-            guarded = any(e.stage == policy.name and e.action is not Action.APPROVED for e in known)
-            told = {entry.version for entry in occupancy.of(policy.name)}
-            for version in _holders(current, policy):
-                if version in told:
+        known = ledger.decisive()
+        told = StageHolders.after(known, policy.aliases_alone)
+        for stage in policy.stages:
+            guarded = any(e.stage == stage.name and e.action is not Action.APPROVED for e in known)
+            for version, held in _held(current, stage).items():
+                if version in {entry.version for entry in told.of(stage.name)}:
                     continue
                 if not guarded:
-                    _record(session, current, ledger.append(_adopted(current, version, policy, who, now)))
-                yield FoundVersion(model.workspace, model.name, version, policy.name, adopted=not guarded)
+                    adoption = Adoption(model.name, version, stage.name, held, who, REASON)
+                    found = transition(PromotionContext(), adoption, policy, UNAUTHENTICATED, now)
+                    _show(session, current, ledger.append(found.entry))
+                yield FoundVersion(model.workspace, model.name, version, stage.name, adopted=not guarded)
 
 
 def _lock(session: Session, model: RegisteredModel) -> None:
@@ -99,29 +102,17 @@ def _lock(session: Session, model: RegisteredModel) -> None:
     session.execute(update(MODELS).where(*same).values(last_updated_time=MODELS.c.last_updated_time))
 
 
-def _holders(model: RegisteredModel, policy: StagePolicy) -> list[int]:
-    """Versions in the stage, and the one that its alias points to."""
-    pointed = model.aliases.get(policy.alias or "")
-    return sorted({*model.stages.get(policy.stage, ()), *([pointed] if pointed is not None else [])})
+def _held(model: RegisteredModel, policy: StagePolicy) -> dict[int, str]:
+    """Versions in the stage, and the one that its alias points to, each with what it holds."""
+    held: dict[int, list[str]] = {}
+    for version in model.stages.get(policy.stage or "", ()):
+        held.setdefault(version, []).append(str(policy.stage))
+    if (pointed := model.aliases.get(policy.alias or "")) is not None:
+        held.setdefault(pointed, []).append(f"alias {policy.alias}")
+    return {version: " and ".join(held[version]) for version in sorted(held)}
 
 
-def _adopted(model: RegisteredModel, version: int, policy: StagePolicy, who: str, now: datetime) -> LedgerEntry:
-    held = [policy.stage] if version in model.stages.get(policy.stage, ()) else []
-    held += [f"alias {policy.alias}"] if model.aliases.get(policy.alias or "") == version else []
-    return LedgerEntry(
-        sequence=0,
-        at=now,
-        action=Action.ADOPTED,
-        model=model.name,
-        stage=policy.name,
-        version=version,
-        requested_by=who,
-        reason=REASON,
-        detail=f"held {' and '.join(held)} when the guard came; nothing has been checked",
-    )
-
-
-def _record(session: Session, model: RegisteredModel, entry: LedgerEntry) -> None:
+def _show(session: Session, model: RegisteredModel, entry: LedgerEntry) -> None:
     """Show it where the guard shows a version's history."""
     place = {"workspace": model.workspace, "name": model.name, "version": entry.version, "key": HISTORY}
     shown = ModelLedger(session, model.uid, model.name).of_version(entry.version, refusals=0)

@@ -42,6 +42,10 @@ class RegisteredModel:
     stages: dict[str, list[int]] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
 
+    def staged(self) -> list[tuple[int, str]]:
+        """Versions in guarded stages, with MLflow's stage that each is in."""
+        return [(version, stage) for stage, versions in self.stages.items() for version in versions]
+
     @property
     def place(self) -> str:
         """Its name, with its workspace where that is not the default one."""
@@ -65,7 +69,9 @@ def registered_models(
     models = select(MODELS.c.workspace, MODELS.c.name, MODELS.c.creation_time)
     rows = connection.execute(models if name is None else models.where(MODELS.c.name == name)).all()
     found = {(r.workspace, r.name): RegisteredModel(r.workspace, r.name, model_uid(*r)) for r in rows}
-    guarded = {stage.stage for p in (policies.default, *policies.models.values()) for stage in p.stages}
+    guarded = {
+        stage.stage for p in (policies.default, *policies.models.values()) for stage in p.stages if stage.stage
+    }
     held = select(VERSIONS).where(VERSIONS.c.current_stage.in_(sorted(guarded))).order_by(VERSIONS.c.version)
     for row in connection.execute(held if name is None else held.where(VERSIONS.c.name == name)):
         if model := found.get((row.workspace, row.name)):

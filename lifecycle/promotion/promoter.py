@@ -61,8 +61,9 @@ class Promoter:
             Conflict: somebody else promoted to the stage meanwhile.
         """
         policy = self.policies.of(ref.name).stage(stage)
-        version = self.registry.get(ref)
-        return self.registry.promote(self._request(version, policy, RequestKind.PROMOTE, reason))
+        state = self.registry.state(ref.name)
+        version = self._meant(ref, state)
+        return self.registry.promote(self._request(state, version, policy, RequestKind.PROMOTE, reason))
 
     def rollback(
         self, model: str, stage: str = "production", to: int | None = None, reason: str = ""
@@ -77,10 +78,11 @@ class Promoter:
             IntegrityError: that version's files are not the ones it was promoted with.
         """
         policy = self.policies.of(model).stage(stage)
-        target = self._earlier(model, policy, to)
-        version = self.registry.get(ModelRef(model, version=target.version))
+        state = self.registry.state(model)
+        target = self._earlier(state, policy, to)
+        version = self._meant(ModelRef(model, version=target.version), state)
         self.prove_loadable(self.registry.snapshot(version, target.digest or None))
-        return self.registry.promote(self._request(version, policy, RequestKind.ROLLBACK, reason))
+        return self.registry.promote(self._request(state, version, policy, RequestKind.ROLLBACK, reason))
 
     def override(self, ref: ModelRef, stage: str, reason: str, lasts: timedelta) -> LedgerEntry:
         """Promote a version without its gates, for a limited time, with a key that may.
@@ -90,11 +92,12 @@ class Promoter:
             PromotionRefused: no reason, or too long a time.
         """
         policy = self.policies.of(ref.name).stage(stage)
-        version = self.registry.get(ref)
+        state = self.registry.state(ref.name)
+        version = self._meant(ref, state)
         snapshot = self.registry.snapshot(version)
         self.prove_loadable(snapshot)
         now = self.clock()
-        request = self._request(version, policy, RequestKind.OVERRIDE, reason)
+        request = self._request(state, version, policy, RequestKind.OVERRIDE, reason)
         return self.registry.promote(replace(request, digest=snapshot.digest, issued_at=now, until=now + lasts))
 
     def held(self, model: str, policy: StagePolicy) -> HeldVersion:
@@ -113,17 +116,17 @@ class Promoter:
             NotTrusted: what put it there is signed by no key that counts on this machine.
         """
         model = state.model
-        stage = ModelRef(model, stage=policy.stage)
+        stage = ModelRef(model, stage=policy.name)
         version = version_meant(stage, state.versions, self.policies.of(model))
-        move = standing_move(state, policy)
+        move = standing_move(state, self.policies.of(model), policy)
         if move is None or move.version != version.version:
             raise NotPromoted(
-                f"{policy.stage} of {model} holds version {version.version}, which no promotion put there. "
+                f"{policy.where} of {model} holds version {version.version}, which no promotion put there. "
                 f"Run: lifecycle promote {version.uri} --stage {policy.name}"
             )
         if not move.stands(self.clock()):
             raise NotPromoted(
-                f"the override that put version {version.version} of {model} into {policy.stage} has ended. "
+                f"the override that put version {version.version} of {model} into {policy.where} has ended. "
                 f"Run: lifecycle gate run {version.uri} --stage {policy.name}, then lifecycle promote "
                 f"{version.uri} --stage {policy.name}; or lifecycle rollback {model}"
             )
@@ -131,7 +134,7 @@ class Promoter:
         return HeldVersion(version, move.digest, move.until)
 
     def _request(
-        self, version: ModelVersion, policy: StagePolicy, kind: RequestKind, reason: str
+        self, state: ModelState, version: ModelVersion, policy: StagePolicy, kind: RequestKind, reason: str
     ) -> PromotionRequest:
         return PromotionRequest(
             model=version.model,
@@ -140,20 +143,25 @@ class Promoter:
             kind=kind,
             reason=reason,
             requested_by=self.requested_by,
-            expected=self._holder(version.model, policy),
+            expected=self._holder(state, policy),
             key=uuid4().hex,
         )
 
-    def _holder(self, model: str, policy: StagePolicy) -> int:
+    def _meant(self, ref: ModelRef, state: ModelState) -> ModelVersion:
+        return version_meant(ref, state.versions, self.policies.of(ref.name))
+
+    def _holder(self, state: ModelState, policy: StagePolicy) -> int:
+        """The version in the stage; 0: none."""
         try:
-            return self.registry.get(ModelRef(model, stage=policy.stage)).version
+            return self._meant(ModelRef(state.model, stage=policy.name), state).version
         except NotFound:
             return 0
 
-    def _earlier(self, model: str, policy: StagePolicy, to: int | None) -> LedgerEntry:
-        moves = [e for e in self.registry.history(model) if e.moved and e.stage == policy.name]
+    def _earlier(self, state: ModelState, policy: StagePolicy, to: int | None) -> LedgerEntry:
+        model = state.model
+        moves = [e for e in state.history if e.moved and e.stage == policy.name]
         if to is None:
-            holder = self._holder(model, policy)
+            holder = self._holder(state, policy)
             passed = [e for e in moves if e.action is not Action.OVERRIDDEN]  # nothing has judged the others
             earlier = [e for e in _standing(passed) if e.version != holder]
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from lifecycle.domain.canonical import canonical_json
+from lifecycle.codec import decode
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.gate_queue import Claim, ClaimResult, Lease, apply_claim
+from lifecycle.domain.gate_queue import Claim, ClaimResult, Lease, WaitingPromotion, apply_claim
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.errors import Conflict, NotFound, NotTrusted
@@ -71,7 +70,7 @@ class ModelLedger:
                 action=str(sealed.action),
                 version=sealed.version,
                 request_key=sealed.key or None,
-                entry=canonical_json(sealed.as_dict()),
+                entry=sealed.to_json(),
             )
         )
         self._session.execute(delete(HEADS).where(HEADS.c.model_uid == self._model_uid))
@@ -86,7 +85,7 @@ class ModelLedger:
         return select(LEDGER.c.entry).where(LEDGER.c.model_uid == self._model_uid).order_by(LEDGER.c.sequence)
 
     def _read(self, query: Select[str]) -> tuple[LedgerEntry, ...]:
-        return tuple(LedgerEntry.from_dict(json.loads(text)) for text in self._session.execute(query).scalars())
+        return tuple(decode(LedgerEntry, text) for text in self._session.execute(query).scalars())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ class ModelEvidence:
 
     def _verified(self, text: str, version: int, stage: str) -> Evidence | None:
         try:
-            evidence = Evidence.from_json(verify(text, Permission.EVIDENCE, self._trust)[0])
+            evidence = decode(Evidence, verify(text, Permission.EVIDENCE, self._trust)[0])
         except (NotTrusted, ValueError):
             return None
         return evidence if (evidence.version, evidence.stage) == (version, stage) else None
@@ -168,19 +167,6 @@ def author_of(session: Session, model_uid: str, version: int) -> str | None:
     """Who registered a version; None where nobody knows."""
     query = select(AUTHORS.c.author).where(AUTHORS.c.model_uid == model_uid, AUTHORS.c.version == version)
     return session.execute(query).scalar()
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedRun:
-    """A gate run that somebody waits for.
-
-    Attributes:
-        actor: Whose refused promotion asked for it.
-        request: That promotion.
-    """
-
-    actor: str
-    request: PromotionRequest
 
 
 class GateQueue:
@@ -228,13 +214,13 @@ class GateQueue:
         self._write(row, answered.lease, now)
         return answered
 
-    def finish(self, version: int, stage: str, now: datetime) -> QueuedRun | None:
+    def finish(self, version: int, stage: str, now: datetime) -> WaitingPromotion | None:
         """Close a gate run, whose evidence has come in; returns it, or None where nobody waited."""
         row = self._open(version, stage)
         if row is None:
             return None
         self._write(row, None, now)
-        return QueuedRun(row.actor, PromotionRequest.from_json(row.request))
+        return WaitingPromotion(replace(decode(PromotionRequest, row.request), stage=stage), row.actor)
 
     def _write(self, row: Row[Any], lease: Lease | None, now: datetime) -> None:
         values: dict[str, Any] = {"finished_at": _naive(now)}

@@ -1,13 +1,11 @@
-"""What the guard needs of a registered model: one transaction that nobody else can write it in."""
+"""A registered model inside one transaction, as the guard needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sqlalchemy.orm import Session
-
-from lifecycle.domain.policy import ModelPolicy, StagePolicy
 
 
 class ModelTransaction(Protocol):
@@ -35,16 +33,16 @@ class ModelTransaction(Protocol):
         """MLflow's stage of a version."""
         ...
 
-    def holders(self, stage: str) -> Sequence[int]:
-        """Versions in MLflow's stage, ascending."""
+    def staged(self) -> Sequence[tuple[int, str]]:
+        """Versions that are in one of MLflow's active stages, with that stage."""
         ...
 
     def place(self, version: int, stage: str) -> None:
         """Put a version into a stage and archive every other version there."""
         ...
 
-    def aliases(self) -> Sequence[str]:
-        """Every alias of the model."""
+    def aliases(self) -> Mapping[str, int]:
+        """Where every alias of the model points."""
         ...
 
     def point(self, alias: str, version: int | None) -> None:
@@ -59,14 +57,6 @@ class ModelTransaction(Protocol):
         """Remove a tag of a version, if it is there."""
         ...
 
-
-def holder_of(model: ModelTransaction, policy: StagePolicy) -> int | None:
-    """The version in the stage; the newest where a time before the guard left several."""
-    return max(model.holders(policy.stage), default=None)
-
-
-def align_aliases(model: ModelTransaction, policy: ModelPolicy) -> None:
-    """Each guarded stage's alias points to the version in the stage, or to none."""
-    for stage in policy.stages:
-        if stage.alias:
-            model.point(stage.alias, holder_of(model, stage))
+    def describe(self, version: int, change: Callable[[str], str]) -> None:
+        """Change a version's description."""
+        ...

@@ -1,4 +1,4 @@
-"""What the rest of the product needs of a model registry.
+"""What the rest of the product needs of a model registry, in small protocols.
 
 Every implementation passes :class:`lifecycle.testing.RegistryContract`.
 """
@@ -36,13 +36,8 @@ class FollowerLeases(Protocol):
         ...
 
 
-class ModelRegistry(FollowerLeases, Protocol):
-    """A registry of model versions with gated stages."""
-
-    @property
-    def guarded(self) -> bool:
-        """Whether the registry itself refuses ungated promotions, whoever asks."""
-        ...
+class ModelReader(Protocol):
+    """Reads models, their versions and their files."""
 
     def get(self, ref: ModelRef) -> ModelVersion:
         """The version that ``ref`` means now.
@@ -57,8 +52,28 @@ class ModelRegistry(FollowerLeases, Protocol):
         """Every version, oldest first. Raises NotFound for an unknown model."""
         ...
 
+    def models(self) -> Sequence[str]:
+        """Names of models, at most 100: those that were changed last."""
+        ...
+
+    def state(self, model: str) -> ModelState:
+        """Versions, history and shown evidence of a model at one moment.
+
+        Raises:
+            NotFound: an unknown model.
+            IntegrityError: its history is unreadable.
+        """
+        ...
+
+    def etag(self, model: str) -> str:
+        """Change token: differs when a stage or alias points to another version. One cheap question.
+
+        It does not change where the newest version of each stage stays as it is, so read the state now and then.
+        """
+        ...
+
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
-        """An immutable local copy of the version's files.
+        """An immutable local copy of the version's files, as the registry has them now.
 
         Args:
             digest: Demand exactly these bytes; a local copy then spares the download.
@@ -68,12 +83,29 @@ class ModelRegistry(FollowerLeases, Protocol):
         """
         ...
 
+    def fetched(self, version: ModelVersion) -> Snapshot:
+        """The version's files as they were fetched last, or fetched now.
+
+        Files of a version do not change, but where somebody tampers with them. So only for what is compared with
+        the registry's files later, as evidence is.
+        """
+        ...
+
     def tracked(self, version: ModelVersion) -> TrackedData | None:
         """What ``lifecycle.track()`` logged with the training run, or None."""
         ...
 
+
+class PromotionLog(Protocol):
+    """Records evidence, promotions and approvals, and tells what was recorded."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the registry itself refuses ungated promotions, whoever asks."""
+        ...
+
     def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
-        """Hand evidence in and show it where people look.
+        """Record evidence, and show it where people look.
 
         Args:
             documents: Reports by file name; they go to the MLflow run that the returned evidence names.
@@ -102,7 +134,7 @@ class ModelRegistry(FollowerLeases, Protocol):
         ...
 
     def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
-        """Approve a version for a stage, as whoever the registry has authenticated.
+        """Approve a version for a stage, as the user that the registry has authenticated.
 
         Raises:
             NotTrusted: the registry has authenticated nobody.
@@ -114,44 +146,31 @@ class ModelRegistry(FollowerLeases, Protocol):
         """The model's ledger, oldest first."""
         ...
 
-    def models(self) -> Sequence[str]:
-        """Names of models, a hundred at most: those that something was done to last."""
-        ...
-
-    def state(self, model: str) -> ModelState:
-        """Versions and history of a model at one moment.
-
-        Raises:
-            NotFound: an unknown model.
-            IntegrityError: its history is no history any more.
-        """
-        ...
-
-    def etag(self, model: str) -> str:
-        """What a cheap question tells of :meth:`state`: another text when a stage or alias is on another version.
-
-        Not of changes that leave the newest version of each stage as it is, so look again from time to time.
-        """
-        ...
-
     def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
         """Demand that what moved a version rests on what a key that is trusted here has signed.
 
         Raises:
-            NotTrusted: it does not; the history was written by somebody else than the guard, or by one that
-                trusts other keys.
+            NotTrusted: it does not: the history was not written by a guard that trusts the same keys.
         """
         ...
 
+
+class GateQueueClient(Protocol):
+    """Gate runs that refused promotions have asked for."""
+
     def queued(self) -> Sequence[QueuedGates]:
-        """Gate runs that refused promotions have asked for and that are still open, whoever has them."""
+        """Every open gate run, whichever worker has it."""
         ...
 
     def claim(self, gates: QueuedGates, claim: Claim) -> None:
-        """Say, as a worker, that a gate run is one's own, or give it back.
+        """Claim a gate run for a worker, extend the claim, or give it back.
 
         Raises:
-            NotFound: nobody waits for it any more, or it is given up.
+            NotFound: it is not queued any more, or it is given up.
             Conflict: another worker has it.
         """
         ...
+
+
+class ModelRegistry(ModelReader, PromotionLog, GateQueueClient, FollowerLeases, Protocol):
+    """A registry of model versions with gated stages: all of these."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,6 +41,25 @@ def mlflow_location() -> Location:
 
 _TIMEOUT_S = (3.0, 5.0)  # to connect, to read
 _SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+def check_present(uri: str) -> None:
+    """Return when an MLflow server listens or an SQLite file is there, without asking the server anything.
+
+    Raises:
+        Unavailable: it is not, or it is no database.
+    """
+    if urlsplit(uri).scheme not in ("http", "https"):
+        check_reachable(uri)
+        return
+    parts = urlsplit(uri)
+    if parts.hostname is None or requests.utils.get_environ_proxies(uri):
+        return  # only the proxy can tell
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname, port), timeout=_TIMEOUT_S[0]).close()
+    except OSError as exc:
+        raise Unavailable(f"no MLflow server answers at {parts.hostname}:{port}") from exc
 
 
 def check_reachable(uri: str) -> None:

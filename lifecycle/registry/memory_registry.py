@@ -12,13 +12,18 @@ from pathlib import Path
 from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.follower_lease import RELEASED, apply_lease
-from lifecycle.domain.gate_queue import QUEUED, Claim, Lease, QueuedGates, apply_claim
-from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
+from lifecycle.domain.gate_queue import QUEUED, Claim, Lease, QueuedGates, WaitingPromotion, apply_claim
+from lifecycle.domain.ledger import UNAUTHENTICATED, LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
-from lifecycle.domain.policy import OnMissing, PolicyBook, StagePolicy
-from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
-from lifecycle.domain.promotion.transition import Transition, approval, chained, rule
-from lifecycle.domain.verdict import Outcome
+from lifecycle.domain.policy import PolicyBook
+from lifecycle.domain.promotion.request import (
+    ApprovalRequest,
+    PromotionContext,
+    PromotionRequest,
+    RequestKind,
+    StageRequest,
+)
+from lifecycle.domain.promotion.transition import Transition, carry_out, complete, transition
 from lifecycle.errors import NotFound, NotTrusted, PromotionRefused, unknown
 from lifecycle.registry.resolve import version_meant
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
@@ -81,6 +86,10 @@ class MemoryRegistry:
         source = self._files[version.model, version.version]
         return self._snapshots.obtain(version.uri, lambda folder: _copy(source, folder), digest)
 
+    def fetched(self, version: ModelVersion) -> Snapshot:
+        """See the contract."""
+        return self.snapshot(version)
+
     def tracked(self, version: ModelVersion) -> TrackedData | None:
         """See the contract."""
         return self._tracked.get(version.run_id or "")
@@ -101,29 +110,24 @@ class MemoryRegistry:
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
         """See the contract."""
-        own = (e for e in self._evidence.get(version.model, ()) if e.version == version.version)
-        newest = {evidence.stage: evidence for evidence in own}
-        return [newest[stage] for stage in sorted(newest)]
+        return self._shown(version.model, version.version)
 
     def promote(self, request: PromotionRequest) -> LedgerEntry:
         """See the contract."""
-        policy = self._policies.of(request.model).stage(request.stage)
         self.get(ModelRef(request.model, version=request.version))
         with self._lock:
             if request.kind is RequestKind.OVERRIDE and not self.may_override:
                 raise NotTrusted("no key that may override has signed it")
-            entry = self._promote(request, policy, self.actor)
-        if entry.action is Action.REFUSED:
-            raise PromotionRefused(entry.detail)
-        return entry
+            found = self._carry_out(request, self.actor)
+        if found.refused:
+            raise PromotionRefused(found.entry.detail)
+        return found.entry
 
     def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
         """See the contract."""
-        policy = self._policies.of(version.model).stage(stage)
-        request = PromotionRequest(version.model, version.version, policy.name, reason=reason)
         with self._lock:
-            context = self._context(request, policy)
-            return self._append(approval(request, policy, context, self.actor, self._clock()))
+            request = ApprovalRequest(version.model, version.version, stage, reason)
+            return self._carry_out(request, self.actor).entry
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
         """See the contract."""
@@ -137,7 +141,7 @@ class MemoryRegistry:
     def state(self, model: str) -> ModelState:
         """See the contract."""
         with self._lock:
-            return ModelState(model, self.versions(model), self.history(model))
+            return ModelState(model, self.versions(model), self.history(model), lambda v: self._shown(model, v))
 
     def etag(self, model: str) -> str:
         """See the contract."""
@@ -172,65 +176,78 @@ class MemoryRegistry:
         with self._lock:
             self._queue.claim(gates, claim, self._clock())
 
-    def _promote(self, request: PromotionRequest, policy: StagePolicy, actor: str) -> LedgerEntry:
-        ruling = self._ruling(request, policy, actor)
-        if ruling.unjudged and policy.on_missing is OnMissing.ENQUEUE:
-            self._queue.add(request, policy.name, actor)
-        return self._append(ruling.entry) if ruling.is_new else ruling.entry
+    def _shown(self, model: str, version: int) -> Sequence[Evidence]:
+        newest = {e.stage: e for e in self._evidence.get(model, ()) if e.version == version}
+        return [newest[stage] for stage in sorted(newest)]
+
+    def _carry_out(self, request: StageRequest, actor: str) -> Transition:
+        """Decide about a request and write its effects; the answer has the entry as the ledger has it."""
+        policies = self._policies.of(request.model)
+        found = transition(self._context(request), request, policies, actor, self._clock())
+        return replace(found, entry=carry_out(found, _MemoryExecutor(self, request.model)))
 
     def _complete(self, evidence: Evidence) -> None:
         """Close the gate run whose evidence this is, and promote where the policy says so."""
-        policy = self._policies.of(evidence.model).stage(evidence.stage)
-        waiting = self._queue.finish(evidence.model, evidence.version, policy.name)
-        if waiting and policy.auto_promote and evidence.outcome is Outcome.PASSED:
-            request, actor = waiting
-            ruling = self._ruling(request, policy, actor)
-            if ruling.is_new:
-                self._append(ruling.entry)
+        policies = self._policies.of(evidence.model)
+        waiting = self._queue.finish(evidence.model, evidence.version, policies.stage(evidence.stage).name)
+        if waiting:
+            found = complete(self._context(waiting.request), waiting, evidence.outcome, policies, self._clock())
+            if found:
+                carry_out(found, _MemoryExecutor(self, evidence.model))
 
-    def _ruling(self, request: PromotionRequest, policy: StagePolicy, actor: str) -> Transition:
-        context = self._context(request, policy)
-        earlier = next((e for e in context.ledger if request.key and e.key == request.key), None)
-        ruling = rule(request, policy, context, actor, self._clock(), earlier)
-        if ruling.places:
-            self._place(request, policy)
-        return ruling
-
-    def _context(self, request: PromotionRequest, policy: StagePolicy) -> PromotionContext:
-        key = (request.model, request.version)
+    def _context(self, request: StageRequest) -> PromotionContext:
+        policies = self._policies.of(request.model)
+        versions, ledger = self._versions[request.model], tuple(self._ledger.get(request.model, ()))
+        aliases = {alias: v.version for v in versions for alias in v.aliases}
+        place, key = (request.model, request.version), getattr(request, "key", "")
+        wanted = (request.version, policies.stage(request.stage).name)
         return PromotionContext(
-            evidence=self._evidence_for(request, policy),
-            ledger=tuple(self._ledger.get(request.model, ())),
-            holder=self._holder(request.model, policy),
-            digest=digest_of(self._files[key]),
-            author=self._authors.get(key),
+            evidence=[e for e in self._evidence.get(request.model, ()) if (e.version, e.stage) == wanted],
+            ledger=ledger,
+            holders=policies.holders(((v.version, v.stage) for v in versions), aliases),
+            aliases=aliases,
+            digest=digest_of(self._files[place]),
+            author=self._authors.get(place),
+            earlier=next((e for e in ledger if key and e.key == key), None),
         )
 
-    def _append(self, entry: LedgerEntry) -> LedgerEntry:
-        ledger = self._ledger.setdefault(entry.model, [])
-        ledger.append(chained(entry, ledger[-1] if ledger else None))
+    def _change(self, model: str, change: Callable[[ModelVersion], ModelVersion]) -> None:
+        self._versions[model] = [change(version) for version in self._versions[model]]
+
+
+@dataclass(frozen=True, slots=True)
+class _MemoryExecutor:
+    """Writes a transition's effects into a registry's lists, under its lock."""
+
+    registry: MemoryRegistry
+    model: str
+
+    def place(self, version: int, stage: str) -> None:
+        def change(held: ModelVersion) -> ModelVersion:
+            if held.version == version:
+                return replace(held, stage=stage)
+            return replace(held, stage="Archived") if held.stage == stage else held
+
+        self.registry._change(self.model, change)
+
+    def point(self, alias: str, version: int | None) -> None:
+        def change(held: ModelVersion) -> ModelVersion:
+            others = tuple(name for name in held.aliases if name != alias)
+            return replace(held, aliases=(*others, alias) if held.version == version else others)
+
+        self.registry._change(self.model, change)
+
+    def enqueue(self, request: PromotionRequest, actor: str) -> None:
+        stage = self.registry._policies.of(self.model).stage(request.stage).name
+        self.registry._queue.add(request, stage, actor)
+
+    def append(self, entry: LedgerEntry) -> LedgerEntry:
+        ledger = self.registry._ledger.setdefault(self.model, [])
+        ledger.append(entry.chained(ledger[-1] if ledger else None))
         return ledger[-1]
 
-    def _evidence_for(self, request: PromotionRequest, policy: StagePolicy) -> list[Evidence]:
-        wanted = (request.version, policy.name)
-        return [e for e in self._evidence.get(request.model, ()) if (e.version, e.stage) == wanted]
-
-    def _holder(self, model: str, policy: StagePolicy) -> int | None:
-        return next((v.version for v in self._versions[model] if v.stage == policy.stage), None)
-
-    def _place(self, request: PromotionRequest, entered: StagePolicy) -> None:
-        """The version enters the stage, its holder is archived, and each alias follows its stage."""
-        alias_of = {p.stage: p.alias for p in self._policies.of(request.model).stages if p.alias}
-        moved = []
-        for version in self._versions[request.model]:
-            stage = version.stage
-            if version.version == request.version:
-                stage = entered.stage
-            elif stage == entered.stage:
-                stage = "Archived"
-            aliases = (alias_of[stage],) if stage in alias_of else ()
-            moved.append(replace(version, stage=stage, aliases=aliases))
-        self._versions[request.model] = moved
+    def show(self, entry: LedgerEntry, signed: str) -> None:
+        """There are no tags: the ledger is what is shown."""
 
 
 def _copy(source: Path, folder: Path) -> None:
@@ -275,9 +292,7 @@ class MemoryQueue:
         if not answered.granted:
             raise NotFound(f"the gate run of version {gates.version} for {gates.stage} is given up")
 
-    def finish(self, model: str, version: int, stage: str) -> tuple[PromotionRequest, str] | None:
-        """Close a gate run whose evidence has come in; the promotion that waited for it, and whose it was."""
+    def finish(self, model: str, version: int, stage: str) -> WaitingPromotion | None:
+        """Close a gate run whose evidence has come in; returns the promotion that waited for it."""
         run = self._open.pop((model, version, stage), None)
-        if run is None:
-            return None
-        return replace(run.request, kind=RequestKind.PROMOTE, expected=None, key=""), run.actor
+        return WaitingPromotion(run.request, run.actor) if run else None

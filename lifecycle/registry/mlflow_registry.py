@@ -27,9 +27,10 @@ from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import NotFound, NotTrusted, Unavailable, unknown
 from lifecycle.registry import tags
-from lifecycle.registry.location import Location, check_reachable
+from lifecycle.registry.description import described
+from lifecycle.registry.location import Location, check_present, check_reachable
 from lifecycle.registry.mlflow_errors import translated
-from lifecycle.registry.mlflow_runs import described, log_gate_run
+from lifecycle.registry.mlflow_runs import GateRunLog
 from lifecycle.registry.mlflow_versions import (
     all_versions,
     fingerprint,
@@ -71,7 +72,6 @@ class MlflowRegistry:
         self._clock = clock
         self._signer = signer
         self._guarded: bool | None = None
-        self._answered = False
 
     @property
     def guarded(self) -> bool:
@@ -91,7 +91,14 @@ class MlflowRegistry:
 
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
         """See the contract."""
-        return self._snapshots.obtain(version.uri, lambda folder: self._download(version, folder), digest)
+        found = self._snapshots.obtain(version.uri, lambda folder: self._download(version, folder), digest)
+        if digest is None:
+            self._snapshots.remember(self._source(version.uri), found.digest)
+        return found
+
+    def fetched(self, version: ModelVersion) -> Snapshot:
+        """See the contract."""
+        return self._snapshots.remembered(self._source(version.uri)) or self.snapshot(version)
 
     def tracked(self, version: ModelVersion) -> TrackedData | None:
         """See the contract. Kept by run id: a training run's artifacts are written once."""
@@ -104,30 +111,35 @@ class MlflowRegistry:
         return TrackedData(folder / "reference.parquet", folder / "expectations.json", label)
 
     def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
-        """See the contract. The verdicts also go to tags and to the version's description."""
+        """See the contract. A guard shows the verdicts in tags and in the description; without one, this does."""
         name, number = evidence.model, str(evidence.version)
-        with self._mlflow() as client:
-            description = client.get_model_version(name, number).description or ""
-            recorded = replace(evidence, run_id=log_gate_run(client, evidence, documents))
-            text = self._signer.sign_evidence(recorded)
-            client.set_model_version_tag(name, number, tags.evidence_key(evidence.stage), text)
-            if not self._has_guard(name, evidence.version):
-                client.set_model_version_tag(
-                    name, number, tags.summary_key(evidence.stage), tags.summary(recorded)
+        with self._mlflow():
+            recorded = replace(evidence, run_id=self._runs.log(evidence, documents))
+            try:
+                self._models.set_model_version_tag(
+                    name, number, tags.evidence_key(evidence.stage), self._signer.sign_evidence(recorded)
                 )
-            client.update_model_version(name, number, described(description, recorded))
+            except MlflowException as exc:
+                if tags.OTHER_FILES in exc.message:  # they were fetched before somebody changed them
+                    self._snapshots.remember(self._source(f"models:/{name}/{number}"), None)
+                raise
+            if not self._has_guard(name, evidence.version):
+                summary = tags.summary(recorded)
+                self._models.set_model_version_tag(name, number, tags.summary_key(evidence.stage), summary)
+                shown = self._models.get_model_version(name, number).description or ""
+                self._models.update_model_version(name, number, described(shown, recorded))
         return recorded
 
     def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
         """See the contract."""
-        with self._mlflow() as client:
-            for file_name, text in documents.items():
-                client.log_text(evidence.run_id, text, file_name)
+        if evidence.run_id:
+            with self._mlflow():
+                self._runs.attach(evidence.run_id, documents)
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
         """See the contract."""
-        with self._mlflow() as client:
-            return tags.evidence_in(client.get_model_version(version.model, str(version.version)).tags)
+        with self._mlflow():
+            return tags.evidence_in(self._models.get_model_version(version.model, str(version.version)).tags)
 
     def promote(self, request: PromotionRequest) -> LedgerEntry:
         """See the contract. MLflow's client may send it twice, hence a key even where none was given."""
@@ -138,19 +150,19 @@ class MlflowRegistry:
                 return self._promote_plainly(client, request)
             override = request.kind is RequestKind.OVERRIDE
             text = self._signer.sign_override(request) if override else request.to_json()
-            client.set_model_version_tag(request.model, str(request.version), tags.PROMOTION, text)
-            version = client.get_model_version(request.model, str(request.version))
+            self._models.set_model_version_tag(request.model, str(request.version), tags.PROMOTION, text)
+            version = self._models.get_model_version(request.model, str(request.version))
         return _outcome(request, tags.history_of(version.tags))
 
     def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
         """See the contract."""
         policy = self._policies.of(version.model).stage(stage)
-        with self._mlflow() as client:
+        with self._mlflow():
             if not self._has_guard(version.model, version.version):
                 raise NotTrusted("this registry has no guard, and nobody there who could tell who approves")
             number = str(version.version)
-            client.set_model_version_tag(version.model, number, tags.approve_key(policy.name), reason)
-            entries = tags.history_of(client.get_model_version(version.model, number).tags)
+            self._models.set_model_version_tag(version.model, number, tags.approve_key(policy.name), reason)
+            entries = tags.history_of(self._models.get_model_version(version.model, number).tags)
         return [e for e in entries if e.action is Action.APPROVED and e.stage == policy.name][-1]
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
@@ -167,28 +179,29 @@ class MlflowRegistry:
             return usable_names([model.name for model in found])
 
     def state(self, model: str) -> ModelState:
-        """See the contract."""
+        """See the contract. Two requests."""
         with self._mlflow() as client:
             aliases = self._aliases(client, model)
             found = all_versions(client, model)
-            return ModelState(model, in_our_words(found, aliases), ledger_of(found))
+        shown = {int(mv.version): mv.tags for mv in found}
+        return ModelState(
+            model,
+            in_our_words(found, aliases),
+            ledger_of(found),
+            lambda version: tags.evidence_in(shown.get(version, {})),
+        )
 
     def etag(self, model: str) -> str:
-        """See the contract. One request, as long as the registry answers."""
-        with translated():
-            if not self._answered:
-                check_reachable(self._registry_uri)
-            self._answered = False
-            text = fingerprint(self._client.get_registered_model(check_model_name(model)))
-            self._answered = True
-            return text
+        """See the contract. One request."""
+        with self._mlflow():
+            return fingerprint(self._models.get_registered_model(check_model_name(model)))
 
     def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
         """See the contract."""
-        with self._mlflow() as client:
-            shown = client.get_model_version(version.model, str(version.version)).tags
+        with self._mlflow():
+            shown = self._models.get_model_version(version.model, str(version.version)).tags
         copied = self._policies.of(version.model).environment is not None
-        check_proof(shown.get(tags.proof_key(move.stage), ""), move, copied, self._signer.trust)
+        check_proof(shown.get(tags.attestation_key(move.stage), ""), move, copied, self._signer.trust)
 
     def queued(self) -> Sequence[QueuedGates]:
         """See the contract. Without a guard nobody queues anything."""
@@ -230,6 +243,7 @@ class MlflowRegistry:
         moving = [v for v in versions if v.version == request.version]
         plain = PlainRegistry(
             client,
+            request.model,
             self._policies.of(request.model),
             self._signer,
             versions,
@@ -240,13 +254,29 @@ class MlflowRegistry:
 
     @contextmanager
     def _mlflow(self) -> Iterator[MlflowClient]:
-        with translated():
-            check_reachable(self._registry_uri)
-            yield self._client
+        try:
+            with translated():
+                check_present(self._registry_uri)
+                yield self._client
+        except Unavailable:
+            check_reachable(self._registry_uri)  # says what is wrong, in seconds
+            raise
 
     @cached_property
     def _client(self) -> MlflowClient:
         return MlflowClient(self._tracking_uri, self._registry_uri)
+
+    @cached_property
+    def _models(self) -> ModelRegistryClient:
+        """MLflow's client without its own looks before a call, such as whether the model is a prompt."""
+        return ModelRegistryClient(self._registry_uri, self._tracking_uri)
+
+    @cached_property
+    def _runs(self) -> GateRunLog:
+        return GateRunLog(self._client, self._tracking_uri)
+
+    def _source(self, uri: str) -> str:
+        return f"{self._registry_uri} {uri}"
 
     def _has_guard(self, model: str, version: int) -> bool:
         """Whether a tag that MLflow itself refuses for its name is refused in the guard's own words.
@@ -254,10 +284,8 @@ class MlflowRegistry:
         Whoever may edit the model may ask that; deleting takes more under MLflow's basic-auth.
         """
         if self._guarded is None:
-            # MlflowClient itself would first look whether the model exists.
-            client = ModelRegistryClient(self._registry_uri, self._tracking_uri)
             try:
-                client.set_model_version_tag(model, str(version), tags.GUARD_PROBE, "")
+                self._models.set_model_version_tag(model, str(version), tags.GUARD_PROBE, "")
             except MlflowException as exc:
                 if exc.error_code == "PERMISSION_DENIED" and tags.GUARD_SAYS not in exc.message:
                     return False  # whoever forbids it hides the store; another model may tell
@@ -271,7 +299,7 @@ class MlflowRegistry:
     def _aliases(self, client: MlflowClient, model: str) -> Mapping[str, int]:
         """Aliases by name; raises NotFound with the nearest names for an unknown model."""
         try:
-            found = client.get_registered_model(check_model_name(model)).aliases
+            found = self._models.get_registered_model(check_model_name(model)).aliases
         except MlflowException as exc:
             if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise

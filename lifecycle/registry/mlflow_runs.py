@@ -1,4 +1,4 @@
-"""How MLflow shows a gate run: a run with metrics, tags and reports, and a table in the description."""
+"""One MLflow run for each gate run: figures as metrics, verdicts as tags, reports as artifacts."""
 
 from __future__ import annotations
 
@@ -6,42 +6,78 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.sanitize import markdown_text
 from lifecycle.domain.verdict import Outcome
 
 _MAX_METRICS, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # of one log_batch call
 _NOT_IN_METRIC_NAMES = re.compile(r"[^\w\-. ]")  # a slash would make it a path, which MLflow may refuse
 
 
-def log_gate_run(client: MlflowClient, evidence: Evidence, documents: Mapping[str, str]) -> str:
-    """Log evidence and reports to a new run of the experiment ``lifecycle/<model>``.
+class GateRunLog:
+    """Logs gate runs to MLflow's tracking server, with as few requests as it takes.
 
-    Returns:
-        The run's id. A run that could not be completed is marked FAILED.
+    Experiments and artifact stores are remembered: a worker asks for them once.
     """
-    experiment_id = _experiment_id(client, f"lifecycle/{evidence.model}")
-    run = client.create_run(experiment_id, run_name=f"{evidence.stage} v{evidence.version}")
-    run_id: str = run.info.run_id
-    try:
-        client.log_batch(
-            run_id,
-            metrics=list(_metrics(evidence))[:_MAX_METRICS],
-            params=list(_params(evidence))[:_MAX_PARAMS],
-            tags=list(_tags(evidence))[:_MAX_TAGS],
-        )
-        for file_name, text in documents.items():
-            client.log_text(run_id, text, file_name)
-    except BaseException:
-        client.set_terminated(run_id, "FAILED")
-        raise
-    client.set_terminated(run_id)
-    return run_id
+
+    def __init__(self, client: MlflowClient, tracking_uri: str) -> None:
+        self._client = client
+        self._tracking_uri = tracking_uri
+        self._experiments: dict[str, str] = {}
+        self._artifacts: dict[str, str] = {}
+
+    def log(self, evidence: Evidence, documents: Mapping[str, str]) -> str:
+        """Log evidence and reports to a new run of the experiment ``lifecycle/<model>``.
+
+        Returns:
+            The run's id. A run that could not be completed is marked FAILED.
+        """
+        client, run_id = self._client, self._start(evidence)
+        try:
+            client.log_batch(
+                run_id,
+                metrics=list(_metrics(evidence))[:_MAX_METRICS],
+                params=list(_params(evidence))[:_MAX_PARAMS],
+                tags=list(_tags(evidence))[:_MAX_TAGS],
+            )
+            self.attach(run_id, documents)
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id)
+        return run_id
+
+    def attach(self, run_id: str, documents: Mapping[str, str]) -> None:
+        """Add files to a run."""
+        if run_id not in self._artifacts:
+            self._artifacts[run_id] = self._client.get_run(run_id).info.artifact_uri
+        store = get_artifact_repository(self._artifacts[run_id], self._tracking_uri)
+        with TemporaryDirectory(prefix="lifecycle-report-") as folder:
+            for file_name, text in documents.items():
+                file = Path(folder, file_name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+            store.log_artifacts(folder)
+
+    def _start(self, evidence: Evidence) -> str:
+        name, run_name = f"lifecycle/{evidence.model}", f"{evidence.stage} v{evidence.version}"
+        experiment = self._experiments.get(name) or _experiment_id(self._client, name)
+        try:
+            run = self._client.create_run(experiment, run_name=run_name)
+        except MlflowException:
+            self._experiments.pop(name, None)  # it may have been deleted
+            raise
+        self._experiments[name] = experiment
+        run_id: str = run.info.run_id
+        self._artifacts[run_id] = run.info.artifact_uri
+        return run_id
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:
@@ -86,52 +122,3 @@ def _tags(evidence: Evidence) -> Iterator[RunTag]:
     yield RunTag("lifecycle.attempt", str(evidence.attempt))
     for verdict in evidence.verdicts:
         yield RunTag(f"lifecycle.gate.{verdict.gate}", str(verdict.outcome))
-
-
-_MAX_CHARS = 5000  # what MLflow's column holds
-_GAP = "&ensp;"  # MLflow shows tables without any space between their columns
-_MESSAGE_CHARS = (160, 60)  # of each gate; the second where there is little room
-
-
-def described(description: str, evidence: Evidence) -> str:
-    """The description with the table of this evidence's stage, put in or replaced where it stood.
-
-    A person's words come first: where they leave no room, the table gets shorter, then a line, then goes.
-    """
-    start, end = f"<!-- lifecycle:{evidence.stage} -->", f"<!-- /lifecycle:{evidence.stage} -->"
-    there = _block(markdown_text(evidence.stage), start, end)
-    for table in _shorter_and_shorter(evidence):
-        # MLflow's list of versions shows how the first line begins, as it is written: so with words, not markup.
-        block = f"{_headline(evidence)} {start}\n{table}{end}"
-        combined, replaced = there.subn(lambda _, block=block: block, description, count=1)  # type: ignore[misc]
-        if not replaced:
-            combined = f"{description.rstrip()}\n\n{block}".lstrip()
-        if len(combined) <= _MAX_CHARS:
-            return combined
-    return there.sub("", description)
-
-
-def _block(stage: str, start: str, end: str) -> re.Pattern[str]:
-    """A headline and the table below it. A person's words before them on the line are not part of it."""
-    headline = rf"(?:{re.escape(stage)}: [A-Z]+ · [^\n]*)?{re.escape(start)}"
-    # Not across another start: whose end somebody has deleted reaches into their own words.
-    return re.compile(rf"{headline}(?:(?!{re.escape(start)}).)*?{re.escape(end)}", re.DOTALL)
-
-
-def _headline(evidence: Evidence) -> str:
-    return (
-        f"{markdown_text(evidence.stage)}: {evidence.outcome} · attempt {evidence.attempt} · "
-        f"{evidence.created_at:%Y-%m-%d %H:%M} UTC · snapshot {markdown_text(evidence.digest[:12])}"
-    )
-
-
-def _shorter_and_shorter(evidence: Evidence) -> list[str]:
-    return [*(f"\n{_table(evidence, chars)}\n" for chars in _MESSAGE_CHARS), ""]
-
-
-def _table(evidence: Evidence, message_chars: int) -> str:
-    rows = (
-        f"| {markdown_text(v.gate)}{_GAP} | {v.outcome}{_GAP} | {markdown_text(v.message, message_chars)} |"
-        for v in evidence.verdicts
-    )
-    return "\n".join(["| gate | verdict | why |", "| --- | --- | --- |", *rows])

@@ -16,10 +16,10 @@ from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model import ModelVersion, check_model_name
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.errors import UsageError
-from lifecycle.registry.tags import HISTORY, claim_key, history_of, proof_key, queue_key
+from lifecycle.registry.tags import HISTORY, attestation_key, claim_key, history_of, queue_key
 
 _PAGE = 1000
-_PROOF = proof_key("")
+_PROOF = attestation_key("")
 
 
 def all_versions(client: MlflowClient, model: str) -> list[Any]:

@@ -16,12 +16,12 @@ from mlflow.tracking import MlflowClient
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.model import ModelVersion
-from lifecycle.domain.policy import ModelPolicy, StagePolicy
+from lifecycle.domain.policy import ModelPolicy
 from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
-from lifecycle.domain.promotion.transition import chained, rule
+from lifecycle.domain.promotion.transition import carry_out, transition
 from lifecycle.errors import NotTrusted, PromotionRefused
 from lifecycle.registry.signer import EvidenceSigner
-from lifecycle.registry.tags import HISTORY, evidence_in, evidence_key, history_value, proof_key
+from lifecycle.registry.tags import HISTORY, attestation_key, evidence_in, evidence_key, history_value
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class PlainRegistry:
     """What can be known about a model in a registry without the guard.
 
     Attributes:
+        model: Its name.
         versions: Every version of the model.
         ledger: As the tags of the versions tell it.
         digest: Of the files of the version that is to move, as they are now.
     """
 
     client: MlflowClient
+    model: str
     policies: ModelPolicy
     signer: EvidenceSigner
     versions: Sequence[ModelVersion]
@@ -50,31 +52,51 @@ class PlainRegistry:
         """
         if request.kind is RequestKind.OVERRIDE:
             raise NotTrusted("an override needs a registry with the guard, which knows the keys that may sign it")
-        policy = self.policies.stage(request.stage)
-        earlier = next((e for e in self.ledger if request.key and e.key == request.key), None)
-        ruling = rule(request, policy, self._context(request, policy), UNAUTHENTICATED, now, earlier)
-        if ruling.places:
-            _place(self.client, request, policy)
-            _align_aliases(self.client, request, self.policies, policy, self.versions)
-        entry = ruling.entry
-        if ruling.is_new:
-            entry = chained(entry, self.ledger[-1] if self.ledger else None)
-            value = history_value([*self.ledger, entry], request.version)
-            self.client.set_model_version_tag(request.model, str(request.version), HISTORY, value)
-            self._show_proof(entry)
-        if entry.action is Action.REFUSED:
+        found = transition(self._context(request), request, self.policies, UNAUTHENTICATED, now)
+        entry = carry_out(found, self)
+        if found.refused:
             raise PromotionRefused(entry.detail)
         return entry
 
-    def _show_proof(self, entry: LedgerEntry) -> None:
-        """Keep the evidence of a promotion apart: the next gate run replaces it. A rollback finds it there."""
-        if entry.action is Action.PROMOTED:
-            number = str(entry.version)
-            signed = self.client.get_model_version(entry.model, number).tags.get(evidence_key(entry.stage), "")
-            self.client.set_model_version_tag(entry.model, number, proof_key(entry.stage), signed)
+    def place(self, version: int, stage: str) -> None:
+        """Put a version into MLflow's stage, and archive the others there."""
+        with warnings.catch_warnings():
+            # MLflow deprecates stages since 2.9 and keeps them; stage and alias move together here.
+            warnings.simplefilter("ignore", FutureWarning)
+            self.client.transition_model_version_stage(
+                self.model, str(version), stage, archive_existing_versions=True
+            )
 
-    def _context(self, request: PromotionRequest, policy: StagePolicy) -> PromotionContext:
-        holders = [v.version for v in self.versions if v.stage == policy.stage]
+    def point(self, alias: str, version: int | None) -> None:
+        """Point an alias to a version, or remove it."""
+        if version is None:
+            self.client.delete_registered_model_alias(self.model, alias)
+        else:
+            self.client.set_registered_model_alias(self.model, alias, str(version))
+
+    def enqueue(self, request: PromotionRequest, actor: str) -> None:
+        """A registry without the guard has no queue."""
+
+    def append(self, entry: LedgerEntry) -> LedgerEntry:
+        """Chain an entry to the ledger as the tags show it; :meth:`show` writes it."""
+        return entry.chained(self.ledger[-1] if self.ledger else None)
+
+    def show(self, entry: LedgerEntry, signed: str) -> None:
+        """Write the version's history, which is the record here, and keep the evidence of a promotion.
+
+        The next gate run replaces the tag of the evidence; a rollback finds it in the one that is written here.
+        """
+        number, ledger = str(entry.version), [*self.ledger]
+        if entry not in ledger:
+            ledger.append(entry)
+        self.client.set_model_version_tag(self.model, number, HISTORY, history_value(ledger, entry.version))
+        if entry.action is Action.PROMOTED:
+            shown = self.client.get_model_version(self.model, number).tags
+            signed = signed or shown.get(evidence_key(entry.stage), "")
+            self.client.set_model_version_tag(self.model, number, attestation_key(entry.stage), signed)
+
+    def _context(self, request: PromotionRequest) -> PromotionContext:
+        policy = self.policies.stage(request.stage)
         tags = self.client.get_model_version(request.model, str(request.version)).tags
         own = {key: text for key, text in tags.items() if key == evidence_key(policy.name)}
         evidence: Sequence[Evidence] = ()
@@ -84,34 +106,13 @@ class PlainRegistry:
             distrusted = True
         else:
             distrusted = False
+        aliases = {alias: v.version for v in self.versions for alias in v.aliases}
         return PromotionContext(
-            evidence, self.ledger, max(holders, default=None), self.digest, distrusted=distrusted
+            evidence,
+            self.ledger,
+            self.policies.holders(((v.version, v.stage) for v in self.versions), aliases),
+            aliases,
+            self.digest,
+            distrusted=distrusted,
+            earlier=next((e for e in self.ledger if request.key and e.key == request.key), None),
         )
-
-
-def _place(client: MlflowClient, request: PromotionRequest, policy: StagePolicy) -> None:
-    with warnings.catch_warnings():
-        # MLflow deprecates stages since 2.9 and keeps them; stage and alias move together here.
-        warnings.simplefilter("ignore", FutureWarning)
-        client.transition_model_version_stage(
-            request.model, str(request.version), policy.stage, archive_existing_versions=True
-        )
-
-
-def _align_aliases(
-    client: MlflowClient,
-    request: PromotionRequest,
-    policies: ModelPolicy,
-    entered: StagePolicy,
-    versions: Sequence[ModelVersion],
-) -> None:
-    """Each stage's alias points to its holder, or to none: the version may have left another stage just now."""
-    for policy in policies.stages:
-        if policy.alias is None:
-            continue
-        stayed = [v.version for v in versions if v.stage == policy.stage and v.version != request.version]
-        holder = request.version if policy == entered else max(stayed, default=None)
-        if holder is None:
-            client.delete_registered_model_alias(request.model, policy.alias)
-        else:
-            client.set_registered_model_alias(request.model, policy.alias, str(holder))

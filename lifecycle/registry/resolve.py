@@ -25,19 +25,21 @@ def version_meant(ref: ModelRef, versions: Sequence[ModelVersion], policy: Model
     elif ref.alias is not None:
         held = [v for v in versions if ref.alias in v.aliases]
     else:
-        stage = _mlflow_stage(ref.stage or "", policy)
-        held = [v for v in versions if v.stage == stage]
+        held = _in_stage(ref.stage or "", versions, policy)
     if not held:
         known = ", ".join(f"{v.version} ({v.stage})" for v in versions[-10:]) or "none"
         raise NotFound(f"{ref} holds no version. Versions of {ref.name}: {known}")
     return held[-1]
 
 
-def _mlflow_stage(word: str, policy: ModelPolicy) -> str:
-    """MLflow's stage for the policy's word or MLflow's own, in any letter case."""
+def _in_stage(word: str, versions: Sequence[ModelVersion], policy: ModelPolicy) -> list[ModelVersion]:
+    """Versions in a stage, by the policy's word or MLflow's own, in any letter case."""
     try:
-        return policy.stage(word).stage
+        stage = policy.stage(word)
     except NotFound:
-        if word.lower() in _UNGUARDED:
-            return _UNGUARDED[word.lower()]
-        raise
+        if word.lower() not in _UNGUARDED:
+            raise
+        return [v for v in versions if v.stage == _UNGUARDED[word.lower()]]
+    if stage.stage is None:
+        return [v for v in versions if stage.alias in v.aliases]
+    return [v for v in versions if v.stage == stage.stage]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from lifecycle.codec import decode
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
@@ -88,7 +89,7 @@ def check_proof(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) 
 
 
 def _check_evidence(payload: str, entry: LedgerEntry, copied: bool) -> None:
-    evidence = Evidence.from_json(payload)
+    evidence = decode(Evidence, payload)
     about = (evidence.model, evidence.version, evidence.stage)
     same = (evidence.evidence_id, evidence.digest) == (entry.evidence_id, entry.digest)
     if not same or not (copied or about == (entry.model, entry.version, entry.stage)):
@@ -98,7 +99,7 @@ def _check_evidence(payload: str, entry: LedgerEntry, copied: bool) -> None:
 
 
 def _check_override(payload: str, entry: LedgerEntry) -> None:
-    request = PromotionRequest.from_json(payload)
+    request = decode(PromotionRequest, payload)
     said = (request.kind, request.model, request.version, request.digest, request.until)
     if said != (RequestKind.OVERRIDE, entry.model, entry.version, entry.digest, entry.until):
         raise NotTrusted("the override that is there speaks of something else")

@@ -86,6 +86,27 @@ class SnapshotStore:
         path = self.root / digest
         return Snapshot(digest, path) if _DIGEST.fullmatch(digest) and path.is_dir() else None
 
+    def remember(self, source: str, digest: str | None) -> None:
+        """Note the digest of what was fetched last from a source; None: forget it."""
+        note = self._note(source)
+        if digest is None:
+            note.unlink(missing_ok=True)
+        else:
+            write_durably(note, digest.encode())
+
+    def remembered(self, source: str) -> Snapshot | None:
+        """What was fetched last from a source, if it is here and whole."""
+        try:
+            local = self.get(self._note(source).read_text(encoding="utf-8"))
+            if local is not None:
+                self.verify(local)
+        except (OSError, UnicodeDecodeError, IntegrityError):
+            return None
+        return local
+
+    def _note(self, source: str) -> Path:
+        return self.root / "fetched" / sha256_of(source)
+
     def verify(self, snapshot: Snapshot) -> None:
         """Read every file again.
 

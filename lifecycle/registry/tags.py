@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from lifecycle.codec import decode
 from lifecycle.domain.canonical import canonical_json
+from lifecycle.domain.collation import may_start_with
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.look_alike import starts_alike
 from lifecycle.errors import IntegrityError
 from lifecycle.signing.jws import payload_of
 
@@ -29,6 +30,8 @@ _FOLLOWER = "lifecycle.follower."
 
 GUARD_SAYS = "is written by the lifecycle guard alone"
 """Part of the guard's answer to any other reserved tag; tells a client that there is a guard."""
+OTHER_FILES = "this evidence speaks of other files"
+"""How the guard begins to refuse evidence for other files than a version has."""
 GUARD_PROBE = "lifecycle.guard?"
 """No tag anywhere: MLflow allows no question mark in a tag's name."""
 
@@ -40,8 +43,8 @@ MAX_REFUSALS = 20
 
 
 def is_reserved(key: str) -> bool:
-    """Whether a tag is ours, or a database may take it for one of ours."""
-    return starts_alike(key, RESERVED_PREFIX)
+    """Whether a tag is reserved, or a database may find it equal to one that is. Reserved keys are ASCII."""
+    return may_start_with(key, RESERVED_PREFIX)
 
 
 def evidence_key(stage: str) -> str:
@@ -99,7 +102,7 @@ def queue_key(stage: str) -> str:
     return f"lifecycle.queue.{stage}"
 
 
-def proof_key(stage: str) -> str:
+def attestation_key(stage: str) -> str:
     """The tag that shows the signed evidence, or override, by which the version came into a policy stage."""
     return f"lifecycle.proof.{stage}"
 
@@ -115,7 +118,7 @@ def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of
         NotTrusted: what ``read`` raises.
     """
     try:
-        return [Evidence.from_json(read(text)) for key, text in sorted(tags.items()) if key.startswith(_EVIDENCE)]
+        return [decode(Evidence, read(text)) for key, text in sorted(tags.items()) if key.startswith(_EVIDENCE)]
     except ValueError as exc:
         raise IntegrityError(f"a tag {_EVIDENCE}… does not hold evidence: {exc}") from exc
 
@@ -142,7 +145,7 @@ def history_value(ledger: Iterable[LedgerEntry], version: int) -> str:
     moves = [entry for entry in own if entry.action is not Action.REFUSED]
     room, shown = _MAX_HISTORY_CHARS, []
     for entry in reversed(refusals + moves):  # anybody can cause refusals, so moves come first
-        room -= len(canonical_json(entry.as_dict())) + 1
+        room -= len(entry.to_json()) + 1
         if room < 0:
             break
         shown.append(entry)
@@ -156,6 +159,6 @@ def history_of(tags: Mapping[str, str]) -> list[LedgerEntry]:
         IntegrityError: somebody wrote something else there.
     """
     try:
-        return [LedgerEntry.from_dict(fields) for fields in json.loads(tags.get(HISTORY, "[]"))]
+        return [decode(LedgerEntry, canonical_json(fields)) for fields in json.loads(tags.get(HISTORY, "[]"))]
     except (ValueError, TypeError) as exc:
         raise IntegrityError(f"the tag {HISTORY} does not hold a history: {exc}") from exc

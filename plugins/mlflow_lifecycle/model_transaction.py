@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
@@ -46,7 +47,12 @@ _FIND_VERSION = select(_VERSIONS.c.current_stage, _VERSIONS.c.source).where(
 )
 _FIND_HOLDERS = select(_VERSIONS.c.version).where(*_own(_VERSIONS, "current_stage")).order_by(_VERSIONS.c.version)
 _FIND_ALIAS = select(_ALIASES.c.version).where(*_own(_ALIASES, "alias"))
-_FIND_ALIASES = select(_ALIASES.c.alias).where(*_own(_ALIASES)).order_by(_ALIASES.c.alias)
+_FIND_ALIASES = select(_ALIASES.c.alias, _ALIASES.c.version).where(*_own(_ALIASES)).order_by(_ALIASES.c.alias)
+_FIND_STAGED = (
+    select(_VERSIONS.c.version, _VERSIONS.c.current_stage)
+    .where(*_own(_VERSIONS), _VERSIONS.c.current_stage.in_(ACTIVE_STAGES))
+    .order_by(_VERSIONS.c.version)
+)
 _NOW: BindParameter[int] = bindparam("the_last_updated_time")
 _ARCHIVE = (
     update(_VERSIONS)
@@ -57,6 +63,12 @@ _PLACE = (
     update(_VERSIONS)
     .where(*_own(_VERSIONS, "version"))
     .values(current_stage=bindparam("the_new_stage"), last_updated_time=_NOW)
+)
+_FIND_DESCRIPTION = select(_VERSIONS.c.description).where(*_own(_VERSIONS, "version"))
+_DESCRIBE = (
+    update(_VERSIONS)
+    .where(*_own(_VERSIONS, "version"))
+    .values(description=bindparam("the_description"), last_updated_time=_NOW)
 )
 _TOUCH = update(_MODELS).where(*_own(_MODELS)).values(last_updated_time=_NOW)
 _CHANGE_TAG = update(_TAGS).where(*_own(_TAGS, "version", "key")).values(value=bindparam("the_value"))
@@ -90,23 +102,24 @@ class SqlModelTransaction:
         """Whether it is a prompt's version. Judged by its source, which nobody can change: it has no files."""
         return self._row(version).source in _PROMPT_SOURCES
 
-    def holders(self, stage: str) -> list[int]:
-        """Versions in MLflow's stage, ascending."""
-        return list(self._ask(_FIND_HOLDERS, current_stage=get_canonical_stage(stage)).scalars())
+    def staged(self) -> list[tuple[int, str]]:
+        """Versions that are in one of MLflow's active stages, with that stage."""
+        return [(row.version, row.current_stage) for row in self._ask(_FIND_STAGED)]
 
     def place(self, version: int, stage: str) -> None:
         """Put a version into a stage and archive every other version there."""
-        if self.holders(stage) == [version]:
+        stage = get_canonical_stage(stage)
+        if list(self._ask(_FIND_HOLDERS, current_stage=stage).scalars()) == [version]:
             return
-        stage, now = get_canonical_stage(stage), get_current_time_millis()
+        now = get_current_time_millis()
         if stage in ACTIVE_STAGES:
             self._ask(_ARCHIVE, current_stage=stage, last_updated_time=now)
         self._ask(_PLACE, version=version, new_stage=stage, last_updated_time=now)
         self._ask(_TOUCH, last_updated_time=now)
 
-    def aliases(self) -> list[str]:
-        """Every alias of the model."""
-        return list(self._ask(_FIND_ALIASES).scalars())
+    def aliases(self) -> dict[str, int]:
+        """Where every alias of the model points."""
+        return {row.alias: row.version for row in self._ask(_FIND_ALIASES)}
 
     def point(self, alias: str, version: int | None) -> None:
         """Point an alias to a version, or remove it."""
@@ -126,6 +139,13 @@ class SqlModelTransaction:
     def hide(self, version: int, key: str) -> None:
         """Remove a tag of a version, if it is there."""
         self._ask(_DROP_TAG, version=version, key=key)
+
+    def describe(self, version: int, change: Callable[[str], str]) -> None:
+        """Change a version's description."""
+        before = self._ask(_FIND_DESCRIPTION, version=version).scalar() or ""
+        if (after := change(before)) != before:
+            now = get_current_time_millis()
+            self._ask(_DESCRIBE, version=version, description=after, last_updated_time=now)
 
     def read(self, version: int) -> ModelVersion:
         """The version as MLflow answers with it, with everything that this transaction wrote."""

@@ -25,14 +25,12 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwar
 from mlflow.utils.validation import _validate_model_version
 
 from lifecycle.domain.follower_lease import apply_lease
-from lifecycle.domain.ledger import UNAUTHENTICATED, LedgerEntry
+from lifecycle.domain.ledger import UNAUTHENTICATED
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
-from lifecycle.domain.promotion.decide import Decision
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import LifecycleError, PromotionRefused
-from lifecycle.promotion.deletion_rules import check_alias_free, check_model_free, check_rename, check_version_free
-from lifecycle.promotion.environment import admit, arrive
-from lifecycle.promotion.guard import Guard, check_claimed, refused
+from lifecycle.promotion.deletion_rules import alias_to_leave, check_model_free, check_rename, check_version_free
+from lifecycle.promotion.guard import Guard, check_claimed
 from lifecycle.promotion.records import record_author
 from lifecycle.promotion.tables import create_tables
 from lifecycle.registry import tags as names
@@ -87,7 +85,7 @@ class GuardedStore(JoiningStore):
         with self._locked(name) as model:
             before = model.stage_of(number)
             model.plain.transition_model_version_stage(name, number, stage, archive_existing_versions)
-            self._guard.left(model, number, before, actor())
+            self._guard.leave(model, number, before, actor())
             return model.read(number)
 
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
@@ -104,10 +102,13 @@ class GuardedStore(JoiningStore):
             self._promote(name, number, policy, PromotionRequest(self._spelled(name), number, policy.name))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
-        """Refused while a version holds the stage that the alias belongs to."""
+        """Refused while a version holds the stage of MLflow's that it belongs to; recorded where it is a stage."""
         with self._locked(name) as model:
-            check_alias_free(model, self._guard.policies.of(model.name), alias)
-            model.plain.delete_registered_model_alias(name, alias)
+            left = alias_to_leave(model, self._guard.policies.of(model.name), alias)
+            if left:
+                self._guard.delete_alias(model, *left, actor())
+            else:
+                model.plain.delete_registered_model_alias(name, alias)
 
     # Taking away what a stage holds
 
@@ -204,16 +205,14 @@ class GuardedStore(JoiningStore):
             policy = self._policy(origin).stage(environment)
         digest = self._files_now(origin, number, policy)
         with self._locked(origin) as model:
-            answer = admit(self._guard, model, number, name, actor(), digest)
-            if isinstance(answer, Decision):
+            answer = self._guard.admit_copy(model, number, name, actor(), digest)
+            if not answer.refused:
                 self._lock(model.session, name)
                 created = model.plain.create_model_version(name, source, *args, **kwargs)
                 copy = self._model(model.session, name)
-                arrive(self._guard, copy, int(created.version), source, answer, actor())
-                proof = self._guard.proof(model, number, policy.name, answer.evidence_id)
-                copy.show(int(created.version), names.proof_key(environment), proof or "")
+                self._guard.receive_copy(copy, int(created.version), source, answer.entry, model)
                 return copy.read(int(created.version))
-        raise as_refusal(PromotionRefused(answer.detail))
+        raise as_refusal(PromotionRefused(answer.entry.detail))
 
     # What arrives in tags
 
@@ -252,9 +251,10 @@ class GuardedStore(JoiningStore):
     def _promote(self, name: str, version: int, policy: StagePolicy, request: PromotionRequest) -> ModelVersion:
         digest = self._files_now(name, version, policy, request.kind)
         with self._locked(name) as model:
-            entry = self._guard.promote(model, request, actor(), digest)
+            found = self._guard.promote(model, request, actor(), digest)
             answer = model.read(version)
-        _raise_refusal(entry)
+        if found.refused:  # by now the refusal is in the ledger
+            raise MlflowException(found.entry.detail, PERMISSION_DENIED)
         return answer
 
     def _files_now(
@@ -300,12 +300,6 @@ def _check_unreserved(keys: Sequence[str]) -> None:
                 f"tag {key!r} {names.GUARD_SAYS}; use lifecycle gate run, lifecycle approve and lifecycle promote",
                 PERMISSION_DENIED,
             )
-
-
-def _raise_refusal(entry: LedgerEntry) -> None:
-    """Tell who asked; by now the refusal is in the ledger."""
-    if refused(entry):
-        raise MlflowException(entry.detail, PERMISSION_DENIED)
 
 
 def _number(version: str | int) -> int:

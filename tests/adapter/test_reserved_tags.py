@@ -9,6 +9,7 @@ import pytest
 from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 
+from lifecycle.codec import decode
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.promotion.request import PromotionRequest
@@ -93,7 +94,7 @@ def test_what_is_shown_follows_what_is_recorded(registry):
     shown = registry.shown()
     assert shown["lifecycle.production"].startswith("PASSED ")
     assert tuple(tags.history_of(shown)) == registry.ledger()
-    assert Evidence.from_json(payload_of(shown["lifecycle.evidence.production"])).version == 1
+    assert decode(Evidence, payload_of(shown["lifecycle.evidence.production"])).version == 1
     assert tags.PROMOTION not in shown
 
 

@@ -330,7 +330,7 @@ def test_every_registry_scheme_and_reserved_tag():
         tags.summary_key("<stage>"),
         tags.approve_key("<stage>"),
         tags.approvals_key("<stage>"),
-        tags.proof_key("<stage>"),
+        tags.attestation_key("<stage>"),
         tags.claim_key("<stage>"),
         tags.queue_key("<stage>"),
     }

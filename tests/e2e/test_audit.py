@@ -57,7 +57,7 @@ def test_a_change_is_named_with_model_and_entry_under_a_code_of_its_own(stack, c
 def test_a_version_behind_the_guard_is_named(stack, copied):
     change(copied, "UPDATE model_versions SET current_stage = 'Production' WHERE version = 2")
     done = stack.lifecycle(f"audit verify {MODEL} --registry-store-uri sqlite:///{copied}")
-    done.refused(8, f"{MODEL}: version 2 is in Production, which no entry says")
+    done.refused(8, f"Production of {MODEL} holds version 2, which no promotion put there")
 
 
 def test_an_export_is_what_a_later_ledger_has_to_begin_with(stack, copied, tmp_path):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lifecycle.codec import decode
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry, broken_links
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
@@ -137,7 +137,7 @@ class Wine:
 
 
 def _entries(state: State) -> list[LedgerEntry]:
-    return [LedgerEntry.from_dict(json.loads(text)) for _, text in state["ledger"]]
+    return [decode(LedgerEntry, text) for _, text in state["ledger"]]
 
 
 def now() -> datetime:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from lifecycle.domain.collation import may_be_equal
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
-from lifecycle.domain.look_alike import alike
 from lifecycle.domain.policy import StagePolicy
 from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Outcome
@@ -70,7 +70,7 @@ def attempt_of(evidence: Evidence, on_record: Sequence[Evidence]) -> int:
 def out_of_attempts(model: str, version: int, policy: StagePolicy, attempt: int) -> str:
     """Why a version has no more gate runs for a stage."""
     return (
-        f"Version {version} of {model} may not go to {policy.stage}: its gates have been run {attempt - 1} times "
+        f"Version {version} of {model} may not go to {policy.where}: its gates have been run {attempt - 1} times "
         f"for {policy.name}, and max_attempts is {policy.max_attempts}. Register a new version"
     )
 
@@ -126,7 +126,7 @@ def _not_approved(
     whose = f" ({', '.join(sorted(given))})" if given else ""
     unknown = ", one of them because nobody knows who registered it" if needed > policy.approvals else ""
     return (
-        f"Version {request.version} of {request.model} may not go to {policy.stage}: it has {len(given)} of "
+        f"Version {request.version} of {request.model} may not go to {policy.where}: it has {len(given)} of "
         f"{needed} approvals{whose}{unknown}. Have somebody who did not register it run: lifecycle approve "
         f"models:/{request.model}/{request.version} --stage {policy.name} --reason …"
     )
@@ -147,7 +147,7 @@ def _decide_override(
     request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime
 ) -> Decision:
     """Whoever calls has checked the signature."""
-    subject = f"The override for version {request.version} of {request.model} to {policy.stage}"
+    subject = f"The override for version {request.version} of {request.model} to {policy.where}"
     if request.issued_at is None or request.until is None or not request.reason.strip() or not request.key:
         return Decision(False, f"{subject} says no reason, no end, or not when it was signed")
     if not now - _OVERRIDE_IS_FRESH <= request.issued_at <= now + CLOCK_TOLERANCE:
@@ -215,7 +215,7 @@ def _refusal(request: PromotionRequest, policy: StagePolicy, why: str) -> str:
     """One short paragraph, which MLflow's UI shows as it is."""
     inherited = f" ({request.model} has no policy of its own, so the defaults apply)" if policy.inherited else ""
     return (
-        f"Version {request.version} of {request.model} may not go to {policy.stage}: {why}{inherited}. "
+        f"Version {request.version} of {request.model} may not go to {policy.where}: {why}{inherited}. "
         f"Run: lifecycle gate run models:/{request.model}/{request.version} --stage {policy.name}"
     )
 
@@ -240,7 +240,7 @@ def approvers_of(
             and (entry.stage, entry.version, entry.digest) == (policy.name, version, digest)
             and entry.at > now - policy.max_age
             and _may(entry.actor, policy)
-            and not any(alike(entry.actor, other) for other in (*given, author or ""))
+            and not any(_same_person(entry.actor, other) for other in (*given, author or ""))
         ):
             given.append(entry.actor)
     return set(given)
@@ -267,7 +267,7 @@ def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str,
             f"You may not approve {subject}: an approval needs somebody who has signed in. "
             f"Start the server with --app-name basic-auth"
         )
-    if author is not None and alike(actor, author):
+    if author is not None and _same_person(actor, author):
         raise PromotionRefused(
             f"{actor} may not approve {subject}: they registered it, and four eyes are demanded"
         )
@@ -277,6 +277,11 @@ def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str,
 
 def _may(actor: str, policy: StagePolicy) -> bool:
     return actor != UNAUTHENTICATED and (not policy.approvers or actor in policy.approvers)
+
+
+def _same_person(one: str, other: str) -> bool:
+    """Whether a database of users may find the two names equal."""
+    return may_be_equal(one, other) or may_be_equal(other, one)
 
 
 def _listed(policy: StagePolicy) -> str:

@@ -1,20 +1,20 @@
-"""Asking for a promotion: what the caller says, and what is on record."""
+"""What a registry can be asked to do with a version and a stage, and the recorded state that decides it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeAlias
 
-from lifecycle.domain.canonical import canonical_json, from_timestamp, to_timestamp
+from lifecycle.domain.canonical import canonical_json, json_types
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
 
 
 class RequestKind(StrEnum):
-    """What is asked for."""
+    """How a version is to come into a stage."""
 
     PROMOTE = "PROMOTE"
     """Needs fresh evidence for every gate."""
@@ -26,7 +26,7 @@ class RequestKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PromotionRequest:
-    """A version that somebody wants in a stage.
+    """Move a version to a stage.
 
     Attributes:
         stage: The policy's word for the stage.
@@ -50,29 +50,78 @@ class PromotionRequest:
     digest: str = ""
     issued_at: datetime | None = None
     until: datetime | None = None
-    signed: str = ""
+    signed: str = field(default="", metadata={"stored": False})
 
     def to_json(self) -> str:
-        """Canonical JSON."""
-        times = {"issued_at": self.issued_at, "until": self.until}
-        fields = asdict(self) | {name: t and to_timestamp(t) for name, t in times.items()}
-        del fields["signed"]
-        return canonical_json(fields)
+        """Canonical JSON, read by :mod:`lifecycle.codec`."""
+        return canonical_json(json_types(self))
 
-    @classmethod
-    def from_json(cls, text: str) -> PromotionRequest:
-        """Read what :meth:`to_json` wrote.
 
-        Raises:
-            ValueError: the text is not such a request.
-        """
-        try:
-            fields = json.loads(text)
-            said = {name: fields[name] for name in ("issued_at", "until")}
-            times = {name: None if t is None else from_timestamp(t) for name, t in said.items()}
-            return cls(**fields | times | {"kind": RequestKind(fields["kind"]), "version": int(fields["version"])})
-        except (KeyError, TypeError) as exc:
-            raise ValueError(f"not a promotion request: {type(exc).__name__}") from exc
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """Approve a version for a stage. The rest of the requests below also never come from a client as they are."""
+
+    model: str
+    version: int
+    stage: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Demotion:
+    """A version has left a stage of MLflow's, or its alias is taken away where the stage is an alias alone."""
+
+    model: str
+    version: int
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A version was in a stage, or had its alias, when the guard was installed.
+
+    Attributes:
+        held: What it held, for people.
+    """
+
+    model: str
+    version: int
+    stage: str
+    held: str
+    requested_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """Copy a version into the model ``into``, which is the environment ``stage``."""
+
+    model: str
+    version: int
+    stage: str
+    into: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopyArrival:
+    """A copy that was allowed has been made: the version of the environment's model enters the stage.
+
+    Attributes:
+        source: What it is a copy of, as MLflow says it.
+        digest, evidence_id: Of the version that it is a copy of.
+        signed: The evidence of that version, as it was signed.
+    """
+
+    model: str
+    version: int
+    stage: str
+    source: str
+    digest: str
+    evidence_id: str | None
+    signed: str = ""
+
+
+StageRequest: TypeAlias = "PromotionRequest | ApprovalRequest | Demotion | Adoption | CopyRequest | CopyArrival"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +131,23 @@ class PromotionContext:
     Attributes:
         evidence: For the version and stage in question, newest last; only such as a trusted key has signed.
         ledger: The model's moves, approvals and demotions, oldest first.
-        holder: The version in the stage now.
-        digest: Of the version's files as they are now; None where nobody has looked.
-        author: Who registered the version, as the registry authenticated them; None where nobody knows.
-        distrusted: Whether evidence lies there that no trusted key has signed.
+        holders: Versions in each stage of the policy, by the policy's word, ascending.
+        aliases: Where the model's aliases point.
+        digest: Of the version's files as they are now; None where they were not read.
+        author: Who registered the version, as the registry authenticated them; None where that is unknown.
+        distrusted: Whether there is evidence that no trusted key has signed.
+        earlier: The entry that bears the request's idempotency key, if one does.
     """
 
-    evidence: Sequence[Evidence]
-    ledger: Sequence[LedgerEntry]
-    holder: int | None
-    digest: str | None
+    evidence: Sequence[Evidence] = ()
+    ledger: Sequence[LedgerEntry] = ()
+    holders: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    digest: str | None = None
     author: str | None = None
     distrusted: bool = False
+    earlier: LedgerEntry | None = None
+
+    def holder(self, stage: str) -> int | None:
+        """The version in a stage; the newest where a time before the guard left several."""
+        return max(self.holders.get(stage, ()), default=None)

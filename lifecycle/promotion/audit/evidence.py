@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from lifecycle.codec import decode
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.verdict import Outcome
@@ -154,9 +155,7 @@ class _OnceTrusted(TrustStore):
 
 def _evidence(signed: str) -> Evidence | None:
     try:
-        payload = payload_of(signed)
-        evidence = Evidence.from_json(payload)
-        return evidence if evidence.to_json() == payload else None
+        return decode(Evidence, payload_of(signed))
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
-from types import UnionType
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, select
 
-from lifecycle.domain.canonical import canonical_json
+from lifecycle.codec import decode
 from lifecycle.domain.ledger import LedgerEntry, hash_of
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.stage_history import StageHolders
@@ -19,7 +17,7 @@ from lifecycle.errors import NotFound, unknown
 from lifecycle.promotion.audit.evidence import EvidenceAudit
 from lifecycle.promotion.audit.export import Comparison, Earlier
 from lifecycle.promotion.audit.findings import AuditedLedger, AuditIssue, AuditProblem, AuditReport
-from lifecycle.promotion.audit.outside import gone, outside_changes
+from lifecycle.promotion.consistency import stage_inconsistencies
 from lifecycle.promotion.mlflow_tables import RegisteredModel, registered_models
 from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER
 from lifecycle.signing.trust import TrustStore
@@ -92,7 +90,8 @@ class _Pass:
 
     def ledger(self, uid: str, rows: Iterable[Row[Any]]) -> None:
         """Look at a ledger, from its first entry to its last; evidence comes before."""
-        chain, occupancy = Chain(uid, self.known.heads.get(uid)), StageHolders()
+        chain = Chain(uid, self.known.heads.get(uid))
+        told = StageHolders(self.policies.of(self.known.names.get(uid, "")).aliases_alone)
         for row in rows:
             entry, found = chain.follow(row)
             self.breaks += found
@@ -101,13 +100,13 @@ class _Pass:
             self.comparison.entry(uid, row.sequence, entry.hash)
             if problem := self.evidence.problem(uid, entry):
                 self.breaks.append(chain.finding(AuditProblem.UNFOUNDED, row.sequence, problem))
-            occupancy.follow(entry)
+            told.follow(entry)
         if chain.entries or uid in self.known.heads:
             self.breaks += chain.close()
             self.ledgers.append(AuditedLedger(chain.model, uid, chain.entries, chain.last_hash))
         self.breaks += [
             AuditIssue(AuditProblem.OUTSIDE, self.known.names.get(uid, chain.model), uid, None, message)
-            for message in self._outside(uid, occupancy)
+            for message in self._outside(uid, told)
         ]
 
     def report(self) -> AuditReport:
@@ -119,11 +118,18 @@ class _Pass:
         self.breaks += self.comparison.differences(self.known.scope)
         return AuditReport(self.ledgers, self.evidence.count, self.breaks, self.evidence.notes())
 
-    def _outside(self, uid: str, occupancy: StageHolders) -> Iterable[str]:
+    def _outside(self, uid: str, told: StageHolders) -> Iterator[str]:
+        """Where MLflow's own tables differ from the ledger, by the stages that are guarded today."""
         model = self.known.models.get(uid)
-        if model is None:
-            return gone(occupancy)
-        return outside_changes(model, occupancy, self.policies.of(model.name))
+        if model is None:  # the guard deletes no model that holds a stage
+            for entry in told.everywhere():
+                if entry.moved:
+                    holds = f"version {entry.version} holds {entry.stage} by the ledger"
+                    yield f"{holds}, and MLflow has no such model now"
+            return
+        policies, staged = self.policies.of(model.name), model.staged()
+        for found in stage_inconsistencies(model.name, policies, staged, model.aliases, told):
+            yield str(found)
 
 
 def _known(connection: Connection, policies: PolicyBook, model: str | None) -> _Known:
@@ -158,15 +164,6 @@ def _counted(rows: Iterator[Row[Any]], number: int, progress: Progress) -> Itera
             progress(done, number)
 
 
-_KINDS: dict[str, type | UnionType] = {
-    **dict.fromkeys(("sequence", "version"), int),
-    **dict.fromkeys(("at", "action", "model", "stage", "digest", "actor", "requested_by", "reason"), str),
-    **dict.fromkeys(("detail", "key", "previous_hash", "hash"), str),
-    "previous": int | None,
-    **dict.fromkeys(("evidence_id", "until"), str | None),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
     """What the guard noted about the newest entry."""
@@ -195,13 +192,12 @@ class Chain:
         gap = row.sequence != self._last + 1
         found = [self._missing(self._last + 1, row.sequence - 1)] if gap else []
         self.entries, self._last = self.entries + 1, row.sequence
-        fields = _fields(row.entry)
-        entry = _entry(fields)
-        if fields is None or entry is None:
+        entry = _entry(row.entry)
+        if entry is None:
             self._follows = set()
             return None, [*found, self.finding(AuditProblem.EDITED, row.sequence, "is no ledger entry (any more)")]
         self.model = self.model or entry.model
-        found += self._edited(entry, fields, row.sequence, linked=not gap)
+        found += self._edited(entry, row.sequence, linked=not gap)
         found += self._displaced(entry, row)
         return entry, found
 
@@ -223,11 +219,9 @@ class Chain:
         """Something that is wrong with this ledger."""
         return AuditIssue(what, self.model, self.model_uid, sequence, message)
 
-    def _edited(
-        self, entry: LedgerEntry, fields: dict[str, Any], sequence: int, *, linked: bool
-    ) -> list[AuditIssue]:
+    def _edited(self, entry: LedgerEntry, sequence: int, *, linked: bool) -> list[AuditIssue]:
         found = []
-        made = hash_of(fields)
+        made = hash_of(entry.as_dict())
         if made != entry.hash:
             found.append(self.finding(AuditProblem.EDITED, sequence, "is not what its hash was made of"))
         if linked and self._follows and entry.previous_hash not in self._follows:
@@ -256,19 +250,9 @@ class Chain:
         return self.finding(AuditProblem.MISSING, first, f"is missing, and so is every other one up to {last}")
 
 
-def _fields(text: str) -> dict[str, Any] | None:
-    """The entry's fields, if the text is spelled as the guard spells: then no byte of it can change unseen."""
+def _entry(text: str) -> LedgerEntry | None:
+    """The entry, if the text is spelled as the guard spells it: then no byte of it can change unseen."""
     try:
-        fields = json.loads(text)
-        return fields if isinstance(fields, dict) and canonical_json(fields) == text else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _entry(fields: dict[str, Any] | None) -> LedgerEntry | None:
-    if fields is None or not all(isinstance(fields.get(name), kind) for name, kind in _KINDS.items()):
-        return None
-    try:
-        return LedgerEntry.from_dict(fields)
-    except ValueError:
+        return decode(LedgerEntry, text)
+    except (ValueError, TypeError):  # SQLite takes bytes, too
         return None

@@ -108,7 +108,7 @@ def test_a_promotion_waits_for_them(given, author, allowed, said):
     policy = replace(POLICY, approvals=2)
     verdicts = (Verdict("signature", Outcome.PASSED, "signature.ok", "fine"),)
     evidence = Evidence("wine", 1, "production", DIGEST, policy.digest, verdicts, NOW, NOW + timedelta(days=1))
-    standing = PromotionContext([evidence], [approval(actor) for actor in given], None, DIGEST, author)
+    standing = PromotionContext([evidence], [approval(actor) for actor in given], digest=DIGEST, author=author)
     decision = decide(PromotionRequest("wine", 1, "production"), policy, standing, NOW)
     assert decision.allowed is allowed
     assert said in decision.detail

@@ -37,13 +37,13 @@ def moved(stage: str, version: int, digest: str) -> LedgerEntry:
     return LedgerEntry(1, NOW, Action.PROMOTED, "wine", stage, version, digest=digest, evidence_id="e" * 16)
 
 
-def standing(ledger: Sequence[LedgerEntry] = (), *evidence: Evidence, **fields: Any) -> PromotionContext:
+def context(ledger: Sequence[LedgerEntry] = (), *evidence: Evidence, **fields: Any) -> PromotionContext:
     """Of files that are still those that were judged."""
-    return replace(PromotionContext(evidence, ledger, None, EVIDENCE.digest), **fields)
+    return replace(PromotionContext(evidence, ledger, digest=EVIDENCE.digest), **fields)
 
 
 def decided(*evidence: Evidence, policy: StagePolicy = POLICY, ledger: Sequence[LedgerEntry] = ()) -> Decision:
-    return decide(REQUEST, policy, standing(ledger, *evidence), NOW)
+    return decide(REQUEST, policy, context(ledger, *evidence), NOW)
 
 
 def test_complete_fresh_evidence_allows_and_is_named():
@@ -146,9 +146,9 @@ def test_the_stage_before_must_have_held_these_very_files(ledger, allowed):
 def test_rollback_takes_digest_and_evidence_of_the_last_time():
     rollback = replace(REQUEST, kind=RequestKind.ROLLBACK)
     held = moved("production", 1, "a" * 64)
-    decision = decide(rollback, POLICY, standing([held, moved("production", 2, "b" * 64)]), NOW)
+    decision = decide(rollback, POLICY, context([held, moved("production", 2, "b" * 64)]), NOW)
     assert (decision.allowed, decision.digest, decision.evidence_id) == (True, "a" * 64, "e" * 16)
-    assert not decide(rollback, POLICY, standing([moved("production", 2, "b" * 64)], EVIDENCE), NOW).allowed
+    assert not decide(rollback, POLICY, context([moved("production", 2, "b" * 64)], EVIDENCE), NOW).allowed
 
 
 @pytest.mark.parametrize("field", ["name", "stage", "alias", "after", "gates", "max_age"])
@@ -175,21 +175,21 @@ def test_where_the_current_data_lies_is_no_demand():
 
 @pytest.mark.parametrize(("digest", "why"), [("e" * 64, "files have changed"), (None, "in this very moment")])
 def test_files_other_than_those_that_were_judged_refuse(digest, why):
-    decision = decide(REQUEST, POLICY, standing([], EVIDENCE, digest=digest), NOW)
+    decision = decide(REQUEST, POLICY, context([], EVIDENCE, digest=digest), NOW)
     assert not decision.allowed
     assert why in decision.detail
 
 
 def test_what_changed_is_told_before_what_did_not_pass():
     failed = replace(EVIDENCE, verdicts=(replace(PASSED[0], outcome=Outcome.FAILED),))
-    decision = decide(REQUEST, POLICY, standing([], failed, digest="e" * 64), NOW)
+    decision = decide(REQUEST, POLICY, context([], failed, digest="e" * 64), NOW)
     assert "files have changed" in decision.detail
     assert not decision.unjudged
 
 
 def test_evidence_that_no_trusted_key_signed_is_told_apart_from_none():
-    assert "not trusted (any more)" in decide(REQUEST, POLICY, standing(distrusted=True), NOW).detail
-    assert decide(REQUEST, POLICY, standing([], EVIDENCE, distrusted=True), NOW).allowed
+    assert "not trusted (any more)" in decide(REQUEST, POLICY, context(distrusted=True), NOW).detail
+    assert decide(REQUEST, POLICY, context([], EVIDENCE, distrusted=True), NOW).allowed
 
 
 def test_only_the_want_of_a_gate_run_is_worth_one():
@@ -223,7 +223,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def overridden(**change: Any) -> Decision:
-    return decide(replace(OVERRIDE, **change), POLICY, standing(), NOW)
+    return decide(replace(OVERRIDE, **change), POLICY, context(), NOW)
 
 
 @pytest.mark.parametrize(
@@ -265,8 +265,8 @@ def test_any_other_override_is_refused(change, why):
 
 
 def test_an_override_of_files_that_nobody_has_looked_at_is_refused():
-    assert not decide(OVERRIDE, POLICY, standing(digest=None), NOW).allowed
-    assert not decide(replace(OVERRIDE, digest=""), POLICY, standing(digest=None), NOW).allowed
+    assert not decide(OVERRIDE, POLICY, context(digest=None), NOW).allowed
+    assert not decide(replace(OVERRIDE, digest=""), POLICY, context(digest=None), NOW).allowed
 
 
 def test_an_override_counts_for_nothing_that_comes_after_it():
@@ -276,13 +276,13 @@ def test_an_override_counts_for_nothing_that_comes_after_it():
     assert not decided(evidence, policy=policy, ledger=[earlier]).allowed
     rollback = replace(REQUEST, kind=RequestKind.ROLLBACK)
     held = replace(earlier, stage="production")
-    assert not decide(rollback, POLICY, standing([held]), NOW).allowed
+    assert not decide(rollback, POLICY, context([held]), NOW).allowed
 
 
 @pytest.mark.parametrize("action", [Action.ADOPTED, Action.DEMOTED, Action.APPROVED, Action.REFUSED])
 def test_what_moved_nothing_is_nothing_to_roll_back_to(action):
     entry = replace(moved("production", 1, EVIDENCE.digest), action=action)
-    assert not decide(replace(REQUEST, kind=RequestKind.ROLLBACK), POLICY, standing([entry]), NOW).allowed
+    assert not decide(replace(REQUEST, kind=RequestKind.ROLLBACK), POLICY, context([entry]), NOW).allowed
 
 
 @pytest.mark.parametrize("field", ["approvals", "approvers", "on_missing", "auto_promote", "inherited"])

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lifecycle.codec import decode
+from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import GENESIS, Action, LedgerEntry, broken_links
 
 SEED = 20261121
@@ -82,10 +84,10 @@ def test_an_edit_that_is_sealed_again_breaks_the_next_link():
 
 def test_an_entry_survives_the_journey_as_json_types():
     entry = chain(3)[-1]
-    assert LedgerEntry.from_dict(entry.as_dict()) == entry
+    assert decode(LedgerEntry, canonical_json(entry.as_dict())) == entry
 
 
 @pytest.mark.parametrize("bad", [{}, {"at": 5}, {"at": "yesterday"}, chain(1)[0].as_dict() | {"extra": 1}])
 def test_what_is_no_entry_is_said_to_be_none(bad):
     with pytest.raises(ValueError, match=r"."):
-        LedgerEntry.from_dict(bad)
+        decode(LedgerEntry, canonical_json(bad))

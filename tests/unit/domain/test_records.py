@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lifecycle.codec import decode
 from lifecycle.domain.canonical import from_timestamp, to_timestamp
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model import ModelRef, check_model_name
@@ -34,8 +35,8 @@ BAD_TEXTS = ["", "null", "[]", "5", '"text"', "{}", '{"version": 1}', '{"version
 
 
 def test_evidence_and_requests_survive_the_journey():
-    assert Evidence.from_json(EVIDENCE.to_json()) == EVIDENCE
-    assert PromotionRequest.from_json(REQUEST.to_json()) == REQUEST
+    assert decode(Evidence, EVIDENCE.to_json()) == EVIDENCE
+    assert decode(PromotionRequest, REQUEST.to_json()) == REQUEST
     assert from_timestamp(to_timestamp(NOW)) == NOW
 
 
@@ -43,12 +44,12 @@ def test_evidence_and_requests_survive_the_journey():
 @pytest.mark.parametrize("text", BAD_TEXTS)
 def test_what_is_no_record_is_said_to_be_none(record, text):
     with pytest.raises(ValueError, match=r"."):
-        record.from_json(text)
+        decode(record, text)
 
 
 def test_unknown_keys_are_no_record():
-    with pytest.raises(ValueError, match="not a promotion request"):
-        PromotionRequest.from_json(REQUEST.to_json().replace("{", '{"actor":"admin",', 1))
+    with pytest.raises(ValueError, match="not a record of PromotionRequest"):
+        decode(PromotionRequest, REQUEST.to_json().replace("{", '{"actor":"admin",', 1))
 
 
 def test_any_change_changes_the_evidence_id():

@@ -16,6 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
+from lifecycle.codec import decode
+from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
@@ -204,7 +206,7 @@ class Archive:
         """Change an entry, then make every hash from there on, and the head, what they should be."""
         uid, follows = self.uids[model], ""
         for fields in self.entries(model):
-            entry = LedgerEntry.from_dict(fields)
+            entry = decode(LedgerEntry, canonical_json(fields))
             if entry.sequence == first:
                 entry = replace(entry, **change)
             sealed = entry.with_hash(follows) if entry.sequence >= first and follows else entry

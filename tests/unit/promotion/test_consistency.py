@@ -194,7 +194,7 @@ def test_names_with_spaces_can_be_pasted():
 
 def test_what_put_a_version_there_is_the_last_move_that_still_stands():
     ledger = chained((PROMOTED, 1), (PROMOTED, 2), (DEMOTED, 2), (PROMOTED, 1, "staging"))
-    assert standing_move(state([], ledger), PRODUCTION) is None
-    assert standing_move(state([], ledger), STAGING) == ledger[3]
-    assert standing_move(state([], ledger[:2]), PRODUCTION) == ledger[1]
-    assert standing_move(state([], chained((Action.ADOPTED, 1))), PRODUCTION) is None
+    assert standing_move(state([], ledger), POLICY, PRODUCTION) is None
+    assert standing_move(state([], ledger), POLICY, STAGING) == ledger[3]
+    assert standing_move(state([], ledger[:2]), POLICY, PRODUCTION) == ledger[1]
+    assert standing_move(state([], chained((Action.ADOPTED, 1))), POLICY, PRODUCTION) is None

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from lifecycle.codec import decode
+from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.errors import NotFound, UsageError
 from lifecycle.promotion.audit.export import as_csv, as_jsonl, read_export, records
@@ -40,7 +42,7 @@ def test_every_entry_of_every_model_is_there_in_order(archive):
         assert [line["sequence"] for line in own] == list(range(1, len(own) + 1))
         fields = [{k: v for k, v in line.items() if k not in ("kind", "model_uid")} for line in own]
         assert fields == archive.entries(model)
-        assert all(LedgerEntry.from_dict(f).as_dict() == f for f in fields)
+        assert all(decode(LedgerEntry, canonical_json(f)).as_dict() == f for f in fields)
 
 
 def test_one_model_is_that_model(archive):
