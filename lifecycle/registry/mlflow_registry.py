@@ -122,6 +122,8 @@ class MlflowRegistry:
             except MlflowException as exc:
                 if tags.OTHER_FILES in exc.message:  # they were fetched before somebody changed them
                     self._snapshots.remember(self._source(f"models:/{name}/{number}"), None)
+                if exc.error_code == "RESOURCE_DOES_NOT_EXIST":  # the version was deleted meanwhile
+                    self._client.delete_run(recorded.run_id)
                 raise
             if not self._has_guard(name, evidence.version):
                 summary = tags.summary(recorded)

@@ -92,6 +92,7 @@ class SnapshotStore:
         if digest is None:
             note.unlink(missing_ok=True)
         else:
+            note.parent.mkdir(parents=True, exist_ok=True)
             write_durably(note, digest.encode())
 
     def remembered(self, source: str) -> Snapshot | None:

@@ -35,8 +35,9 @@ class RegistryContract(TrustContract):
     A subclass supplies these fixtures:
 
     - ``registry``: a ModelRegistry that holds the model ``wine`` with versions 1 and 2, whose files differ.
-    - ``policies``: the PolicyBook that it decides by. For ``wine`` it has the stages ``staging`` (Staging)
-      and ``production`` (Production, alias ``champion``, after staging), each with at least one gate.
+    - ``policies``: the PolicyBook that it decides by. For ``wine`` it has the stages ``staging`` (Staging),
+      ``production`` (Production, alias ``champion``, after staging) and ``challenger`` (the alias ``challenger``
+      alone), each with at least one gate.
     - ``tamper``: changes the files of a version, where the registry has them.
 
     And, unless it has no such thing:
@@ -172,6 +173,35 @@ class RegistryContract(TrustContract):
         with pytest.raises(NotFound):
             registry.get(ModelRef(MODEL, alias="champion"))
 
+    def test_a_stage_may_be_an_alias_alone(self, registry: ModelRegistry, policies: PolicyBook) -> None:
+        with pytest.raises(PromotionRefused, match="may not go to @challenger"):
+            registry.promote(PromotionRequest(MODEL, 1, "challenger"))
+        self.promote(registry, policies, 1, "staging")
+        self.promote(registry, policies, 1, "challenger")
+        held = registry.get(ModelRef(MODEL, stage="challenger"))
+        assert (held.version, held.stage, held.aliases) == (1, "Staging", ("challenger",))
+        token = registry.etag(MODEL)
+        assert self.promote(registry, policies, 2, "challenger", expected=1).previous == 1
+        assert registry.etag(MODEL) != token
+        assert registry.get(ModelRef(MODEL, alias="challenger")).version == 2
+        assert [v.stage for v in registry.versions(MODEL)] == ["Staging", "None"]
+        back = registry.promote(PromotionRequest(MODEL, 1, "challenger", RequestKind.ROLLBACK, reason="late"))
+        assert (back.action, back.previous) == (Action.ROLLED_BACK, 2)
+        registry.verify(registry.get(ModelRef(MODEL, stage="challenger")), back)
+
+    def test_a_version_that_goes_on_gives_up_an_alias_that_is_a_stage(
+        self, registry: ModelRegistry, policies: PolicyBook
+    ) -> None:
+        self.promote(registry, policies, 1, "challenger")
+        self.promote(registry, policies, 1, "staging")
+        assert registry.get(ModelRef(MODEL, stage="staging")).aliases == ()
+        with pytest.raises(NotFound):
+            registry.get(ModelRef(MODEL, stage="challenger"))
+
+    def test_what_was_fetched_before_need_not_be_fetched_again(self, registry: ModelRegistry) -> None:
+        version = registry.get(ModelRef(MODEL, version=1))
+        assert registry.fetched(version) == registry.fetched(version) == registry.snapshot(version)
+
     def test_who_expected_another_holder_learns_who_holds_it(
         self, registry: ModelRegistry, policies: PolicyBook
     ) -> None:
@@ -245,18 +275,20 @@ class RegistryContract(TrustContract):
         assert outcomes[winner] == "won"
         assert [v.stage for v in registry.versions(MODEL)].count("Staging") == 1
 
-    def test_a_look_is_versions_and_history_of_one_moment(
+    def test_a_state_is_versions_history_and_evidence_of_one_moment(
         self, registry: ModelRegistry, policies: PolicyBook
     ) -> None:
         self.promote(registry, policies, 1, "staging")
         state = registry.state(MODEL)
         assert list(state.versions) == list(registry.versions(MODEL))
         assert list(state.history) == list(registry.history(MODEL))
+        for version in state.versions:
+            assert list(state.evidence_of(version.version)) == list(registry.evidence(version))
         assert MODEL in registry.models()
         with pytest.raises(NotFound, match="wine"):
             registry.state("wein")
 
-    def test_a_glance_changes_with_what_stages_hold_and_stays_otherwise(
+    def test_a_change_token_differs_with_what_stages_hold_and_stays_otherwise(
         self, registry: ModelRegistry, policies: PolicyBook
     ) -> None:
         seen = [registry.etag(MODEL)]

@@ -44,7 +44,9 @@ class Past:
             folder = home / "files" / str(number)
             folder.mkdir(parents=True)
             (folder / "MLmodel").write_text(f"flavors: {{}}\nmodel_uuid: {number}\n")
-        script = (BEFORE / "mlflow.sql").read_text(encoding="utf-8").replace("@FILES@", (home / "files").as_uri()[7:])
+        script = (
+            (BEFORE / "mlflow.sql").read_text(encoding="utf-8").replace("@FILES@", (home / "files").as_uri()[7:])
+        )
         with closing(sqlite3.connect(home / "mlflow.db")) as database:
             database.executescript(script)
         self.policies = load_settings().policies
@@ -116,9 +118,10 @@ def test_its_evidence_counts_for_as_long_as_it_did(past, registry_store_at):
 
 @pytest.fixture
 def registry_store_at():
+    from mlflow_lifecycle.registry_store import guarded_store
+
     from lifecycle.promotion.guard import Guard
     from lifecycle.registry.artifact_digest import ArtifactDigests
-    from mlflow_lifecycle.registry_store import guarded_store
 
     def make(past: Past, now: datetime) -> Any:
         return guarded_store(past.uri, Guard(past.policies, past.trust, lambda: now), ArtifactDigests().of)

@@ -38,6 +38,7 @@ models:
     stages:
       staging: {stage: Staging, gates: [signature, drift]}
       production: {stage: Production, alias: champion, after: staging, gates: [signature]}
+      challenger: {alias: challenger, gates: [signature]}
 defaults:
   stages:
     staging: {stage: Staging, gates: [signature]}
@@ -227,7 +228,8 @@ class TestGuardedInProcess(RegistryContract):
         evidence = replace(self.evidence(registry, policies, 1, "staging"), version=9)
         with pytest.raises(NotFound):
             registry.publish(evidence, {})
-        assert client.get_experiment_by_name(f"lifecycle/{MODEL}") is None
+        experiment = client.get_experiment_by_name(f"lifecycle/{MODEL}")
+        assert client.search_runs([experiment.experiment_id]) == []
 
     def test_tracked_data_comes_from_the_training_run_and_stays_here(self, registry, client, tmp_path):
         version = registry.get(ModelRef(MODEL, version=1))

@@ -28,7 +28,8 @@ MODEL = "flights-delay"
 GATES = (GateSpec("signature"),)
 STAGING = StagePolicy("staging", "Staging", GATES)
 PRODUCTION = StagePolicy("production", "Production", GATES, alias="champion", after="staging")
-POLICIES = PolicyBook(ModelPolicy((STAGING, PRODUCTION)))
+CHALLENGER = StagePolicy("challenger", None, GATES, alias="challenger")
+POLICIES = PolicyBook(ModelPolicy((STAGING, PRODUCTION, CHALLENGER)))
 
 
 class World:

@@ -295,3 +295,21 @@ def asked(world, monkeypatch):
     for name in ("get", "versions", "history", "state", "etag", "verify"):
         monkeypatch.setattr(world.registry, name, noting(name, getattr(world.registry, name)))
     return questions
+
+
+def test_a_stage_that_is_an_alias_alone_is_followed_as_the_others_are(world):
+    world.promote(1, to="challenger")
+    world.create("models:/flights-delay@challenger")
+    assert world.serving() == 1
+    world.promote(2, to="challenger")
+    world.reconciler().step()
+    assert world.serving() == 2
+    world.point_behind_the_ledgers_back("challenger", 1)
+    world.reconciler().step()
+    assert world.serving() == 2
+
+
+def test_a_pinned_version_is_deployed_from_a_stage_that_is_an_alias_alone(world):
+    world.promote(1, to="challenger")
+    world.create("models:/flights-delay/1", stage="challenger")
+    assert world.serving() == 1
