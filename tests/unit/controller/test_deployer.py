@@ -46,7 +46,7 @@ def test_nothing_in_the_stage_is_not_found(world, uri):
 
 def test_an_alias_that_no_stage_guards_is_refused_and_the_guarded_ones_are_listed(world):
     with pytest.raises(NotPromoted, match="Guarded aliases: champion, challenger"):
-        world.create("models:/flights-delay@challenger")
+        world.create("models:/flights-delay@shadow")
 
 
 @pytest.mark.parametrize(

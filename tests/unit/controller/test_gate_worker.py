@@ -372,7 +372,7 @@ def test_told_to_stop_while_it_waits_it_stops(scene):
         worker._judged(QueuedGates("wine", 1, "production", ""), Claim("w:1"))
 
 
-@pytest.mark.parametrize("point", ["claim", "snapshot", "evidence", "publish"])
+@pytest.mark.parametrize("point", ["claim", "state", "fetched", "publish"])
 def test_killed_at_any_point_another_worker_brings_it_to_the_same_end(scene, point):
     """A worker that is killed says nothing more: so the registry does not hear its last words either."""
     scene.ask()
