@@ -311,8 +311,8 @@ class MlflowRegistry:
 
     def _download(self, version: ModelVersion, folder: Path) -> None:
         """The version's own files, from where they lie: ``models:/`` URIs would add a file of MLflow's."""
-        with self._mlflow() as client:
-            uri = client.get_model_version_download_uri(version.model, str(version.version))
+        with self._mlflow():
+            uri = self._models.get_model_version_download_uri(version.model, str(version.version))
             get_artifact_repository(uri, self._tracking_uri, self._registry_uri).download_artifacts(
                 "", str(folder)
             )

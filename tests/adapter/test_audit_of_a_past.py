@@ -117,14 +117,20 @@ def test_workspaces_have_ledgers_of_their_own(registry, policies, monkeypatch):
         registry.promote(1, registry.staging)
     assert breaks(registry, policies) == []
     registry.sql("UPDATE model_versions SET current_stage = 'Production' WHERE workspace = 'cellar'")
-    assert any("version 1 is in Production" in message for message in breaks(registry, policies))
+    assert any(
+        "Production of wine holds version 1, which no promotion put there" in message
+        for message in breaks(registry, policies)
+    )
 
 
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE model_versions SET current_stage = 'Production' WHERE version = 2", "version 2 is in Production"),
-        ("UPDATE registered_model_aliases SET version = 2", "alias champion points to version 2"),
+        (
+            "UPDATE model_versions SET current_stage = 'Production' WHERE version = 2",
+            "Production of wine holds version 2, which no promotion put there",
+        ),
+        ("UPDATE registered_model_aliases SET version = 2", "alias champion of wine points to version 2"),
         (
             "UPDATE lifecycle_ledger SET action = 'REFUSED' WHERE sequence = 1",
             "is not what its columns say (action)",

@@ -53,9 +53,9 @@ UNTRUSTED: dict[str, tuple[Callable[[Any], str], str]] = {
     "unsigned": (unsigned, "needs the signature of a key that may override"),
     "a key for evidence": (lambda r: r.signed_override(r.wish(), r.ci), "may not sign override"),
     "a key that nobody knows": (lambda r: r.signed_override(r.wish(), r.stranger), "does not know"),
-    "signed as evidence": (lambda r: sign(r.operator, Permission.EVIDENCE, unsigned(r)), "not signed the way"),
+    "signed as evidence": (lambda r: sign(r.operator, Permission.EVIDENCE, unsigned(r)), "its header has to name"),
     "tampered": (lambda r: r.signed_override(r.wish())[:-6] + "AAAAAA", "it was changed"),
-    "evidence": (lambda r: r.signed(r.evidence(), r.operator), "not signed the way"),
+    "evidence": (lambda r: r.signed(r.evidence(), r.operator), "its header has to name"),
     "nothing": (lambda _: "", "not a signed text"),
 }
 

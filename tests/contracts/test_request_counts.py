@@ -39,6 +39,13 @@ models:
 """
 A_PROMOTION, A_GATE_RUN = 5, 12
 ARTIFACTS = "/api/2.0/mlflow-artifacts/"
+ASKED_ONCE = (
+    "GET /api/2.0/mlflow/model-versions/get-download-uri",  # where a version's files are, and which the run has
+    "GET /api/2.0/mlflow/runs/get",
+    "POST /api/2.0/mlflow/logged-models/search",
+    "POST /api/2.0/mlflow/experiments/create",
+    "GET /api/3.0/mlflow/server-info",  # by MLflow's own client, once in a process that transfers artifacts
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +66,8 @@ def url(root: Path) -> Iterator[str]:
         for number in (1, 2):
             run = client.create_run(experiment)
             client.log_artifacts(run.info.run_id, str(version_folder(root, number)), "model")
+            for name, text in (("reference.parquet", "rows"), ("expectations.json", "{}"), ("track.json", "{}")):
+                client.log_text(run.info.run_id, text, f"lifecycle/{name}")
             source = f"{run.info.artifact_uri}/model"
             client.create_model_version("wine", source, run.info.run_id, await_creation_for=None)
         yield url
@@ -71,6 +80,7 @@ def fresh(url: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[],
     """Makes what a new process would have, with the same home."""
     monkeypatch.setenv("LIFECYCLE_CONFIG", str(root / "lifecycle.yaml"))
     monkeypatch.setenv("LIFECYCLE_HOME", str(root))
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # as lifecycle.assembly has it
     policies, trust = load_settings().policies, trust_store(root, {})
     signer = EvidenceSigner(lambda: own_key(root, {}, trust, now()), trust)
     snapshots = SnapshotStore(root / "client" / "snapshots")
@@ -109,19 +119,17 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_gate_runs_and_promotions_make_few_requests(fresh, monkeypatch):
     with counted(monkeypatch) as first_run:
         gate_run(fresh(), 1)
-    downloads = [one for one in first_run if one.startswith(f"GET {ARTIFACTS}") or "download-uri" in one]
-    others = [one for one in first_run if one not in downloads and "artifacts/list" not in one]
-    assert downloads
-    # The first time a model has an experiment is made, and is looked for whether there are tracked rows.
-    assert len(others) <= A_GATE_RUN + 2, others
+    fetched = [one for one in first_run if one.startswith(f"GET {ARTIFACTS}") or one in ASKED_ONCE]
+    assert fetched
+    assert len(first_run) - len(fetched) <= A_GATE_RUN, "\n".join(first_run)
     with counted(monkeypatch) as promotion:
         promote(fresh(), 1)
-    assert len(promotion) <= A_PROMOTION, promotion
+    assert len(promotion) <= A_PROMOTION, "\n".join(promotion)
     gate_run(fresh(), 2)
     with counted(monkeypatch) as again:
         gate_run(fresh(), 2)
     assert [one for one in again if one.startswith(f"GET {ARTIFACTS}")] == []
-    assert len(again) <= A_GATE_RUN, again
+    assert len(again) <= A_GATE_RUN, "\n".join(again)
     with counted(monkeypatch) as promotion:
         promote(fresh(), 2)
-    assert len(promotion) <= A_PROMOTION, promotion
+    assert len(promotion) <= A_PROMOTION, "\n".join(promotion)
