@@ -67,22 +67,22 @@ def held_rows(
     """
     rows: list[tuple[object, ...]] = []
     for stage, held in stages.items():
-        rows += [_held_row(tenure, verdicts) for tenure in held] or [(stage, "none", *[None] * 8)]
+        rows += [_held_row(assignment, verdicts) for assignment in held] or [(stage, "none", *[None] * 8)]
     return rows
 
 
-def _held_row(tenure: StageAssignment, verdicts: Mapping[str, str]) -> tuple[object, ...]:
-    e = tenure.entry
+def _held_row(assignment: StageAssignment, verdicts: Mapping[str, str]) -> tuple[object, ...]:
+    e = assignment.entry
     evidence = e.evidence_id and "\n".join(filter(None, (e.evidence_id, verdicts.get(e.evidence_id))))
     return (
         e.stage,
         e.version,
         e.digest[:12],
         _minute(e.at),
-        tenure.until and _minute(tenure.until),
+        assignment.until and _minute(assignment.until),
         e.action if e.until is None else f"{e.action} until {_minute(e.until)}",
         e.who,
-        ", ".join(tenure.approvers),
+        ", ".join(assignment.approvers),
         e.why,
         evidence,
     )

@@ -56,8 +56,8 @@ def history(config: Path | None, model: str, stage: str | None, at: str | None, 
         _print_entries([entry for entry in entries if entry.stage in stages], model, as_json)
         return
     assignments = stage_assignments(entries, product.config.policies.of(model).aliases_alone)
-    touching = [tenure for tenure in assignments if tenure.touches(period)]
-    held = {name: [tenure for tenure in touching if tenure.entry.stage == name] for name in stages}
+    touching = [assignment for assignment in assignments if assignment.touches(period)]
+    held = {name: [assignment for assignment in touching if assignment.entry.stage == name] for name in stages}
     evidence = _evidence(product.registry, model, touching)
     if as_json:
         print_json({"model": model, **period.as_dict(), "stages": _as_dicts(held, evidence, period)})
@@ -85,7 +85,7 @@ def _evidence(registry: ModelRegistry, model: str, held: Sequence[StageAssignmen
     from lifecycle.domain.model import ModelRef
 
     found = {}
-    for version in {tenure.entry.version for tenure in held}:
+    for version in {assignment.entry.version for assignment in held}:
         try:
             records = registry.evidence(registry.get(ModelRef(model, version=version)))
         except LifecycleError:  # the version was deleted, or its tag holds something else
@@ -109,9 +109,9 @@ def _print_held(
     said = {key: ", ".join(f"{v.gate} {v.outcome}" for v in record.verdicts) for key, record in evidence.items()}
     print_table(HELD_COLUMNS, held_rows(held, said), title)
     for assignments in held.values():
-        for tenure in assignments:
-            if problem := tenure.why_not_served(period.start):
-                version, stage = tenure.entry.version, tenure.entry.stage
+        for assignment in assignments:
+            if problem := assignment.why_not_served(period.start):
+                version, stage = assignment.entry.version, assignment.entry.stage
                 click.echo(f"Version {version} was in {stage} but could not be deployed: {problem}.")
 
 
@@ -119,21 +119,21 @@ def _as_dicts(
     held: Mapping[str, Sequence[StageAssignment]], evidence: Mapping[str, Evidence], period: TimeRange
 ) -> list[dict[str, Any]]:
     return [
-        {"stage": stage, "held": [_as_dict(tenure, evidence, period) for tenure in assignments]}
+        {"stage": stage, "held": [_as_dict(assignment, evidence, period) for assignment in assignments]}
         for stage, assignments in held.items()
     ]
 
 
-def _as_dict(tenure: StageAssignment, evidence: Mapping[str, Evidence], period: TimeRange) -> dict[str, Any]:
-    entry = tenure.entry.as_dict()
-    known = evidence.get(tenure.entry.evidence_id or "")
+def _as_dict(assignment: StageAssignment, evidence: Mapping[str, Evidence], period: TimeRange) -> dict[str, Any]:
+    entry = assignment.entry.as_dict()
+    known = evidence.get(assignment.entry.evidence_id or "")
     return {
         "version": entry["version"],
         "digest": entry["digest"],
         "since": entry["at"],
-        "until": tenure.ended_by and tenure.ended_by.as_dict()["at"],
-        "served": not tenure.why_not_served(period.start),
+        "until": assignment.ended_by and assignment.ended_by.as_dict()["at"],
+        "served": not assignment.why_not_served(period.start),
         "verdicts": [verdict.as_dict() for verdict in known.verdicts] if known else None,
-        "approvals": [approval.as_dict() for approval in tenure.approvals],
+        "approvals": [approval.as_dict() for approval in assignment.approvals],
         "entry": entry,
     }

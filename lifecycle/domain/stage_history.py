@@ -146,7 +146,7 @@ def stage_assignments(
             approvals.append(entry)
         found += [StageAssignment(held, _for(held, approvals), entry) for held in holders.follow(entry)]
     found += [StageAssignment(held, _for(held, approvals)) for held in holders.everywhere()]
-    return sorted(found, key=lambda tenure: tenure.entry.sequence)
+    return sorted(found, key=lambda assignment: assignment.entry.sequence)
 
 
 def _for(move: LedgerEntry, approvals: Iterable[LedgerEntry]) -> tuple[LedgerEntry, ...]:

@@ -43,7 +43,7 @@ from lifecycle.registry.mlflow_versions import (
 )
 from lifecycle.registry.plain_promotion import PlainRegistry
 from lifecycle.registry.resolve import version_meant
-from lifecycle.registry.signer import EvidenceSigner, check_proof
+from lifecycle.registry.signer import EvidenceSigner, check_attestation
 from lifecycle.registry.snapshot import SnapshotStore, incoming_folder, settle
 
 _LOG = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ class MlflowRegistry:
         with self._mlflow():
             shown = self._models.get_model_version(version.model, str(version.version)).tags
         copied = self._policies.of(version.model).environment is not None
-        check_proof(shown.get(tags.attestation_key(move.stage), ""), move, copied, self._signer.trust)
+        check_attestation(shown.get(tags.attestation_key(move.stage), ""), move, copied, self._signer.trust)
 
     def queued(self) -> Sequence[QueuedGates]:
         """See the contract. Without a guard nobody queues anything."""

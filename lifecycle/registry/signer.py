@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lifecycle.codec import decode
 from lifecycle.domain.evidence import Evidence
@@ -49,20 +50,27 @@ class EvidenceSigner:
         return verify(text, Permission.EVIDENCE, self.trust)[0]
 
 
-class _EverTrusted(TrustStore):
-    """Keys that are revoked count as well.
+class OnceTrusted(TrustStore):
+    """Trusts keys that are revoked as well: what one signed while it was trusted, the guard took.
 
-    The guard took what they signed while they were trusted. Should somebody renew a key, nothing in production
-    stops over it; and whoever has stolen one still cannot write into the database.
+    Should a key be renewed, nothing in production stops over it; and with a stolen key alone nobody can write into
+    the database.
+
+    Args:
+        signed: What each key may have signed; None: what it may sign today.
     """
+
+    def __init__(self, file: Path, signed: Iterable[Permission] | None = None) -> None:
+        super().__init__(file)
+        self._signed = None if signed is None else frozenset(signed)
 
     def find(self, kid: str) -> TrustedKey | None:
         """The key with that thumbprint, as it was before it was revoked."""
         key = super().find(kid)
-        return key and replace(key, revoked_at=None)
+        return key and replace(key, revoked_at=None, may=key.may if self._signed is None else self._signed)
 
 
-def check_proof(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) -> None:
+def check_attestation(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) -> None:
     """Demand that a move rests on what a key has signed that is trusted here, or was once.
 
     Args:
@@ -73,7 +81,7 @@ def check_proof(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) 
         NotTrusted: it does not; says why, and which file of keys counts here.
         ConfigError: the file of trusted keys is broken.
     """
-    ever = _EverTrusted(trust.file)
+    ever = OnceTrusted(trust.file)
     try:
         if not text:
             raise NotTrusted("nothing is there that anybody has signed")

@@ -6,7 +6,7 @@ import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
@@ -17,6 +17,7 @@ from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotTrusted
 from lifecycle.promotion.audit.findings import AuditIssue, AuditProblem
+from lifecycle.registry.signer import OnceTrusted
 from lifecycle.signing.jws import payload_of, verify
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
@@ -42,7 +43,7 @@ class EvidenceAudit:
     """
 
     def __init__(self, trust: TrustStore, names: Mapping[str, str]) -> None:
-        self._once_trusted = _OnceTrusted(trust.file)
+        self._once_trusted = OnceTrusted(trust.file, Permission)
         self._names = names
         self._records: dict[str, list[Record]] = defaultdict(list)
         self._environments: set[str] = set()
@@ -111,7 +112,7 @@ class EvidenceAudit:
             if self._signed_by_another(row.signed, kid):
                 return "names another key than the one that signed it"
             return self._note(f"signed by a key that is not known here ({kid}), and so not checked")
-        known = self._once_trusted.as_it_is(key)
+        known = next(each for each in self._keys() if each.kid == key.kid)
         if not known.permits(Permission.EVIDENCE):
             since = f" since {known.revoked_at:%Y-%m-%d %H:%M} UTC" if known.revoked_at else ""
             return self._note(f"signed by the key {key.name!r}, which is trusted no more{since}")
@@ -139,18 +140,6 @@ class EvidenceAudit:
     def _finding(self, row: Row[Any], message: str, what: AuditProblem = AuditProblem.EVIDENCE) -> AuditIssue:
         where = f"evidence {row.evidence_id} of version {row.version} for {row.stage} {message}"
         return AuditIssue(what, self._names.get(row.model_uid, ""), row.model_uid, None, where)
-
-
-class _OnceTrusted(TrustStore):
-    """Trusts every key that was trusted at any time: what it signed then, it did sign."""
-
-    def find(self, kid: str) -> TrustedKey | None:
-        key = super().find(kid)
-        return key and replace(key, revoked_at=None, may=frozenset(Permission))
-
-    def as_it_is(self, key: TrustedKey) -> TrustedKey:
-        """The key with what it may today."""
-        return next(known for known in self.keys() if known.kid == key.kid)
 
 
 def _evidence(signed: str) -> Evidence | None:

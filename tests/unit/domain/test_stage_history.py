@@ -32,11 +32,13 @@ class Story:
 
     def held(self, at: str, stage: str = "production") -> list[int]:
         """The versions that held the stage then."""
-        return [tenure.entry.version for tenure in self.stage_assignments(at, stage)]
+        return [assignment.entry.version for assignment in self.stage_assignments(at, stage)]
 
     def stage_assignments(self, at: str, stage: str = "production") -> list[StageAssignment]:
-        found = [tenure for tenure in stage_assignments(self.entries) if tenure.touches(TimeRange.parse(at))]
-        return [tenure for tenure in found if tenure.entry.stage == stage]
+        found = [
+            assignment for assignment in stage_assignments(self.entries) if assignment.touches(TimeRange.parse(at))
+        ]
+        return [assignment for assignment in found if assignment.entry.stage == stage]
 
 
 @pytest.fixture
@@ -114,7 +116,9 @@ def test_what_the_guard_found_there_holds_the_stage_and_is_not_served_until_it_i
     story.on(2, Action.ADOPTED, 2)  # on a plain registry a stage may hold several
     story.on(4, Action.PROMOTED, 2)
     assert story.held("2026-05-03") == [1, 2]
-    assert all("unchecked" in tenure.why_not_served(MAY) for tenure in story.stage_assignments("2026-05-03"))
+    assert all(
+        "unchecked" in assignment.why_not_served(MAY) for assignment in story.stage_assignments("2026-05-03")
+    )
     (now,) = story.stage_assignments("2026-05-05")
     assert (now.entry.version, now.why_not_served(now.since)) == (2, "")
 
