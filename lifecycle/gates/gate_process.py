@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -66,10 +66,15 @@ _server: ForkServer | None = None
 _starting = threading.Lock()
 
 
-def start_early() -> None:
-    """Start importing the libraries while this process prepares the run. Returns at once."""
+def start_early(later: Iterable[str] = ()) -> None:
+    """Start importing the libraries while this process prepares the run. Returns at once.
+
+    Args:
+        later: Those of ``LATER`` that the run is sure to need.
+    """
     if sys.platform == "linux":
         _fork_server(_environment())
+        _warm(set(later))
 
 
 def _fork_server(env: Mapping[str, str]) -> ForkServer:

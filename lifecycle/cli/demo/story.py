@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LOG = logging.getLogger(__name__)
+_OF_THE_GATES = ("onnxruntime", "great_expectations", "evidently", "skl2onnx")
+"""Libraries that the gates of the story need: imported once for all runs, while the first version is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +130,17 @@ def _show(rows: list[Row], seconds: float) -> None:
 def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     """The guarded server and what the story needs besides; all of it stopped at the end."""
     from lifecycle.cli.demo.months import write_months
+    from lifecycle.gates.gate_process import start_early
     from lifecycle.stack import start_server
 
     os.environ.update(scene.environment())
     _quiet()
     try:
         status = console.status("Starting the guarded MLflow server, writing months of flights …")
-        with status, ThreadPoolExecutor(1) as pool:
+        start_early(_OF_THE_GATES)
+        with status, ThreadPoolExecutor(2) as pool:
             months = pool.submit(write_months, scene.project, scene.data)
+            pool.submit(importlib.import_module, "mlflow.cli")  # every step needs it
             scene.url = start_server(scene.home, scene.project / "lifecycle.yaml").url
             os.environ.update(scene.environment())
             months.result()
