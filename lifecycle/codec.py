@@ -1,8 +1,8 @@
-"""Reading the records that are stored, signed or sent, from canonical JSON.
+"""Reads stored, signed and sent records from canonical JSON.
 
-The domain is plain dataclasses; how one is read from JSON stands here once, and strictly: every field is there and
-has exactly its type, none is unknown, and the text is in canonical JSON. The bytes are part of
-signatures and hashes, so they never change for a record that exists.
+Records are plain dataclasses of the domain. Reading is strict: every field is present and has exactly its type,
+none is unknown, and the text is canonical. The bytes are part of signatures and hashes, so they never change for
+an existing record.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def decode(kind: type[_Record], text: str) -> _Record:
     """Read a record from its canonical JSON.
 
     Raises:
-        ValueError: the text is no such record, or is spelled in another way. Names fields, never their values.
+        ValueError: the text is not such a record, or not canonical. Names fields, never their values.
     """
     name = kind.__name__
     try:

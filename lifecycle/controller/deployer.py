@@ -1,4 +1,4 @@
-"""From ``models:/…`` to a deployment: resolve, check that it is promoted, snapshot, compile, hand to a target."""
+"""From ``models:/…`` to a deployment: resolve, check the promotion, snapshot, compile, deploy to a target."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from lifecycle.registry.contract import ModelRegistry
 from lifecycle.targets.contract import Target, TargetOptions
 
 Compile = Callable[[ModelVersion, Snapshot], Path | None]
-"""The compiled form of a snapshot, or None when pyfunc has to serve."""
+"""Compiles a snapshot; None when pyfunc has to serve."""
 
 
 Release = Callable[[ModelRef, str, str | None], None]
-"""Gate and promote a version to a stage, on the current data in a file."""
+"""Runs gates on a version and promotes it, with a file of current data."""
 
 
 @dataclass(frozen=True)
 class Deployer:
-    """Brings promoted versions up on targets."""
+    """Deploys promoted versions to targets."""
 
     registry: ModelRegistry
     policies: PolicyBook
@@ -41,7 +41,7 @@ class Deployer:
         Raises:
             Conflict: the name is in use.
             NotPromoted: the version is not in the stage that the deployment belongs to.
-            DeploymentFailed, OptionError: the target could not bring it up; nothing is left behind.
+            DeploymentFailed, OptionError: the target could not start it; nothing is left behind.
         """
         if self._existing(request) is not None:
             raise Conflict(
@@ -50,7 +50,7 @@ class Deployer:
         return self._deploy(request)
 
     def update(self, request: DeployRequest) -> Deployment:
-        """Replace version or options of an existing deployment; options that are not given stay.
+        """Change version or options of a deployment; other options stay.
 
         Raises:
             NotFound: no such deployment.
@@ -59,12 +59,12 @@ class Deployer:
         return self._deploy(replace(request, options={**existing.options, **request.options}))
 
     def converge(self, deployment: Deployment) -> Deployment:
-        """Bring a following deployment to what its stage holds now."""
+        """Deploy what a followed stage holds now."""
         request = DeployRequest(deployment.name, deployment.target, deployment.ref, options=deployment.options)
         return self._deploy(request)
 
     def wanted(self, ref: ModelRef, stage: str = "production") -> HeldVersion:
-        """The promoted version that ``ref`` means, with the digest that it was promoted with.
+        """The promoted version that ``ref`` means, with its digest at promotion.
 
         Raises:
             NotPromoted: it is not in the stage.
@@ -84,7 +84,7 @@ class Deployer:
         )
 
     def resolve(self, request: DeployRequest) -> DeploymentSpec:
-        """What a target would be asked to bring up: promoted as asked for, checked, fetched and compiled.
+        """The deployment for a target: promoted if requested, checked, fetched and compiled.
 
         Raises:
             NotPromoted: the version is not in the stage that the deployment belongs to.
@@ -105,7 +105,7 @@ class Deployer:
         return self.target(request.target).deploy(self.resolve(request))
 
     def stage_of(self, ref: ModelRef, stage: str = "production") -> StagePolicy:
-        """The stage that ``ref`` names; ``stage`` where it names a version.
+        """The stage that ``ref`` names; ``stage`` if it names a version.
 
         Raises:
             NotPromoted: an alias that no stage guards.
@@ -146,7 +146,7 @@ class ReleaseOptions(TargetOptions):
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
-    """A deployment as asked for.
+    """A deployment request.
 
     Attributes:
         release: Options that every target takes.
@@ -161,10 +161,10 @@ class DeployRequest:
 
     @classmethod
     def parse(cls, target: str, name: str, ref: ModelRef, options: Mapping[str, str]) -> DeployRequest:
-        """Sort the options into ours and the target's.
+        """Split the options into those of every target and the target's own.
 
         Raises:
-            UsageError, OptionError: an unusable name or option.
+            UsageError, OptionError: a name or option is not valid.
         """
         ours = {k: v for k, v in options.items() if k in ReleaseOptions.model_fields}
         theirs = {k: v for k, v in options.items() if k not in ours}

@@ -1,1 +1,1 @@
-"""The words of the product as frozen values. Standard library only; no I/O, no clock."""
+"""The terms of the product as frozen values. Standard library only; no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""One spelling for one value, so that equal values have equal digests."""
+"""Canonical JSON and timestamps, so that equal values have equal digests."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Histogram:
         note: Measured distance and result, such as ``distance 0.34: drifted``.
         labels: One for each bin or category, in order, such as ``-5 to 0`` or ``AA``.
         reference, current: Share of the rows in each, 0 to 1; as many as ``labels``.
-        moved: Whether the gate counts it as drifted: such columns come first.
+        moved: Whether the column has drifted; such columns are shown first.
         ordered: Whether ``labels`` are bins of a scale, drawn as a histogram; else categories, drawn as bars.
     """
 
@@ -51,7 +51,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Values beside each other, and the limit that they are held against.
+    """Values side by side, with the limit that they are compared with.
 
     Attributes:
         title: Such as ``roc_auc by carrier``.
@@ -70,7 +70,7 @@ class EmbeddedPage:
     Attributes:
         file_name: Such as ``evidently.html``.
         title: What it is, for the link to it.
-        needs_scripts: Whether it draws itself with JavaScript, which then runs in a frame that can reach nothing.
+        needs_scripts: Whether it needs JavaScript, which then runs in a frame without access to anything else.
     """
 
     file_name: str
@@ -84,10 +84,10 @@ Chart = Histogram | BarChart | EmbeddedPage
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a report shows beside one verdict.
+    """Charts and pages that explain one verdict.
 
     Attributes:
-        note: Why charts are missing, in a sentence for people; empty where nothing went wrong.
+        note: Why charts are missing, in one sentence; empty if none is.
     """
 
     charts: tuple[Chart, ...] = ()

@@ -1,4 +1,4 @@
-"""A named place where a version answers."""
+"""Deployments: what is requested of a target, and what it reports."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def check_deployment_name(name: str) -> str:
 
 
 class Status(StrEnum):
-    """How a deployment is doing."""
+    """State of a deployment."""
 
     READY = "READY"
-    """It answers, or (batch, edge) its output is complete."""
+    """The server answers, or (batch, edge) the output is complete."""
     FAILED = "FAILED"
-    """It does not answer, or its output could not be made."""
+    """The server does not answer, or the output could not be made."""
     STOPPED = "STOPPED"
     """It was ready once and does not answer any more."""
 
@@ -78,7 +78,7 @@ class Variant:
         return self.source.digest
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only."""
+        """As JSON types."""
         return {
             "version": self.version,
             "uri": self.source.uri,
@@ -98,7 +98,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSpec:
-    """What a target is asked to bring up.
+    """A deployment that a target is asked to start.
 
     Attributes:
         name: Unique within the target.
@@ -148,11 +148,11 @@ def check_variants(variants: Sequence[Variant]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a target says of a deployment.
+    """A deployment as its target reports it.
 
     Attributes:
         version, digest: What answers; the champion where the traffic is split.
-        address: Where it answers (a URL) or where its output is (a path).
+        address: URL of the server or path of the output.
         detail: Why it is not READY, or empty.
         figures: What the target counts: rows in, rows out, process id …
         variants: All versions that answer; empty where a target says nothing about them.

@@ -1,4 +1,4 @@
-"""A record of verdicts, bound to exactly what was judged."""
+"""Evidence: verdicts, bound to exactly the files, policy and data that were judged."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Evidence:
     Attributes:
         model, version, stage: What was judged, and for which stage of the policy.
         digest: sha256 of the snapshot that the gates saw; a version whose files changed no longer matches.
-        policy_digest: The demands at that time; a changed policy no longer matches.
+        policy_digest: Digest of the policy at that time; a changed policy no longer matches.
         data: Fingerprints of the data that was judged on, by role (``reference``, ``current``).
         verdicts: One per gate.
-        created_at, expires_at: UTC; evidence is worth nothing after ``expires_at``.
+        created_at, expires_at: UTC; evidence is not valid after ``expires_at``.
         run_id: The MLflow run that holds the reports, where there is one.
-        requested_by: Who ran the gates, as they say themselves.
-        attempt: Which gate run of this version for this stage it was, from 1: who tries until it passes is seen.
+        requested_by: Who ran the gates, as the client says.
+        attempt: Number of the gate run of this version for this stage, from 1, so that retries are visible.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Evidence:
 
     @property
     def outcome(self) -> Outcome:
-        """The worst of the verdicts."""
+        """The worst outcome of the verdicts."""
         return worst_of(self.verdicts)
 
     def to_json(self) -> str:

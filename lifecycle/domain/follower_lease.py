@@ -25,7 +25,7 @@ def apply_lease(kept: str, said: str, now: datetime) -> str:
 
     Args:
         kept: What is kept before; empty for nothing. Anything else than a lease counts as nothing.
-        now: UTC, from the clock of whoever decides.
+        now: UTC, from the registry's clock.
 
     Raises:
         UsageError: nothing that a follower says.

@@ -1,6 +1,6 @@
-"""Gate runs that refused promotions have asked for, and which worker has one to itself.
+"""The queue of gate runs that refused promotions have requested, with leases for workers.
 
-A worker speaks of a gate run in one line of text: ``RUN``, ``RUN released`` or ``RUN failed: REASON``.
+A worker reports on a gate run in one line of text: ``RUN``, ``RUN released`` or ``RUN failed: REASON``.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from lifecycle.domain.sanitize import printable
 from lifecycle.errors import Conflict, UsageError
 
 LEASE = timedelta(minutes=2)
-"""How long a worker has a gate run for itself before it has to say that it is still at it."""
+"""Duration of a worker's lease; the worker renews it while it runs the gates."""
 
 MOST_STARTS = 3
-"""A gate run that took three workers down, or that could not be begun three times, is given up."""
+"""A gate run is given up after three workers have died of it, or three failed starts."""
 
 QUEUED, GIVEN_UP = "QUEUED", "GIVEN UP"
-"""How the registry begins to say of a gate run that it waits, and that nothing came of it."""
+"""First words of the registry's text for a waiting gate run, and for one that was given up."""
 
 _RUN = re.compile(r"[A-Za-z0-9_.@:\-]{1,100}")
 _MAX_REASON_CHARS = 300
 
 
 class ClaimAction(StrEnum):
-    """What a worker says of a gate run."""
+    """What a worker reports on a gate run."""
 
     CLAIM = ""
-    """It runs the gates, from now on or still."""
+    """It starts or continues to run the gates."""
     RELEASED = "released"
-    """It stops before there is a verdict and is not to blame: the next worker may begin at once."""
+    """It stops without a verdict, for its own reasons; the next worker may start at once."""
     FAILED = "failed"
-    """The gates cannot be run, such as for want of a file."""
+    """The gates cannot be run, for instance because a file is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class QueuedGates:
 
     Attributes:
         stage: The policy's word.
-        shown: What the registry says of it, for people.
+        shown: The registry's readable text on it.
     """
 
     model: str
@@ -55,10 +55,10 @@ class QueuedGates:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker says.
+    """A worker's report on a gate run.
 
     Attributes:
-        run: The worker's name and what no other start has, of this worker or another.
+        run: The worker's name and a token that is unique to this start.
         reason: Why the gates cannot be run.
     """
 
@@ -68,7 +68,7 @@ class Claim:
 
     @classmethod
     def parse(cls, text: str) -> Claim:
-        """Read what :meth:`__str__` wrote, or whatever else somebody says.
+        """Parse a worker's line, as :meth:`__str__` writes it.
 
         Raises:
             UsageError: it is no such line.
@@ -94,12 +94,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who has an open gate run.
+    """The lease of an open gate run.
 
     Attributes:
-        run: As in :class:`Claim`; None where nobody runs the gates.
-        until: UTC; nobody else begins before then.
-        starts: How often somebody has begun.
+        run: As in :class:`Claim`; None while no worker runs the gates.
+        until: UTC; no other worker starts before then.
+        starts: How often a worker has started.
     """
 
     run: str | None = None
@@ -121,12 +121,12 @@ class WaitingPromotion:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """What comes of a claim.
+    """The result of a claim.
 
     Attributes:
-        lease: Who has the gate run now; None: it is closed.
-        shown: What to say of it, for people.
-        granted: Whether things are as the worker says; False: it was about to begin what is given up.
+        lease: The lease from now on; None when the gate run is closed.
+        shown: Readable text on it.
+        granted: Whether the claim is accepted; False when the gate run was given up.
     """
 
     lease: Lease | None
@@ -135,10 +135,10 @@ class ClaimResult:
 
 
 def apply_claim(lease: Lease, claim: Claim, now: datetime) -> ClaimResult:
-    """What a worker's line makes of an open gate run.
+    """Apply a worker's report to an open gate run.
 
     Args:
-        now: UTC, from the clock of whoever decides.
+        now: UTC, from the registry's clock.
 
     Raises:
         Conflict: another worker has it, or it is too soon to try again.

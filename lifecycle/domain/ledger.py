@@ -1,4 +1,4 @@
-"""The record of who moved what where, as a hash chain."""
+"""The ledger: a hash chain of promotions, refusals, approvals and rollbacks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from lifecycle.domain.canonical import canonical_json, json_types, sha256_of
 
 GENESIS = "0" * 64
-"""The ``previous_hash`` of a first entry where a ledger is known by nothing but the model's name.
+"""The ``previous_hash`` of a first entry in a registry without the guard.
 
-In a registry with the guard it is the model's uid instead, so that one model's ledger can't pass for another's.
+With the guard it is the model's uid, so that one model's ledger cannot pass for another's.
 """
 
 
 UNAUTHENTICATED = "unauthenticated"
-"""The actor where the registry authenticates nobody."""
+"""The actor when the registry authenticates no users."""
 
 
 class Action(StrEnum):
-    """What an entry says happened."""
+    """The action that an entry records."""
 
     PROMOTED = "PROMOTED"
     ROLLED_BACK = "ROLLED_BACK"
@@ -30,33 +30,33 @@ class Action(StrEnum):
     REFUSED = "REFUSED"
     APPROVED = "APPROVED"
     OVERRIDDEN = "OVERRIDDEN"
-    """Promoted without gates, by a key that may, for a limited time."""
+    """Promoted without gates for a limited time, signed by a key with the override permission."""
     ADOPTED = "ADOPTED"
-    """Was in the stage when the guard came. Moved nothing, and proves nothing."""
+    """Held the stage before the guard was installed. Nothing was moved, and nothing is proved."""
 
 
 MOVES = frozenset({Action.PROMOTED, Action.ROLLED_BACK, Action.OVERRIDDEN})
-"""Actions that put a version into a stage."""
+"""Actions that place a version in a stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of a model's ledger.
+    """One entry of a model's ledger.
 
     Attributes:
         sequence: 1, 2, 3 … within the model.
         at: UTC.
-        action: What happened; a refusal changes nothing and is recorded all the same.
-        model, stage, version: What it happened to (``stage`` is the policy's word).
+        action: What happened; refusals are recorded too.
+        model, stage, version: What it happened to (``stage`` is the policy's name).
         previous: The version that held the stage before, if one did.
-        digest: The snapshot that the evidence speaks of; empty where nothing was judged.
-        actor: Who, from the server's authentication; ``unauthenticated`` where it has none.
-        requested_by: Who the client says it was. Never proof.
-        reason: Why, in the words of whoever asked.
-        evidence_id: On what evidence.
+        digest: Digest of the files that the evidence is about; empty without evidence.
+        actor: The authenticated user; ``unauthenticated`` without authentication.
+        requested_by: The user that the client names; not proof.
+        reason: Why, in the requester's words.
+        evidence_id: Id of the evidence.
         detail: Why it was refused, or empty.
-        key: Idempotency key: the same request sent twice is one entry.
-        until: UTC; when an override ends.
+        key: Idempotency key: a repeated request gives one entry.
+        until: End of an override, UTC.
         previous_hash, hash: The chain.
     """
 
@@ -94,24 +94,24 @@ class LedgerEntry:
         return self.action in MOVES
 
     def stands(self, now: datetime) -> bool:
-        """Whether what the entry moved may be served: an override ends."""
+        """Whether the moved version may still be served; an override ends."""
         return self.moved and (self.until is None or now < self.until)
 
     @property
     def who(self) -> str:
-        """The authenticated actor, or whom the client says it was, marked as such."""
+        """The authenticated actor, or the name that the client gave, marked as unverified."""
         if self.actor != UNAUTHENTICATED or not self.requested_by:
             return self.actor
         return f"{self.requested_by} (unverified)"
 
     @property
     def why(self) -> str:
-        """The reason that was given and, of a refusal, what was missing, without the advice on what to do."""
+        """The given reason and, for a refusal, what was missing, without advice."""
         missing = self.detail.partition(" Run: ")[0]
         return ": ".join(part for part in (self.reason, missing) if part)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only."""
+        """As JSON types."""
         fields: dict[str, Any] = json_types(self)
         return fields
 
@@ -131,7 +131,7 @@ def broken_links(entries: Iterable[LedgerEntry], anchor: str | None = None) -> l
     Expects a model's whole ledger in order. A truncated tail leaves no trace in the chain itself.
 
     Args:
-        anchor: What the first entry has to follow; None: whatever it says.
+        anchor: The hash that the first entry has to follow; None for any.
     """
     broken, previous_hash, expected = [], anchor, 1
     for entry in entries:

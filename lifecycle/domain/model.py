@@ -1,4 +1,4 @@
-"""Registered models: references to their versions, what a registry says of them, and copies of their files."""
+"""Registered models: references, versions, snapshots of files and tracked data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifecycle.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """What the registry says of a version.
+    """A model version in the registry.
 
     Attributes:
         stage: MLflow's stage (``None``, ``Staging``, ``Production``, ``Archived``).
@@ -46,7 +46,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class TrackedData:
-    """What ``lifecycle.track()`` left in the training run.
+    """The data that ``lifecycle.track()`` logged with the training run.
 
     Attributes:
         reference: Parquet file with the reference rows: inputs, and the label where there is one.
@@ -108,7 +108,7 @@ class ModelRef:
 
     @property
     def pinned(self) -> bool:
-        """Whether this names one version for good, and not whatever a stage or alias holds."""
+        """Whether it names one version, not a stage or alias that may move."""
         return self.version is not None
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ def _selector(text: str, uri: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """Versions and ledger of a model, as they were together.
+    """Versions and ledger of a model at one moment.
 
     Attributes:
         versions: Oldest first.

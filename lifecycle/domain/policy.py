@@ -1,4 +1,4 @@
-"""What a stage of a model demands."""
+"""Policies: what each stage of a model demands."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lifecycle.domain.collation import may_be_equal
 from lifecycle.errors import NotFound, unknown
 
 PLACES = ("current", "suite")
-"""Gates' options that say where something lies."""
+"""Gate options that are paths."""
 
 
 class OnMissing(StrEnum):
-    """What the guard does about a promotion that no evidence speaks for."""
+    """What the guard does with a promotion that has no evidence."""
 
     REFUSE = "refuse"
     ENQUEUE = "enqueue"
@@ -26,7 +26,7 @@ class OnMissing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateSpec:
-    """A gate by name, with the options that the policy gives it."""
+    """A gate's name and the options that the policy gives it."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -37,17 +37,17 @@ class StagePolicy:
     """The demands of one stage.
 
     Attributes:
-        name: The policy's own word for the stage, such as ``production``.
+        name: The policy's name of the stage, such as ``production``.
         stage: MLflow's word, such as ``Production``; None where the stage is an alias alone.
         alias: The alias that always moves together with MLflow's stage, or that is the stage.
         after: The policy stage that a version must have been promoted to before, with the same digest.
         gates: Every one of these must have PASSED.
-        max_age: How long evidence is worth something.
-        max_attempts: Gate runs that a version has; evidence of later ones does not count. None: any number.
-        approvals: People who have to approve a version, its author not counted.
-        approvers: Who may approve; empty for everybody who signs in.
-        on_missing: What a promotion without evidence leads to, besides the refusal.
-        auto_promote: Whether a gate run that was queued so completes the promotion when it PASSED.
+        max_age: How long evidence is valid.
+        max_attempts: Most gate runs of a version; evidence of later ones is not accepted. None for any number.
+        approvals: Number of people who have to approve a version; its author does not count.
+        approvers: Users who may approve; empty for every signed-in user.
+        on_missing: Whether a promotion without evidence also queues a gate run.
+        auto_promote: Whether a queued gate run that PASSED completes the promotion.
         inherited: Whether the model has no policy of its own and the defaults apply.
     """
 
@@ -80,9 +80,9 @@ class StagePolicy:
 
     @property
     def digest(self) -> str:
-        """sha256 of the demands: evidence gathered under other demands does not count.
+        """sha256 of the demands; evidence under other demands is not accepted.
 
-        Where data lies is not a demand (it is another file each week, another folder on each machine), so the
+        Paths of data are not demands (they change every week and on every machine), so the
         options :data:`PLACES` are left out; evidence holds the data's own fingerprint. Approvals are counted
         when a version moves, and ask nothing of its gates.
         """
@@ -105,12 +105,12 @@ class ModelPolicy:
 
     stages: tuple[StagePolicy, ...]
     reference: str | None = None
-    """Where the rows to compare with are, instead of with the training run."""
+    """Source of the rows to compare with, instead of the training run."""
     environment: str | None = None
-    """The stage that the model itself stands for: a version that is copied into it is promoted to that stage."""
+    """The stage that the model itself is: copying a version into it promotes the version to that stage."""
 
     def stage(self, name: str) -> StagePolicy:
-        """The stage called ``name``, by the policy's word or MLflow's, in any letter case.
+        """The stage with this name, the policy's or MLflow's, in any letter case.
 
         Raises:
             NotFound: no such stage; the message lists those there are.
@@ -144,12 +144,12 @@ class ModelPolicy:
         }
 
     def path_to(self, name: str) -> tuple[StagePolicy, ...]:
-        """The stages that a version has to pass on its way to ``name``, ``name`` last."""
+        """The stages that lead to ``name``, in order, ``name`` last."""
         policy = self.stage(name)
         return (*(self.path_to(policy.after) if policy.after else ()), policy)
 
     def guarding_stage(self, stage: str) -> StagePolicy | None:
-        """The policy that guards MLflow's ``stage``, if one does."""
+        """The policy that guards MLflow's ``stage``, or None."""
         return next((p for p in self.stages if p.stage and p.stage.lower() == stage.lower()), None)
 
     def guarding_alias(self, alias: str) -> StagePolicy | None:

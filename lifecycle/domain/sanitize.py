@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, such as the names of columns and models, made fit to be shown."""
+"""Sanitizes untrusted text, such as names of columns and models, for display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LINK = re.compile(r"://|\bwww\.", re.IGNORECASE)
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    r"""One line that neither steers a terminal, turns the direction of writing, nor breaks XML.
+    r"""One line without control characters, changes of writing direction, and characters that break XML.
 
     Args:
         limit: Characters to keep; a longer text ends with an ellipsis.
@@ -25,7 +25,7 @@ def printable(text: str, limit: int | None = None) -> str:
 
 
 def markdown_text(text: str, limit: int | None = None) -> str:
-    r"""A line that Markdown shows as it is: no markup, HTML, formula, mention, link or end of a table's cell.
+    r"""A line that Markdown shows literally: no markup, HTML, formula, mention, link or end of a cell.
 
     Holds for GitHub's and GitLab's Markdown and for the renderer of MLflow's pages, which knows no
     backslash before ``<``: hence the entities.

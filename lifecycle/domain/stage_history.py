@@ -1,4 +1,4 @@
-"""Which version held which stage from when to when, as a ledger tells it."""
+"""Which version held which stage when, from a ledger."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lifecycle.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A day, or one moment: then both ends are the same. UTC."""
+    """A day, or one moment with both ends equal. UTC."""
 
     start: datetime
     end: datetime
 
     @classmethod
     def parse(cls, text: str) -> TimeRange:
-        """Read a date, which is its whole day, or a time; in UTC unless it says otherwise.
+        """Parse a date, which means the whole day, or a time; UTC without an offset.
 
         Raises:
-            UsageError: it is neither.
+            UsageError: the text is neither.
         """
         try:
             day = date.fromisoformat(text)
@@ -33,7 +33,7 @@ class TimeRange:
         return cls(datetime.combine(day, time.min, UTC), datetime.combine(day, time.max, UTC))
 
     def as_dict(self) -> dict[str, str]:
-        """JSON types only."""
+        """As JSON types."""
         return {"from": to_timestamp(self.start), "to": to_timestamp(self.end)}
 
 
@@ -42,9 +42,9 @@ class StageAssignment:
     """A version's time in a stage.
 
     Attributes:
-        entry: What put it there, or found it there when the guard came.
-        approvals: Those for these very files and this stage, by then.
-        ended_by: What ended it; None: it goes on.
+        entry: The entry that placed it there, or adopted it when the guard was installed.
+        approvals: Approvals of these files for this stage until then.
+        ended_by: The entry that ended it; None if it has not ended.
     """
 
     entry: LedgerEntry
@@ -53,32 +53,32 @@ class StageAssignment:
 
     @property
     def since(self) -> datetime:
-        """UTC."""
+        """Start of the assignment, UTC."""
         return self.entry.at
 
     @property
     def until(self) -> datetime | None:
-        """UTC; None: it goes on."""
+        """End of the assignment, UTC; None if it has not ended."""
         return self.ended_by.at if self.ended_by else None
 
     @property
     def approvers(self) -> tuple[str, ...]:
-        """Who approved."""
+        """Names of the approvers."""
         return tuple(dict.fromkeys(approval.actor for approval in self.approvals))
 
     def touches(self, period: TimeRange) -> bool:
-        """Whether any of it lies in that time; the moment in which it gives way to another version does not."""
+        """Whether it overlaps the time range; its last moment belongs to its successor."""
         return self.since <= period.end and (self.until is None or period.start < self.until)
 
     def why_not_served(self, now: datetime) -> str:
-        """Why nothing served the version then, though the stage held it; empty where it was served."""
+        """Why the version could not be served at that time; empty if it could."""
         if self.entry.stands(max(now, self.since)):
             return ""
         return "its override had ended" if self.entry.moved else "the guard had found it there, unchecked"
 
 
 class StageHolders:
-    """The versions in each stage, followed entry by entry.
+    """The version in each stage, computed entry by entry.
 
     A stage holds one version, except what it held when the guard was installed. A version that enters a stage
     leaves the others, except where the stage is an alias alone: that is beside them.
@@ -100,7 +100,7 @@ class StageHolders:
         return holders
 
     def follow(self, entry: LedgerEntry) -> list[LedgerEntry]:
-        """Take the next entry in; returns those whose versions it took out of a stage."""
+        """Apply the next entry; returns the entries whose versions it removed from a stage."""
         if entry.moved:
             beside = entry.stage in self._aliases_alone
             left = self._take(
@@ -115,11 +115,11 @@ class StageHolders:
         return left
 
     def of(self, stage: str) -> Sequence[LedgerEntry]:
-        """What put the versions there that are in a stage."""
+        """Entries that placed the versions that are in a stage."""
         return self._holders.get(stage, ())
 
     def everywhere(self) -> list[LedgerEntry]:
-        """The same for every stage."""
+        """Entries that placed the versions of all stages."""
         return [entry for holders in self._holders.values() for entry in holders]
 
     def _take(self, leaves: Callable[[LedgerEntry], bool]) -> list[LedgerEntry]:
@@ -132,7 +132,7 @@ class StageHolders:
 def stage_assignments(
     entries: Iterable[LedgerEntry], aliases_alone: Collection[str] = ()
 ) -> list[StageAssignment]:
-    """Every version's time in every stage, in the order in which they began.
+    """All stage assignments, ordered by start.
 
     Args:
         entries: A model's ledger, oldest first.
@@ -150,7 +150,7 @@ def stage_assignments(
 
 
 def _for(move: LedgerEntry, approvals: Iterable[LedgerEntry]) -> tuple[LedgerEntry, ...]:
-    """An approval is worth nothing to other files, or to a move that came before it."""
+    """Approvals of an entry: those of the same files before the move."""
     subject = (move.stage, move.version, move.digest)
     return tuple(
         a

@@ -1,4 +1,4 @@
-"""What one gate says about one snapshot."""
+"""A gate's verdict on one snapshot."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Outcome(StrEnum):
     """The four answers of a gate, from best to worst. Only PASSED promotes."""
 
     PASSED = "PASSED"
-    """The check ran on enough data and its demands are met."""
+    """The check ran on enough data, and its demands are met."""
     INCONCLUSIVE = "INCONCLUSIVE"
     """The check could not judge: too few rows, no reference, a column it cannot read."""
     ERROR = "ERROR"
-    """The check itself broke."""
+    """The check itself failed to run."""
     FAILED = "FAILED"
     """The check ran and its demands are not met."""
 
@@ -49,11 +49,11 @@ class Verdict:
     seconds: float | int = field(default=0.0, metadata={"digits": 3})
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only; seconds to the millisecond."""
+        """As JSON types; seconds to the millisecond."""
         fields: dict[str, Any] = json_types(self)
         return fields
 
 
 def worst_of(verdicts: Iterable[Verdict]) -> Outcome:
-    """The outcome that decides. No verdict at all is INCONCLUSIVE: nothing was checked."""
+    """The worst outcome. Without any verdict it is INCONCLUSIVE, since nothing was checked."""
     return max((v.outcome for v in verdicts), key=_SEVERITY.__getitem__, default=Outcome.INCONCLUSIVE)

@@ -1,1 +1,1 @@
-"""Who may go where: the checks before, the guard inside the registry, the record after."""
+"""Promotion: running gates, the guard inside the registry, ledger and audit."""

@@ -19,7 +19,7 @@ from lifecycle.domain.stage_history import StageHolders
 
 
 class Mismatch(StrEnum):
-    """What can differ. Stable words for machines."""
+    """Kinds of differences. Stable values."""
 
     UNPROMOTED = "unpromoted"
     """A stage holds a version that no promotion put there."""
@@ -30,23 +30,23 @@ class Mismatch(StrEnum):
     ALIAS = "alias"
     """A stage's alias does not point to the version in the stage."""
     OVERRIDE_ENDED = "override_ended"
-    """A version is still in a stage that it was let into for a time."""
+    """A version is still in a stage although its override has ended."""
     HISTORY = "history"
-    """What is shown as history is not what was recorded."""
+    """The history that is shown is not what was recorded."""
     NO_COPY = "no_copy"
-    """A model that is an environment has a version that no copy brought."""
+    """A model that is an environment has a version that was not copied into it."""
     UNPROVEN = "unproven"
-    """What put a version into its stage is signed by no key that counts on this machine."""
+    """The promotion of a version is not signed by a key that is trusted on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inconsistency:
-    """One thing that differs.
+    """One difference.
 
     Attributes:
         what: The kind.
-        message: For people, without the advice.
-        mend: What to run, or to do.
+        message: Readable, without advice.
+        mend: The command to run, or what to do.
     """
 
     model: str
@@ -55,7 +55,7 @@ class Inconsistency:
     mend: str
 
     def as_dict(self) -> dict[str, str]:
-        """JSON types only."""
+        """As JSON types."""
         return asdict(self) | {"what": str(self.what)}
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Inconsistency:
 
 
 def standing_move(state: ModelState, policies: ModelPolicy, stage: StagePolicy) -> LedgerEntry | None:
-    """What put the version into the stage that is there by the ledger; None: none is, or it was adopted."""
+    """The entry that promoted the version that holds the stage by the ledger; None if there is none."""
     told = StageHolders.after(state.history, policies.aliases_alone)
     moves = [entry for entry in told.of(stage.name) if entry.moved]
     return moves[-1] if moves else None
@@ -125,7 +125,7 @@ class _Stage:
     told: Mapping[int, LedgerEntry]
 
     def differences(self, now: datetime | None) -> Iterator[_Difference]:
-        """Everything that differs."""
+        """All differences of the stage."""
         where = f"{self.policy.where} of {self.model}"
         if len(self.held) > 1 and not self.told.keys() >= set(self.held):
             yield Mismatch.SEVERAL, f"{where} holds versions {_listed(self.held)} at once", self._mend()
@@ -160,7 +160,7 @@ class _Stage:
         return f"{self.policy.where} of {self.model} holds version {version}, which no promotion put there{told}"
 
     def _mend(self, version: int | None = None) -> str:
-        """Back to what the ledger says, which needs no new gates; else let the gates decide."""
+        """The advice: roll back to what the ledger says, without new gates; else run the gates."""
         earned = [e for e in self.told.values() if e.action in (Action.PROMOTED, Action.ROLLED_BACK)]
         model, stage = shlex.quote(self.model), self.policy.name
         if earned:
@@ -178,7 +178,7 @@ class _Stage:
 
 
 def _strangers(state: ModelState, policy: StagePolicy) -> list[Inconsistency]:
-    """Versions of an environment that are in no stage of it, and never came in."""
+    """Versions of an environment that were never copied into it and are in no stage."""
     arrived = {entry.version for entry in state.history if entry.moved or entry.action is Action.ADOPTED}
     return [
         Inconsistency(
@@ -193,7 +193,7 @@ def _strangers(state: ModelState, policy: StagePolicy) -> list[Inconsistency]:
 
 
 def _broken(history: Sequence[LedgerEntry]) -> Iterator[str]:
-    """Entries that are not what they were sealed as. Versions show their newest entries, so gaps prove nothing."""
+    """Entries whose hash is wrong. Versions show only their newest entries, so gaps prove nothing."""
     for entry in history:
         if entry.with_hash(entry.previous_hash) != entry:
             yield f"entry {entry.sequence} in the history of version {entry.version} is not what was recorded"

@@ -1,4 +1,4 @@
-"""The database that a registry is in, opened by its URI for those who look after it."""
+"""A registry's database, opened by its URI for administration."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FORMS = "sqlite:///mlflow.db, postgresql://USER@HOST/NAME or mysql+pymysql://US
 
 
 def parse_uri(uri: str) -> URL:
-    """A database's URI, with or without ``lifecycle+`` before it.
+    """Parse a database's URI, with or without ``lifecycle+`` before it.
 
     Raises:
-        UsageError: it is none, or one of a database that has no guard.
+        UsageError: not a URI, or a kind of database that the guard does not support.
     """
     try:
         url = make_url(uri.removeprefix(_SCHEME))
@@ -40,11 +40,11 @@ def shown(url: URL) -> str:
 
 @contextmanager
 def open_database(uri: str) -> Iterator[Engine]:
-    """Connect to a database that is there.
+    """Connect to an existing database.
 
     Raises:
-        UsageError, ConfigError: the URI, or its driver is not installed.
-        NotFound: no such SQLite file, or it is something else.
+        UsageError, ConfigError: the URI is wrong, or its driver is not installed.
+        NotFound: there is no such SQLite file, or it is not a database.
         Unavailable: the database does not answer, also later in the block.
     """
     url = parse_uri(uri)
@@ -65,9 +65,9 @@ def open_database(uri: str) -> Iterator[Engine]:
 
 @contextmanager
 def one_moment(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees the database as it is now, for as long as the block lasts, and writes nothing.
+    """A connection with a consistent view of the database for the whole block, which writes nothing.
 
-    On SQLite (but for its WAL mode) writers wait so long; elsewhere nobody does.
+    On SQLite (except in WAL mode) writers wait for its end; elsewhere they do not.
     """
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":

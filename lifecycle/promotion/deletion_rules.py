@@ -23,10 +23,10 @@ def check_model_free(model: ModelTransaction, policy: ModelPolicy) -> None:
 
 
 def check_rename(model: ModelTransaction, policies: PolicyBook, new_name: str) -> None:
-    """Refuse a new name that escapes the old policy, or carries something unchecked into the new one.
+    """Refuse a rename that escapes the old policy or brings unchecked versions under the new one.
 
     Raises:
-        PromotionRefused: a version holds a stage, or bears an alias, that is guarded under either name, or
+        PromotionRefused: a version holds a stage or alias that is guarded under either name, or
             one of the names is that of an environment.
     """
     new_policy = policies.of(new_name)

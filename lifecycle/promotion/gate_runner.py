@@ -1,4 +1,4 @@
-"""Run a stage's gates on a version and hand the evidence in."""
+"""Runs a stage's gates on a version and delivers the evidence."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class GateRunner:
     """Runs gates.
 
     Attributes:
-        execute: Runs a job's gates, wherever.
-        clock: UTC now.
-        requested_by: Who to say it was.
+        execute: Runs the gates of a job.
+        clock: Current time, UTC.
+        requested_by: Name of the requester.
     """
 
     registry: ModelRegistry
@@ -52,7 +52,7 @@ class GateRunner:
         reference: Rows | None = None,
         only: Sequence[str] = (),
     ) -> GateReport:
-        """Judge a version for a stage, record the evidence, and then explain it in the evidence's MLflow run."""
+        """Run the gates, record the evidence, then add explanations to its MLflow run."""
         report = self.judge(ref, stage, current, reference, only)
         if not only:
             self.explain(report)
@@ -66,11 +66,11 @@ class GateRunner:
         reference: Rows | None = None,
         only: Sequence[str] = (),
     ) -> GateReport:
-        """Judge a version for a stage, and record the evidence in the registry. No chart is made.
+        """Run the gates of a stage on a version, and record the evidence. No chart is made.
 
         Args:
-            current: The rows of today, a source or a frame; beats the ``current`` options of the policy.
-            reference: What to compare them with, instead of the rows that the training run tracked.
+            current: Current rows, a source or a frame; overrides the policy's ``current`` options.
+            reference: Rows to compare with, instead of those that the training run logged.
             only: Run these gates alone. Such a partial run is not recorded as evidence.
 
         Raises:
@@ -95,9 +95,9 @@ class GateRunner:
         return GateReport(evidence, results.explain)
 
     def explain(self, report: GateReport) -> None:
-        """Make the charts, and add the pages that show them to the MLflow run of the evidence.
+        """Make the charts, and add their pages to the MLflow run of the evidence.
 
-        The evidence counts without them, so a registry that does not take them is only logged.
+        The evidence is valid without them, so a failure is only logged.
         """
         try:
             self.registry.attach(report.evidence, report.pages())
@@ -171,7 +171,7 @@ def _chosen(policy: StagePolicy, only: Sequence[str]) -> tuple[GateSpec, ...]:
 
 
 def _check_readable(job: GateJob) -> None:
-    """Data that somebody named on the command line and that is not there is their mistake, and no verdict."""
+    """Check that named data exists; missing data is a wrong call, not a verdict."""
     from lifecycle.data.dataset import check_columns
     from lifecycle.data.read import check_source
 

@@ -1,6 +1,6 @@
 """What the registry does when a version is to be moved, through whichever door the request comes.
 
-Knows SQLAlchemy sessions and nothing of MLflow: a registry store lends it a :class:`ModelTransaction`.
+It uses SQLAlchemy sessions and not MLflow: a registry store gives it a :class:`ModelTransaction`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from lifecycle.signing.trust import TrustStore
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The rules of one registry.
+    """The guard of one registry.
 
     Attributes:
-        policies: What each stage demands.
-        trust: Whose signatures count.
-        clock: UTC now, on the side that decides.
+        policies: The demands of each stage.
+        trust: The trusted keys.
+        clock: Current time of the registry, UTC.
     """
 
     policies: PolicyBook
@@ -48,11 +48,11 @@ class Guard:
     clock: Callable[[], datetime]
 
     def read_request(self, model: str, version: int, text: str) -> PromotionRequest:
-        """A promotion request that came as a tag: in the open, or signed where it goes without gates.
+        """Read a promotion request from a tag: plain, or signed for an override.
 
         Raises:
-            UsageError: it is no request for this version.
-            NotTrusted: no key that may override has signed it.
+            UsageError: it is not a request for this version.
+            NotTrusted: it is not signed by a key with the override permission.
         """
         if not text.startswith("{"):
             request, key = read_override(text, model, version, self.trust)
@@ -68,15 +68,15 @@ class Guard:
         """Move a version, or record why not. The caller commits either way, then passes a refusal on.
 
         Args:
-            digest: Of the version's files as they are now; None where there is no evidence to compare it with.
+            digest: Digest of the version's files now; None without evidence to compare with.
 
         Raises:
-            Conflict: nothing happened and nothing was recorded.
+            Conflict: nothing was changed or recorded.
         """
         return self._carry_out(model, request, actor, digest)
 
     def leave(self, model: ModelTransaction, version: int, stage: str, actor: str) -> None:
-        """Record that a version has left MLflow's ``stage``, and take the stage's alias with it."""
+        """Record that a version has left MLflow's ``stage``, and remove the stage's alias."""
         policy = self.policies.of(model.name).guarding_stage(stage)
         if policy and model.stage_of(version) != stage:
             self._carry_out(model, Demotion(model.name, version, policy.name), actor)
@@ -124,7 +124,7 @@ class Guard:
         self._carry_out(copy, arrival, admitted.actor)
 
     def check_evidence(self, model: str, version: int, stage: str, text: str) -> None:
-        """Refuse what :meth:`take_evidence` would refuse whatever the version's files are, before they are read.
+        """Refuse evidence that :meth:`take_evidence` would refuse for any files, before they are read.
 
         Raises:
             NotTrusted, UsageError, NotFound: as :meth:`take_evidence`.
@@ -134,14 +134,14 @@ class Guard:
     def take_evidence(
         self, model: ModelTransaction, version: int, stage: str, text: str, actor: str, digest: str
     ) -> None:
-        """Record evidence that came as a tag, show it, and complete the promotion that waited for it.
+        """Record evidence from a tag, show it, and complete the promotion that waits for it.
 
         Args:
-            digest: Of the version's files as the registry reads them.
+            digest: Digest of the version's files as the registry reads them.
 
         Raises:
-            NotTrusted: no key that may has signed it, or it speaks of other files.
-            UsageError, NotFound: it is no evidence for this version and stage, or there is no such stage.
+            NotTrusted: it is not signed by a key with that permission, or is about other files.
+            UsageError, NotFound: it is not evidence for this version and stage, or there is no such stage.
         """
         policies = self.policies.of(model.name)
         policy = policies.stage(stage)
@@ -168,10 +168,10 @@ class Guard:
                 carry_out(found, _SqlExecutor(self, model))
 
     def claim(self, model: ModelTransaction, version: int, stage: str, worker: str) -> bool:
-        """Give a queued gate run to a worker, or take it back. See :mod:`lifecycle.domain.gate_queue`.
+        """Apply a worker's report to a queued gate run, as :mod:`lifecycle.domain.gate_queue` says.
 
         Returns:
-            False where it is given up instead.
+            False when it was given up.
         """
         policy = self.policies.of(model.name).stage(stage)
         result = GateQueue(model.session, model.uid).claim(version, policy.name, worker, self.clock())
@@ -179,7 +179,7 @@ class Guard:
         return result.granted
 
     def has_evidence(self, model: ModelTransaction, version: int, stage: str) -> bool:
-        """Whether there is any evidence that the version's files have to be compared with."""
+        """Whether there is evidence to compare the version's files with."""
         return ModelEvidence(model.session, model.uid, self.trust).is_there(version, stage)
 
     def _carry_out(

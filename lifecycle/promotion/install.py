@@ -1,4 +1,4 @@
-"""Installing the guard in a registry's database, and removing it."""
+"""Installs the guard in a registry's database, and removes it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ REASON = "lifecycle db upgrade"
 
 @dataclass(frozen=True, slots=True)
 class FoundVersion:
-    """A version that a guarded stage or its alias held, and of which the ledger knew nothing.
+    """A version that held a guarded stage or alias without an entry in the ledger.
 
     Attributes:
-        adopted: Whether the ledger has it now. It does not where the guard was there already: then somebody has
-            put the version there behind its back.
+        adopted: Whether it was adopted into the ledger. It is not if the guard was installed already: then it
+            was moved past the guard.
     """
 
     workspace: str
@@ -45,10 +45,10 @@ class FoundVersion:
 
 
 def upgrade_registry(engine: Engine, policies: PolicyBook, who: str, now: datetime) -> list[FoundVersion]:
-    """Make or upgrade the guard's tables, and adopt what guarded stages hold. Once: the next time finds nothing.
+    """Create or upgrade the guard's tables, and adopt what guarded stages hold. Idempotent.
 
     Args:
-        who: Who runs it, as they say themselves.
+        who: Name of the user who runs it.
         now: UTC.
 
     Raises:
@@ -65,7 +65,7 @@ def upgrade_registry(engine: Engine, policies: PolicyBook, who: str, now: dateti
 
 
 def _forget_told_histories(engine: Engine) -> None:
-    """On a plain registry anybody could write these tags, and the ledger begins with entry 1 now."""
+    """Remove history tags, which any client could write on a plain registry; the ledger starts with entry 1."""
     with engine.begin() as connection:
         connection.execute(delete(VERSION_TAGS).where(VERSION_TAGS.c.key == HISTORY))
 
@@ -97,7 +97,7 @@ def _adopt(
 
 
 def _lock(session: Session, model: RegisteredModel) -> None:
-    """Write first, as the guard does: what is read afterwards stays true."""
+    """Lock the model by a write, as the guard does, so that later reads stay valid."""
     same = (MODELS.c.workspace == model.workspace, MODELS.c.name == model.name)
     session.execute(update(MODELS).where(*same).values(last_updated_time=MODELS.c.last_updated_time))
 
@@ -113,7 +113,7 @@ def _held(model: RegisteredModel, policy: StagePolicy) -> dict[int, str]:
 
 
 def _show(session: Session, model: RegisteredModel, entry: LedgerEntry) -> None:
-    """Show it where the guard shows a version's history."""
+    """Record the adoption, and show it in the version's history."""
     place = {"workspace": model.workspace, "name": model.name, "version": entry.version, "key": HISTORY}
     shown = ModelLedger(session, model.uid, model.name).of_version(entry.version, refusals=0)
     same = (VERSION_TAGS.c[name] == value for name, value in place.items())
@@ -123,24 +123,24 @@ def _show(session: Session, model: RegisteredModel, entry: LedgerEntry) -> None:
 
 @dataclass
 class RemovedRecords:
-    """What went into the file before it went away: how many records of which kind."""
+    """Number of exported records by kind."""
 
     counts: dict[str, int] = field(default_factory=dict)
 
     def counted(self, lines: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-        """The records, counted as they pass."""
+        """The records, counted on the way."""
         for line in lines:
             self.counts[line["kind"]] = self.counts.get(line["kind"], 0) + 1
             yield line
 
 
 def remove_guard(engine: Engine, export: Path) -> RemovedRecords:
-    """Write ledger and evidence to a file; when that is on the disk, remove everything of the guard's.
+    """Write ledger and evidence to a file, sync it, then remove all tables of the guard.
 
-    Nobody can write in between, but on MySQL, which commits as it drops: stop the servers first.
+    Nothing can be written in between, except on MySQL, which commits each drop: stop the servers first.
 
     Raises:
-        Conflict: the file is there already.
+        Conflict: the file exists.
         Unavailable: it could not be written; nothing was removed.
         NotFound, ConfigError: there is no guard, or one of a newer release.
     """

@@ -1,6 +1,6 @@
-"""What MLflow's own tables say: which version holds which stage, and where aliases point.
+"""Reads MLflow's own tables: which version holds which stage, and where aliases point.
 
-In plain SQL, because whoever audits a database wants to know what is in it and not what MLflow makes of it.
+In plain SQL, because an audit has to see what is in the database, not MLflow's view of it.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _DEFAULT_WORKSPACE = "default"
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """A model as MLflow has it.
+    """A registered model in MLflow's tables.
 
     Attributes:
         uid: See :func:`lifecycle.promotion.tables.model_uid`.
         stages: The versions in each of MLflow's stages that any policy guards, ascending.
-        aliases: Where each alias points, those to prompts left out: nobody guards prompts.
+        aliases: Target of each alias, without those of prompts, which are not guarded.
     """
 
     workspace: str
@@ -48,12 +48,12 @@ class RegisteredModel:
 
     @property
     def place(self) -> str:
-        """Its name, with its workspace where that is not the default one."""
+        """Name of the model, with its workspace unless that is the default one."""
         return self.name if self.workspace == _DEFAULT_WORKSPACE else f"{self.name} (workspace {self.workspace})"
 
 
 def check_mlflow(connection: Connection) -> None:
-    """Demand a database that MLflow has made. Raises NotFound."""
+    """Check that MLflow has created the database. Raises NotFound."""
     wanted = {MODELS.name, VERSIONS.name, ALIASES.name, VERSION_TAGS.name}
     if not wanted <= set(inspect(connection).get_table_names()):
         raise NotFound(
@@ -65,7 +65,7 @@ def check_mlflow(connection: Connection) -> None:
 def registered_models(
     connection: Connection, policies: PolicyBook, name: str | None = None
 ) -> Mapping[str, RegisteredModel]:
-    """Every model by uid, or those of one name, with who holds the stages that any policy guards."""
+    """All models by uid, or those of one name, with the holders of guarded stages."""
     models = select(MODELS.c.workspace, MODELS.c.name, MODELS.c.creation_time)
     rows = connection.execute(models if name is None else models.where(MODELS.c.name == name)).all()
     found = {(r.workspace, r.name): RegisteredModel(r.workspace, r.name, model_uid(*r)) for r in rows}

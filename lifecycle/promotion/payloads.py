@@ -1,4 +1,4 @@
-"""Reading what a client put into a reserved tag. Nothing in it is trusted: shape, size and addressee count."""
+"""Validates the payloads of reserved tags. Nothing is trusted: form, size and addressee are checked."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def read_evidence(text: str, model: str, version: int, stage: str, trust: TrustStore) -> Evidence:
-    """Evidence for exactly this version and stage, from the text that a trusted key signed.
+    """Evidence for exactly this version and stage, from a signed text.
 
     Raises:
-        NotTrusted: no key that may has signed it.
-        UsageError: it is signed, and says something else.
+        NotTrusted: it is not signed by a key with that permission.
+        UsageError: it is signed, but malformed or for another version.
     """
     if len(text) > MAX_EVIDENCE_CHARS:
         raise UsageError(f"evidence of {len(text)} characters; {MAX_EVIDENCE_CHARS} are allowed")
@@ -58,7 +58,7 @@ def read_request(text: str, model: str, version: int) -> PromotionRequest:
 
 
 def check_reason(text: str) -> str:
-    """The reason of an approval, which is all that its tag holds. Raises UsageError: it is too long."""
+    """The reason in an approval's tag. Raises UsageError when it is too long."""
     limit = _MAX_TEXT_CHARS["reason"]
     if len(text) > limit:
         raise UsageError(f"the reason of an approval is text of at most {limit} characters")
@@ -66,11 +66,11 @@ def check_reason(text: str) -> str:
 
 
 def read_override(text: str, model: str, version: int, trust: TrustStore) -> tuple[PromotionRequest, TrustedKey]:
-    """A promotion without gates, and the key that vouches for it.
+    """An override, and the key that signed it.
 
     Raises:
-        NotTrusted: no key that may has signed it.
-        UsageError: it is signed, and says something else.
+        NotTrusted: it is not signed by a key with that permission.
+        UsageError: it is signed, but malformed or for another version.
     """
     payload, key = _opened(text, Permission.OVERRIDE, trust, "This override is not allowed")
     request = read_request(payload, model, version)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 ProveLoadable = Callable[[Snapshot], None]
-"""Raises when a snapshot cannot be served."""
+"""Raises an error when a snapshot cannot be served."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class HeldVersion:
 
 @dataclass(frozen=True)
 class Promoter:
-    """Moves versions between stages through the registry, which decides.
+    """Promotes and rolls back through the registry, which decides.
 
     Attributes:
-        prove_loadable: Called before a rollback or an override moves the pointer.
-        requested_by: Who to say it was.
-        clock: UTC now.
+        prove_loadable: Called before a rollback or override.
+        requested_by: Name of the requester.
+        clock: Current time, UTC.
     """
 
     registry: ModelRegistry
@@ -53,12 +53,12 @@ class Promoter:
     clock: Callable[[], datetime]
 
     def promote(self, ref: ModelRef, stage: str, reason: str = "") -> LedgerEntry:
-        """Promote a version on the evidence that its gates left.
+        """Promote a version whose gates have PASSED.
 
         Raises:
             NotFound: unknown model, version or stage.
-            PromotionRefused: the policy says no.
-            Conflict: somebody else promoted to the stage meanwhile.
+            PromotionRefused: the policy does not allow it.
+            Conflict: another promotion was first.
         """
         policy = self.policies.of(ref.name).stage(stage)
         state = self.registry.state(ref.name)
@@ -68,10 +68,10 @@ class Promoter:
     def rollback(
         self, model: str, stage: str = "production", to: int | None = None, reason: str = ""
     ) -> LedgerEntry:
-        """Give a stage back to a version that it held before, with the files it had then.
+        """Return a stage to a version that held it before, with the same files.
 
         Args:
-            to: The version; None means the one that the current one took the place of.
+            to: The version; None for the one before the current one.
 
         Raises:
             NotFound: the stage never held that version, or none before the current one.
@@ -85,11 +85,11 @@ class Promoter:
         return self.registry.promote(self._request(state, version, policy, RequestKind.ROLLBACK, reason))
 
     def override(self, ref: ModelRef, stage: str, reason: str, lasts: timedelta) -> LedgerEntry:
-        """Promote a version without its gates, for a limited time, with a key that may.
+        """Promote a version without gate evidence, for a limited time, with an override key.
 
         Raises:
-            NotTrusted: the registry does not let this machine's key override.
-            PromotionRefused: no reason, or too long a time.
+            NotTrusted: this machine's key does not have the override permission.
+            PromotionRefused: the reason is missing, or the time is too long.
         """
         policy = self.policies.of(ref.name).stage(stage)
         state = self.registry.state(ref.name)
@@ -101,19 +101,19 @@ class Promoter:
         return self.registry.promote(replace(request, digest=snapshot.digest, issued_at=now, until=now + lasts))
 
     def held(self, model: str, policy: StagePolicy) -> HeldVersion:
-        """What the stage holds, by the registry *and* by the ledger.
+        """What the stage holds, by the registry and by the ledger.
 
         Raises:
             NotFound: nothing is in the stage.
-            NotPromoted: the stage was changed behind the ledger's back, which is never served.
+            NotPromoted: the stage was changed past the guard.
         """
         return self.held_in(self.registry.state(model), policy)
 
     def held_in(self, state: ModelState, policy: StagePolicy) -> HeldVersion:
-        """The same as :meth:`held`, of what the registry showed a moment ago.
+        """What the stage holds, from a state that was read before.
 
         Raises:
-            NotTrusted: what put it there is signed by no key that counts on this machine.
+            NotTrusted: the promotion is not signed by a key that is trusted on this machine.
         """
         model = state.model
         stage = ModelRef(model, stage=policy.name)
@@ -176,9 +176,9 @@ class Promoter:
 
 
 def _standing(moves: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """The moves that no later rollback took back.
+    """The moves that no later rollback undid.
 
-    A second rollback goes further back: the version that the first one got rid of does not come again.
+    A second rollback goes further back, not forward to the version that the first one replaced.
     """
     standing: list[LedgerEntry] = []
     for move in moves:
@@ -202,7 +202,7 @@ def release(gate_runner: GateRunner, promoter: Promoter, ref: ModelRef, stage: s
     Stages that the version has passed already are not repeated.
 
     Raises:
-        PromotionRefused, Inconclusive, CheckBroke: a gate did not pass; the version stays where it got to.
+        PromotionRefused, Inconclusive, CheckBroke: a gate did not pass; the version keeps the stage it reached.
     """
     policies = gate_runner.policies.of(ref.name)
     version = gate_runner.registry.get(ref)
@@ -215,7 +215,7 @@ def release(gate_runner: GateRunner, promoter: Promoter, ref: ModelRef, stage: s
 
 
 def demand_passed(report: GateReport) -> None:
-    """Return when every gate passed, else raise the error that the worst verdict stands for."""
+    """Raise the error of the worst verdict, unless every gate passed."""
     evidence = report.evidence
     if evidence.outcome is Outcome.PASSED:
         return

@@ -21,7 +21,7 @@ from lifecycle.signing.trust import Permission, TrustStore
 
 
 class ModelLedger:
-    """Append and read. Whoever appends holds the model's lock; the primary key catches who does not."""
+    """One model's ledger in SQL. Appending needs the model's lock; the primary key detects a missing one."""
 
     def __init__(self, session: Session, model_uid: str, model: str) -> None:
         self._session = session
@@ -29,15 +29,15 @@ class ModelLedger:
         self._model = model
 
     def entries(self) -> tuple[LedgerEntry, ...]:
-        """All of it, oldest first. Anybody can make it long by being refused."""
+        """All entries, oldest first. Refusals can make it long."""
         return self._read(self._entries())
 
     def decisive(self) -> tuple[LedgerEntry, ...]:
-        """All that a decision looks at, oldest first: everything but the refusals."""
+        """The entries that a decision reads, oldest first: all but refusals."""
         return self._read(self._entries().where(LEDGER.c.action != str(Action.REFUSED)))
 
     def of_version(self, version: int, refusals: int) -> tuple[LedgerEntry, ...]:
-        """A version's entries, oldest first, the newest ``refusals`` of those included."""
+        """A version's entries, oldest first, with its newest ``refusals`` refusals."""
         own = self._entries().where(LEDGER.c.version == version)
         refused = own.where(LEDGER.c.action == str(Action.REFUSED)).order_by(None)
         newest = self._read(refused.order_by(LEDGER.c.sequence.desc()).limit(refusals))
@@ -45,15 +45,15 @@ class ModelLedger:
         return tuple(sorted([*newest, *others], key=lambda entry: entry.sequence))
 
     def with_key(self, key: str) -> LedgerEntry | None:
-        """The entry of the request with that idempotency key."""
+        """The entry of the request with this idempotency key, or None."""
         found = self._read(self._entries().where(LEDGER.c.request_key == key)) if key else ()
         return found[0] if found else None
 
     def append(self, entry: LedgerEntry) -> LedgerEntry:
-        """Seal an entry behind the ledger's head, the first one behind the model's uid, and write it.
+        """Chain an entry to the ledger's head, or the first one to the model's uid, and write it.
 
-        Behind the head and not behind what lies there: where somebody has cut off the newest entries, what comes
-        after shows the gap for good.
+        It is chained to the head, not to the last row: if the newest entries were cut off, the next entry
+        shows the gap for ever.
         """
         head = self._session.execute(select(HEADS).where(HEADS.c.model_uid == self._model_uid)).first()
         newest = self._session.execute(
@@ -90,11 +90,11 @@ class ModelLedger:
 
 @dataclass(frozen=True, slots=True)
 class OnRecord:
-    """What lies there for a version and stage.
+    """Recorded evidence of a version and stage.
 
     Attributes:
-        trusted: Evidence with a signature that holds today, newest last.
-        distrusted: How many others there are: their key was revoked, or somebody has written into the table.
+        trusted: Evidence with a valid signature, newest last.
+        distrusted: Number of others: their key was revoked, or the table was changed.
     """
 
     trusted: tuple[Evidence, ...]
@@ -102,7 +102,7 @@ class OnRecord:
 
 
 class ModelEvidence:
-    """Record and read."""
+    """The evidence of one model in SQL."""
 
     def __init__(self, session: Session, model_uid: str, trust: TrustStore) -> None:
         self._session = session
@@ -110,7 +110,7 @@ class ModelEvidence:
         self._trust = trust
 
     def record(self, evidence: Evidence, signed: str, received_from: str) -> None:
-        """Keep evidence for good, as it was signed. The same evidence again changes nothing."""
+        """Record signed evidence. The same evidence again changes nothing."""
         known = select(EVIDENCE.c.id).where(*self._about(evidence.version, evidence.stage))
         if self._session.execute(known.where(EVIDENCE.c.evidence_id == evidence.evidence_id)).first():
             return
@@ -126,17 +126,17 @@ class ModelEvidence:
         )
 
     def is_there(self, version: int, stage: str) -> bool:
-        """Whether there is any for a version and policy stage, whatever it is worth today."""
+        """Whether there is any evidence for a version and policy stage, valid or not."""
         query = select(EVIDENCE.c.id).where(*self._about(version, stage)).limit(1)
         return self._session.execute(query).first() is not None
 
     def signed(self, version: int, stage: str, evidence_id: str | None) -> str | None:
-        """Evidence as it was signed, if it is on record."""
+        """Signed evidence by its id, or None."""
         query = select(EVIDENCE.c.signed).where(*self._about(version, stage))
         return self._session.execute(query.where(EVIDENCE.c.evidence_id == evidence_id)).scalar()
 
     def of(self, version: int, stage: str) -> OnRecord:
-        """All evidence for a version and policy stage. Signatures are verified again: keys get revoked."""
+        """All evidence of a version and policy stage. Signatures are verified again, as keys may be revoked."""
         query = select(EVIDENCE.c.signed).where(*self._about(version, stage)).order_by(EVIDENCE.c.id)
         texts = self._session.execute(query).scalars().all()
         trusted = [evidence for text in texts if (evidence := self._verified(text, version, stage))]
@@ -158,26 +158,26 @@ class ModelEvidence:
 
 
 def record_author(session: Session, model_uid: str, version: int, author: str) -> None:
-    """Keep who registered a version, where somebody has authenticated them."""
+    """Record the authenticated user who registered a version."""
     if author != UNAUTHENTICATED:
         session.execute(insert(AUTHORS).values(model_uid=model_uid, version=version, author=author))
 
 
 def author_of(session: Session, model_uid: str, version: int) -> str | None:
-    """Who registered a version; None where nobody knows."""
+    """The user who registered a version; None if unknown."""
     query = select(AUTHORS.c.author).where(AUTHORS.c.model_uid == model_uid, AUTHORS.c.version == version)
     return session.execute(query).scalar()
 
 
 class GateQueue:
-    """The open gate runs of one model: at most one for each version and stage."""
+    """The open gate runs of one model: at most one per version and stage."""
 
     def __init__(self, session: Session, model_uid: str) -> None:
         self._session = session
         self._model_uid = model_uid
 
     def add(self, request: PromotionRequest, stage: str, actor: str, now: datetime) -> bool:
-        """Queue a gate run; returns whether it is new, or one is queued already."""
+        """Queue a gate run; returns False when one is queued already."""
         if self._open(request.version, stage) is not None:
             return False
         self._session.execute(
@@ -194,14 +194,14 @@ class GateQueue:
         return True
 
     def claim(self, version: int, stage: str, text: str, now: datetime) -> ClaimResult:
-        """Give a gate run to a worker, let it keep it, or take it back. See :mod:`lifecycle.domain.gate_queue`.
+        """Apply a worker's report to a gate run, as :mod:`lifecycle.domain.gate_queue` says.
 
         Args:
-            text: What the worker says.
+            text: The worker's report.
 
         Raises:
-            UsageError: that is nothing that a worker says.
-            NotFound: none is queued.
+            UsageError: the text is not a worker's report.
+            NotFound: no gate run is queued.
             Conflict: another worker has it.
         """
         claim, row = Claim.parse(text), self._open(version, stage)
@@ -215,7 +215,7 @@ class GateQueue:
         return answered
 
     def finish(self, version: int, stage: str, now: datetime) -> WaitingPromotion | None:
-        """Close a gate run, whose evidence has come in; returns it, or None where nobody waited."""
+        """Close a gate run whose evidence has arrived; returns it, or None if none was queued."""
         row = self._open(version, stage)
         if row is None:
             return None
@@ -245,5 +245,5 @@ def _lease(row: Row[Any]) -> Lease:
 
 
 def _naive(moment: datetime) -> datetime:
-    """Without a zone, which SQLite and MySQL don't keep."""
+    """UTC without a zone, which SQLite and MySQL do not store."""
     return moment.astimezone(UTC).replace(tzinfo=None)

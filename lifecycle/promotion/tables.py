@@ -92,20 +92,20 @@ QUEUE = Table(
 
 
 REVISION = "0001"
-"""The newest of the migrations in ``migrations/versions``: what the tables above are."""
+"""The newest migration in ``migrations/versions``, which these tables correspond to."""
 
 VERSION_TABLE = "lifecycle_alembic_version"
 _VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def create_tables(engine: Engine) -> None:
-    """Bring the guard's tables to what this release knows: made, upgraded, or as they are.
+    """Create or upgrade the guard's tables for this release.
 
-    One select where there is nothing to do. Several server workers may do so at once.
+    Takes one select if there is nothing to do. Several server workers may call it at once.
 
     Raises:
-        ConfigError: a newer release has upgraded them, and knows something that this one would spoil.
-        Unavailable: somebody else has been at it for minutes.
+        ConfigError: a newer release has upgraded them.
+        Unavailable: another process has been upgrading them for too long.
     """
     if _revision(engine) != REVISION:
         from lifecycle.promotion.migrations.upgrade import upgrade
@@ -114,7 +114,7 @@ def create_tables(engine: Engine) -> None:
 
 
 def model_uid(workspace: str, name: str, creation_time_ms: int) -> str:
-    """What evidence and ledger are keyed by: a model that was deleted and made again inherits nothing."""
+    """Key of a model's evidence and ledger; a model that is created again gets another one."""
     return sha256_of([workspace, name, creation_time_ms])
 
 

@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 
 class ModelTransaction(Protocol):
-    """A registered model inside one transaction that nobody else can write this model in.
+    """A registered model inside a transaction that holds its exclusive lock.
 
     Every method raises the store's own error for a version that does not exist.
     """
 
     @property
     def name(self) -> str:
-        """As the database spells it."""
+        """The model's name as the database spells it."""
         ...
 
     @property
@@ -38,7 +38,7 @@ class ModelTransaction(Protocol):
         ...
 
     def place(self, version: int, stage: str) -> None:
-        """Put a version into a stage and archive every other version there."""
+        """Place a version in a stage and archive the other versions there."""
         ...
 
     def aliases(self) -> Mapping[str, int]:
@@ -50,11 +50,11 @@ class ModelTransaction(Protocol):
         ...
 
     def show(self, version: int, key: str, value: str) -> None:
-        """Set a tag of a version, for people."""
+        """Set a tag of a version, for display."""
         ...
 
     def hide(self, version: int, key: str) -> None:
-        """Remove a tag of a version, if it is there."""
+        """Remove a tag of a version, if it exists."""
         ...
 
     def describe(self, version: int, change: Callable[[str], str]) -> None:

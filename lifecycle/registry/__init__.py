@@ -1,1 +1,1 @@
-"""Reading and moving registered versions."""
+"""Registries: reading and moving registered versions."""

@@ -1,7 +1,7 @@
-"""The digest of a version's files as they lie in the artifact store now, read by the registry itself.
+"""Digest of a version's current files in the artifact store, computed by the registry.
 
-What the gates judged was a snapshot on somebody's machine. Whether the version still has those files, nobody but
-the registry can tell it: so it reads them again before it believes evidence, and before it moves a version.
+The gates judged a snapshot on another machine. Only the registry can tell whether the version still has those
+files, so it reads them again before it accepts evidence and before it moves a version.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Fingerprint = tuple[tuple[str, int, int, int, int], ...]
 
 
 class ArtifactDigests:
-    """Digests by URI. Local files that nobody has touched since are not read twice; others always are."""
+    """Digests by URI. Unchanged local files are not read twice; other files always are."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[_Fingerprint, str]] = OrderedDict()
@@ -40,7 +40,7 @@ class ArtifactDigests:
         """The digest that a snapshot of these files has (see :mod:`lifecycle.registry.snapshot`).
 
         Args:
-            uri: Where the registry says that the files are.
+            uri: Location of the files in the registry.
 
         Raises:
             IntegrityError: they cannot be read here, there are none, or there is a link among them.
@@ -75,7 +75,7 @@ class ArtifactDigests:
 
 
 def _as_this_server_reads(uri: str) -> str:
-    """A server that hands out artifacts finds its own ``mlflow-artifacts:`` below its artifact destination."""
+    """Resolve ``mlflow-artifacts:`` on a server that serves artifacts, below its artifact destination."""
     destination = os.environ.get(_DESTINATION)
     if urlsplit(uri).scheme != "mlflow-artifacts" or not destination:
         return uri
@@ -86,7 +86,7 @@ def _as_this_server_reads(uri: str) -> str:
 
 
 def _fingerprint(folder: Path) -> _Fingerprint:
-    """Changes with any change to the files: the inode's time of change cannot be set back."""
+    """Changes with any change of the files, as an inode's change time cannot be set back."""
     return tuple(sorted(_stamps(folder, folder)))
 
 
@@ -101,6 +101,6 @@ def _stamps(root: Path, folder: Path) -> Iterator[tuple[str, int, int, int, int]
 
 
 def _settled(fingerprint: _Fingerprint) -> bool:
-    """Two changes within one tick of the file system's clock look alike, so what is quite new is read again."""
+    """Whether the files are old enough that a change within one clock tick cannot be missed."""
     newest_ns = max((ctime for _, _, _, ctime, _ in fingerprint), default=0)
     return time.time_ns() - newest_ns > _SETTLED_S * 1e9

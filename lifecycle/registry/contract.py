@@ -49,7 +49,7 @@ class ModelReader(Protocol):
         ...
 
     def versions(self, model: str) -> Sequence[ModelVersion]:
-        """Every version, oldest first. Raises NotFound for an unknown model."""
+        """All versions, oldest first. Raises NotFound for an unknown model."""
         ...
 
     def models(self) -> Sequence[str]:
@@ -101,14 +101,14 @@ class PromotionLog(Protocol):
 
     @property
     def guarded(self) -> bool:
-        """Whether the registry itself refuses ungated promotions, whoever asks."""
+        """Whether the registry itself refuses unchecked promotions by any client."""
         ...
 
     def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
         """Record evidence, and show it where people look.
 
         Args:
-            documents: Reports by file name; they go to the MLflow run that the returned evidence names.
+            documents: Reports by file name, for the MLflow run that the returned evidence names.
 
         Returns:
             The evidence as recorded.
@@ -116,20 +116,20 @@ class PromotionLog(Protocol):
         ...
 
     def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
-        """Add reports by file name to the MLflow run that published evidence names."""
+        """Add reports, by file name, to the MLflow run of published evidence."""
         ...
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
-        """The newest evidence on record for each stage, for people to look at."""
+        """The newest evidence of each stage, for display."""
         ...
 
     def promote(self, request: PromotionRequest) -> LedgerEntry:
-        """Move a version to a stage, once, with everything that moves along.
+        """Move a version to a stage, once, with alias and previous version.
 
         Raises:
-            PromotionRefused: the policy says no; the refusal is in the ledger.
+            PromotionRefused: the policy does not allow it; the refusal is in the ledger.
             Conflict: the stage no longer holds what the caller expected.
-            NotTrusted: an override that no key which may has signed.
+            NotTrusted: an override without the signature of a key with that permission.
         """
         ...
 
@@ -137,8 +137,8 @@ class PromotionLog(Protocol):
         """Approve a version for a stage, as the user that the registry has authenticated.
 
         Raises:
-            NotTrusted: the registry has authenticated nobody.
-            PromotionRefused: they are its author, or not on the policy's list, or no gate has judged it yet.
+            NotTrusted: the user is not authenticated.
+            PromotionRefused: the user is its author or not listed, or no gate has judged it yet.
         """
         ...
 
@@ -147,7 +147,7 @@ class PromotionLog(Protocol):
         ...
 
     def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
-        """Demand that what moved a version rests on what a key that is trusted here has signed.
+        """Check that a version's move rests on something that a key trusted here has signed.
 
         Raises:
             NotTrusted: it does not: the history was not written by a guard that trusts the same keys.

@@ -13,9 +13,9 @@ _MESSAGE_CHARS = (160, 60)  # of each gate; the second where there is little roo
 
 
 def described(description: str, evidence: Evidence) -> str:
-    """The description with the table of this evidence's stage, put in or replaced where it stood.
+    """The description with the table of this evidence's stage added or replaced.
 
-    A person's words come first: where they leave no room, the table gets shorter, then a line, then goes.
+    Text by people is kept: if it leaves no room, the table gets shorter, then becomes one line, then is left out.
     """
     start, end = f"<!-- lifecycle:{evidence.stage} -->", f"<!-- /lifecycle:{evidence.stage} -->"
     there = _block(markdown_text(evidence.stage), start, end)
@@ -31,9 +31,9 @@ def described(description: str, evidence: Evidence) -> str:
 
 
 def _block(stage: str, start: str, end: str) -> re.Pattern[str]:
-    """A headline and the table below it. A person's words before them on the line are not part of it."""
+    """A headline and the table below it, without text by people before it on the line."""
     headline = rf"(?:{re.escape(stage)}: [A-Z]+ · [^\n]*)?{re.escape(start)}"
-    # Not across another start: whose end somebody has deleted reaches into their own words.
+    # not across another start: a block without its end would reach into text by people
     return re.compile(rf"{headline}(?:(?!{re.escape(start)}).)*?{re.escape(end)}", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Where the registry is, and whether it can answer."""
+"""Address of the registry, and whether it answers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Location:
     registry_uri: str
 
     def as_environment(self) -> dict[str, str]:
-        """What makes a child process look in the same place."""
+        """Environment variables that make a child process use the same registry."""
         return {"MLFLOW_TRACKING_URI": self.tracking_uri, "MLFLOW_REGISTRY_URI": self.registry_uri}
 
 
 def mlflow_location() -> Location:
-    """What ``mlflow.set_tracking_uri`` or the environment say, else MLflow's default, ``sqlite:///mlflow.db``.
+    """The URIs set by ``mlflow.set_tracking_uri`` or the environment, else ``sqlite:///mlflow.db``.
 
-    A SQLite file has no server to hold the guard, so the guard runs in this very process.
+    A SQLite file has no server, so the guard runs in this process.
     """
     import mlflow  # heavy, and it reads its environment variables when it is imported
 
@@ -63,7 +63,7 @@ def check_present(uri: str) -> None:
 
 
 def check_reachable(uri: str) -> None:
-    """Return when an MLflow server or SQLite file is there; other kinds of URI are not looked at.
+    """Check that the MLflow server or SQLite file is there; other URIs are not checked.
 
     Raises:
         Unavailable: it is not, or it is no database.
@@ -105,10 +105,10 @@ def _check_file(uri: str) -> None:
 
 
 def check_mlflow_schema(engine: Engine) -> None:
-    """Demand a schema that this MLflow works with.
+    """Check that this MLflow works with the database's schema.
 
     Raises:
-        ConfigError: MLflow's own words, which name ``mlflow db upgrade``.
+        ConfigError: with MLflow's own message, which names ``mlflow db upgrade``.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # which begins when MLflow is imported
     from mlflow.exceptions import MlflowException

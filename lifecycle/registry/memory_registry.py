@@ -1,4 +1,4 @@
-"""A registry in this process's memory, for tests and for trying things out. Passes the same contract."""
+"""A registry in memory, for tests and experiments. It passes the registry contract."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from lifecycle.registry.snapshot import SnapshotStore, digest_of
 
 
 class MemoryRegistry:
-    """Models by name, each a list of versions; one lock around every write."""
+    """Models by name in memory, with one lock around every write."""
 
     guarded = True
 
@@ -72,17 +72,17 @@ class MemoryRegistry:
             return version
 
     def get(self, ref: ModelRef) -> ModelVersion:
-        """See the contract."""
+        """The version that ``ref`` means now."""
         return version_meant(ref, self.versions(ref.name), self._policies.of(ref.name))
 
     def versions(self, model: str) -> Sequence[ModelVersion]:
-        """See the contract."""
+        """All versions, oldest first."""
         if model not in self._versions:
             raise NotFound(unknown("model", model, self._versions))
         return tuple(self._versions[model])
 
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
-        """See the contract."""
+        """An immutable local copy of the version's files."""
         source = self._files[version.model, version.version]
         return self._snapshots.obtain(version.uri, lambda folder: _copy(source, folder), digest)
 
@@ -91,11 +91,11 @@ class MemoryRegistry:
         return self.snapshot(version)
 
     def tracked(self, version: ModelVersion) -> TrackedData | None:
-        """See the contract."""
+        """What ``lifecycle.track()`` logged with the training run, or None."""
         return self._tracked.get(version.run_id or "")
 
     def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
-        """See the contract."""
+        """Record evidence."""
         self.get(ModelRef(evidence.model, version=evidence.version))
         with self._lock:
             self._evidence.setdefault(evidence.model, []).append(evidence)
@@ -104,16 +104,16 @@ class MemoryRegistry:
         return evidence
 
     def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
-        """See the contract."""
+        """Add reports to the MLflow run of published evidence."""
         with self._lock:
             self.documents[evidence.evidence_id] |= documents
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
-        """See the contract."""
+        """The newest evidence of each stage, for display."""
         return self._shown(version.model, version.version)
 
     def promote(self, request: PromotionRequest) -> LedgerEntry:
-        """See the contract."""
+        """Move a version to a stage, once."""
         self.get(ModelRef(request.model, version=request.version))
         with self._lock:
             if request.kind is RequestKind.OVERRIDE and not self.may_override:
@@ -124,37 +124,37 @@ class MemoryRegistry:
         return found.entry
 
     def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
-        """See the contract."""
+        """Approve a version for a stage as the authenticated user."""
         with self._lock:
             request = ApprovalRequest(version.model, version.version, stage, reason)
             return self._carry_out(request, self.actor).entry
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
-        """See the contract."""
+        """The model's ledger, oldest first."""
         self.versions(model)
         return tuple(self._ledger.get(model, ()))
 
     def models(self) -> Sequence[str]:
-        """See the contract."""
+        """Names of the most recently changed models."""
         return tuple(self._versions)[-100:]
 
     def state(self, model: str) -> ModelState:
-        """See the contract."""
+        """Versions and history of a model at one moment."""
         with self._lock:
             return ModelState(model, self.versions(model), self.history(model), lambda v: self._shown(model, v))
 
     def etag(self, model: str) -> str:
-        """See the contract."""
+        """Change token of :meth:`state`."""
         state = self.state(model)
         return sha256_of([[v.version, v.stage, v.aliases] for v in state.versions] + [len(state.history)])
 
     def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
-        """See the contract. Nobody but this object writes the ledger, so an entry of it is proof enough."""
+        """Accept any entry of the ledger, since only this object writes it."""
         if move not in self._ledger.get(version.model, ()):
             raise NotTrusted(f"what put version {version.version} of {version.model} into {move.stage} is forged")
 
     def queued(self) -> Sequence[QueuedGates]:
-        """See the contract."""
+        """Open gate runs."""
         return self._queue.all()
 
     def hold_lease(self, model: str, scope: str, holder: str) -> None:
@@ -172,7 +172,7 @@ class MemoryRegistry:
             self._leases[model, scope] = apply_lease(kept, said, self._clock())
 
     def claim(self, gates: QueuedGates, claim: Claim) -> None:
-        """See the contract."""
+        """Take, keep or return a gate run as a worker."""
         with self._lock:
             self._queue.claim(gates, claim, self._clock())
 
@@ -187,7 +187,7 @@ class MemoryRegistry:
         return replace(found, entry=carry_out(found, _MemoryExecutor(self, request.model)))
 
     def _complete(self, evidence: Evidence) -> None:
-        """Close the gate run whose evidence this is, and promote where the policy says so."""
+        """Close the gate run of this evidence, and promote if the policy says so."""
         policies = self._policies.of(evidence.model)
         waiting = self._queue.finish(evidence.model, evidence.version, policies.stage(evidence.stage).name)
         if waiting:
@@ -264,7 +264,7 @@ class _Open:
 
 @dataclass
 class MemoryQueue:
-    """At most one open gate run for each version and stage."""
+    """At most one open gate run per version and stage."""
 
     _open: dict[tuple[str, int, str], _Open] = field(default_factory=dict)
 
@@ -274,11 +274,11 @@ class MemoryQueue:
         self._open.setdefault(key, _Open(actor, request, QueuedGates(*key, QUEUED)))
 
     def all(self) -> Sequence[QueuedGates]:
-        """Every open one."""
+        """All open gate runs."""
         return [run.gates for run in self._open.values()]
 
     def claim(self, gates: QueuedGates, claim: Claim, now: datetime) -> None:
-        """Raises NotFound and Conflict, as the guard does."""
+        """Apply a worker's report. Raises NotFound and Conflict, as the guard does."""
         key = (gates.model, gates.version, gates.stage)
         run = self._open.get(key)
         if run is None:

@@ -1,4 +1,4 @@
-"""MLflow's errors, and those of what it stands on, as ours. The one place where that happens."""
+"""Translates errors of MLflow and of the libraries below it to ours, in one place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BY_STATUS: dict[int, type[LifecycleError]] = {
 }
 _PASSWORD = re.compile(r"(?<=://)[^/\s@]*@")
 _DATABASE_SAYS = re.compile(r"\((?:sqlite3|psycopg2?|pymysql|MySQLdb)\.[\w.]+\)")  # "(sqlite3.DatabaseError) …"
-_ASIDE = "(raised as a result of"  # what SQLAlchemy puts before that line sometimes, and helps nobody
+_ASIDE = "(raised as a result of"  # what SQLAlchemy sometimes puts before that line, of no use to readers
 
 _translating: ContextVar[bool] = ContextVar("translating", default=False)
 # MLflow logs a traceback for the very database error that it raises, and that we pass on as one line.
@@ -33,9 +33,9 @@ logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: not (_transl
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what MLflow raises into our tree, as one line without passwords.
+    """Translate MLflow's errors to ours, as one line without passwords.
 
-    The cause says nothing more and takes a screenful in a notebook, so it goes to the debug log.
+    The cause adds nothing and fills a notebook's screen, so it goes to the debug log.
 
     Raises:
         UsageError, PromotionRefused, NotFound, Conflict: by MLflow's error code.
@@ -56,7 +56,7 @@ def translated() -> Iterator[None]:
 
 def _ours(error: MlflowException) -> LifecycleError:
     message = str(error.message).removeprefix(f"{error.error_code}: ")
-    # MLflow answers BAD_REQUEST to a broken database file, so the words count and not the code.
+    # MLflow answers BAD_REQUEST to a broken database file, so the text decides, not the code
     if isinstance(error.__cause__, SQLAlchemyError) or _DATABASE_SAYS.search(message):
         return _unavailable(message)
     if error.error_code == "RESOURCE_ALREADY_EXISTS":

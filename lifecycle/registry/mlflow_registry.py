@@ -75,22 +75,22 @@ class MlflowRegistry:
 
     @property
     def guarded(self) -> bool:
-        """Whether the registry's own store holds the guard. Asked once, without leaving a trace."""
+        """Whether the registry has the guard. Asked once; nothing is changed by that."""
         with self._mlflow():
             return self._has_guard("lifecycle-guard-probe", 1)
 
     def get(self, ref: ModelRef) -> ModelVersion:
-        """See the contract."""
+        """The version that ``ref`` means now."""
         return version_meant(ref, self.versions(ref.name), self._policies.of(ref.name))
 
     def versions(self, model: str) -> Sequence[ModelVersion]:
-        """See the contract."""
+        """All versions, oldest first."""
         with self._mlflow() as client:
             aliases = self._aliases(client, model)
             return in_our_words(all_versions(client, model), aliases)
 
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
-        """See the contract."""
+        """An immutable local copy of the version's files."""
         found = self._snapshots.obtain(version.uri, lambda folder: self._download(version, folder), digest)
         if digest is None:
             self._snapshots.remember(self._source(version.uri), found.digest)
@@ -101,7 +101,7 @@ class MlflowRegistry:
         return self._snapshots.remembered(self._source(version.uri)) or self.snapshot(version)
 
     def tracked(self, version: ModelVersion) -> TrackedData | None:
-        """See the contract. Kept by run id: a training run's artifacts are written once."""
+        """What ``lifecycle.track()`` logged, or None. Cached by run id, as artifacts are written once."""
         if version.run_id is None or not _RUN_ID.fullmatch(version.run_id):
             return None
         folder = self._snapshots.root / "tracked" / version.run_id
@@ -133,18 +133,18 @@ class MlflowRegistry:
         return recorded
 
     def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
-        """See the contract."""
+        """Add reports to the MLflow run of published evidence."""
         if evidence.run_id:
             with self._mlflow():
                 self._runs.attach(evidence.run_id, documents)
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
-        """See the contract."""
+        """The newest evidence of each stage, for display."""
         with self._mlflow():
             return tags.evidence_in(self._models.get_model_version(version.model, str(version.version)).tags)
 
     def promote(self, request: PromotionRequest) -> LedgerEntry:
-        """See the contract. MLflow's client may send it twice, hence a key even where none was given."""
+        """Move a version to a stage, once. MLflow's client may repeat the request, so it always has a key."""
         request = replace(request, key=request.key or uuid4().hex)
         check_model_name(request.model)
         with self._mlflow() as client:
@@ -157,7 +157,7 @@ class MlflowRegistry:
         return _outcome(request, tags.history_of(version.tags))
 
     def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
-        """See the contract."""
+        """Approve a version for a stage as the authenticated user."""
         policy = self._policies.of(version.model).stage(stage)
         with self._mlflow():
             if not self._has_guard(version.model, version.version):
@@ -168,13 +168,13 @@ class MlflowRegistry:
         return [e for e in entries if e.action is Action.APPROVED and e.stage == policy.name][-1]
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
-        """See the contract. A very long one has gaps."""
+        """The model's ledger, oldest first. A very long one has gaps."""
         with self._mlflow() as client:
             self._aliases(client, model)
             return ledger_of(all_versions(client, model))
 
     def models(self) -> Sequence[str]:
-        """See the contract. Without those whose names no ``models:/`` of ours can say."""
+        """Names of the most recently changed models, without names that a ``models:/`` URI cannot hold."""
         with self._mlflow() as client:
             order = ["last_updated_timestamp DESC"]
             found = client.search_registered_models(max_results=_MODELS_TO_LIST, order_by=order)
@@ -199,21 +199,21 @@ class MlflowRegistry:
             return fingerprint(self._models.get_registered_model(check_model_name(model)))
 
     def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
-        """See the contract."""
+        """Check that a version's move is signed by a key trusted here."""
         with self._mlflow():
             shown = self._models.get_model_version(version.model, str(version.version)).tags
         copied = self._policies.of(version.model).environment is not None
         check_attestation(shown.get(tags.attestation_key(move.stage), ""), move, copied, self._signer.trust)
 
     def queued(self) -> Sequence[QueuedGates]:
-        """See the contract. Without a guard nobody queues anything."""
+        """Open gate runs; none without a guard."""
         if not self.guarded:
             return []
         with self._mlflow() as client:
             return queued_gates(client, self._policies)
 
     def claim(self, gates: QueuedGates, claim: Claim) -> None:
-        """See the contract."""
+        """Take, keep or return a gate run as a worker."""
         with self._mlflow() as client:
             if not self._has_guard(gates.model, gates.version):
                 raise NotFound("this registry has no guard, so nobody queues gate runs there")
@@ -281,16 +281,16 @@ class MlflowRegistry:
         return f"{self._registry_uri} {uri}"
 
     def _has_guard(self, model: str, version: int) -> bool:
-        """Whether a tag that MLflow itself refuses for its name is refused in the guard's own words.
+        """Whether a tag with a name that MLflow refuses is refused with the guard's text.
 
-        Whoever may edit the model may ask that; deleting takes more under MLflow's basic-auth.
+        This needs only the permission to edit the model; deleting needs more under MLflow's basic-auth.
         """
         if self._guarded is None:
             try:
                 self._models.set_model_version_tag(model, str(version), tags.GUARD_PROBE, "")
             except MlflowException as exc:
                 if exc.error_code == "PERMISSION_DENIED" and tags.GUARD_SAYS not in exc.message:
-                    return False  # whoever forbids it hides the store; another model may tell
+                    return False  # without permission the store is hidden; another model may show it
                 if exc.error_code not in _PROBED:
                     raise
                 self._guarded = tags.GUARD_SAYS in exc.message
@@ -299,7 +299,7 @@ class MlflowRegistry:
         return self._guarded
 
     def _aliases(self, client: MlflowClient, model: str) -> Mapping[str, int]:
-        """Aliases by name; raises NotFound with the nearest names for an unknown model."""
+        """Aliases by name. Raises NotFound with the nearest names for an unknown model."""
         try:
             found = self._models.get_registered_model(check_model_name(model)).aliases
         except MlflowException as exc:
@@ -310,7 +310,7 @@ class MlflowRegistry:
         return {alias: int(version) for alias, version in found.items()}
 
     def _download(self, version: ModelVersion, folder: Path) -> None:
-        """The version's own files, from where they lie: ``models:/`` URIs would add a file of MLflow's."""
+        """Download the version's own files; a ``models:/`` URI would add a file of MLflow's."""
         with self._mlflow():
             uri = self._models.get_model_version_download_uri(version.model, str(version.version))
             get_artifact_repository(uri, self._tracking_uri, self._registry_uri).download_artifacts(
@@ -318,7 +318,7 @@ class MlflowRegistry:
             )
 
     def _fetch_tracked(self, run_id: str, folder: Path) -> bool:
-        """Download what was tracked; False when it isn't all there."""
+        """Download the tracked data; False when it is incomplete."""
         with self._mlflow() as client:
             names = {Path(info.path).name for info in client.list_artifacts(run_id, _TRACKED)}
             if not names.issuperset(_TRACKED_FILES):
@@ -331,7 +331,7 @@ class MlflowRegistry:
 
 
 def _outcome(request: PromotionRequest, entries: Sequence[LedgerEntry]) -> LedgerEntry:
-    """The entry that this request made, or (nothing was to be done) the one that made it so before."""
+    """The entry that this request made or, if nothing was to be done, the earlier one."""
     own = [e for e in entries if e.key == request.key] or [e for e in entries if e.moved]
     if not own:
         raise Unavailable(

@@ -23,7 +23,7 @@ _PROOF = attestation_key("")
 
 
 def all_versions(client: MlflowClient, model: str) -> list[Any]:
-    """Every version as MLflow says it, tags and all, oldest first."""
+    """All versions from MLflow with their tags, oldest first."""
     found: list[Any] = []
     token = None
     while True:
@@ -35,24 +35,24 @@ def all_versions(client: MlflowClient, model: str) -> list[Any]:
 
 
 def in_our_words(found: Sequence[Any], aliases: Mapping[str, int]) -> list[ModelVersion]:
-    """The same as ours, with the aliases, which a search leaves out."""
+    """MLflow's versions as ours, with the aliases, which a search leaves out."""
     versions = map(_ours, found)
     return [replace(v, aliases=tuple(a for a, n in aliases.items() if n == v.version)) for v in versions]
 
 
 def ledger_of(found: Sequence[Any]) -> list[LedgerEntry]:
-    """The model's ledger as the tags of its versions tell it, oldest first.
+    """The model's ledger from the tags of its versions, oldest first.
 
     Each version shows its own newest entries, so a very long history has gaps.
 
     Raises:
-        IntegrityError: a tag holds something else.
+        IntegrityError: a tag is malformed.
     """
     return sorted((e for mv in found for e in history_of(mv.tags)), key=lambda entry: entry.sequence)
 
 
 def fingerprint(registered: Any) -> str:
-    """Of what MLflow's registered model says: its aliases, and the newest version in each stage."""
+    """Change token of a registered model: its aliases, and the newest version of each stage."""
     newest = [
         [mv.version, mv.current_stage, mv.creation_timestamp, _deciding(mv.tags)]
         for mv in registered.latest_versions
@@ -61,7 +61,7 @@ def fingerprint(registered: Any) -> str:
 
 
 def usable_names(names: Sequence[str]) -> list[str]:
-    """Those that a ``models:/`` of ours can say; MLflow allows almost anything."""
+    """The names that a ``models:/`` URI can hold; MLflow allows almost any name."""
     return [name for name in names if _usable(name)]
 
 
@@ -92,13 +92,13 @@ _PAGE = 1000
 
 
 def queued_gates(client: MlflowClient, policies: PolicyBook) -> list[QueuedGates]:
-    """Every open gate run, whoever has it, of every model and stage that the policies know."""
+    """All open gate runs of the models and stages in the policies."""
     stages = {stage.name for policy in (policies.default, *policies.models.values()) for stage in policy.stages}
     return [gates for stage in sorted(stages) for gates in _queued_for(client, stage)]
 
 
 def say(client: MlflowClient, gates: QueuedGates, claim: Claim) -> None:
-    """Tell the guard what a worker says of a gate run."""
+    """Send a worker's report on a gate run to the guard."""
     client.set_model_version_tag(gates.model, str(gates.version), claim_key(gates.stage), str(claim))
 
 
@@ -118,7 +118,7 @@ def lease_plainly(client: MlflowClient, model: str, key: str, said: str, now: da
 
 
 def _queued_for(client: MlflowClient, stage: str) -> Iterator[QueuedGates]:
-    """Those that wait longest first, as far as MLflow knows: a tag bears no time."""
+    """Queued gate runs, longest waiting first as far as MLflow knows: tags have no time."""
     key, token = queue_key(stage), None
     while True:
         page = client.search_model_versions(

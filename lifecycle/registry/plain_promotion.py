@@ -1,7 +1,7 @@
-"""Promotion on a registry without the guard: the same rule, followed here in the client.
+"""Promotion on a registry without the guard: the same rule, executed in the client.
 
-It is all that such a registry allows: tags are the record, several calls do what the guard does in one
-transaction, and nobody else has to follow the rule.
+Such a registry allows no more: tags are the record, several calls do what the guard does in one
+transaction, and other clients can ignore the rule.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from lifecycle.registry.tags import HISTORY, attestation_key, evidence_in, evide
 
 @dataclass(frozen=True)
 class PlainRegistry:
-    """What can be known about a model in a registry without the guard.
+    """The state of a model in a registry without the guard.
 
     Attributes:
         model: Its name.
         versions: Every version of the model.
-        ledger: As the tags of the versions tell it.
+        ledger: The ledger from the versions' tags.
         digest: Of the files of the version that is to move, as they are now.
     """
 
@@ -48,7 +48,7 @@ class PlainRegistry:
 
         Raises:
             PromotionRefused, Conflict: as the guard would.
-            NotTrusted: an override, for which it takes a guard.
+            NotTrusted: overrides need the guard.
         """
         if request.kind is RequestKind.OVERRIDE:
             raise NotTrusted("an override needs a registry with the guard, which knows the keys that may sign it")

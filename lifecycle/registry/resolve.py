@@ -1,4 +1,4 @@
-"""Which version a reference means, among a model's versions."""
+"""Resolves a reference among a model's versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def version_meant(ref: ModelRef, versions: Sequence[ModelVersion], policy: Model
     """The version that ``ref`` names; the newest where a stage holds several.
 
     Args:
-        versions: All of the model's, oldest first.
+        versions: All versions of the model, oldest first.
 
     Raises:
         NotFound: no such version or stage, or nothing in it.

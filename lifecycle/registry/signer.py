@@ -1,4 +1,4 @@
-"""Signing evidence and overrides on this machine, and verifying what a promotion rests on."""
+"""Signs evidence and overrides on this machine, and verifies the signatures behind promotions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSigner:
-    """A key and those that are trusted here.
+    """This machine's signing key and trusted keys.
 
     Attributes:
-        key: This machine's; asked for when something has to be signed.
-        trust: Whose signatures count on a registry that has no guard to say so.
+        key: Gives this machine's key, when something has to be signed.
+        trust: Trusted keys, for a registry without the guard.
     """
 
     key: Callable[[], SigningKey]
     trust: TrustStore
 
     def sign_evidence(self, evidence: Evidence) -> str:
-        """Evidence as a compact JWS.
+        """Sign evidence as a compact JWS.
 
         Raises:
             UsageError: it is longer than a tag may be.
@@ -42,7 +42,7 @@ class EvidenceSigner:
         return text
 
     def sign_override(self, request: PromotionRequest) -> str:
-        """A promotion without gates as a compact JWS."""
+        """Sign an override as a compact JWS."""
         return sign(self.key(), Permission.OVERRIDE, request.to_json())
 
     def open_evidence(self, text: str) -> str:
@@ -65,17 +65,17 @@ class OnceTrusted(TrustStore):
         self._signed = None if signed is None else frozenset(signed)
 
     def find(self, kid: str) -> TrustedKey | None:
-        """The key with that thumbprint, as it was before it was revoked."""
+        """The key with this thumbprint, with its permissions before it was revoked."""
         key = super().find(kid)
         return key and replace(key, revoked_at=None, may=key.may if self._signed is None else self._signed)
 
 
 def check_attestation(text: str, entry: LedgerEntry, copied: bool, trust: TrustStore) -> None:
-    """Demand that a move rests on what a key has signed that is trusted here, or was once.
+    """Check that a move rests on something signed by a key that is or was trusted here.
 
     Args:
-        text: What the registry shows as proof; empty for nothing.
-        copied: Whether versions come into the model as copies of versions that were judged under another name.
+        text: The proof that the registry shows; empty for none.
+        copied: Whether the model's versions are copies of versions that were judged under another name.
 
     Raises:
         NotTrusted: it does not; says why, and which file of keys counts here.

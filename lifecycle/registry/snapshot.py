@@ -43,7 +43,7 @@ class SnapshotStore:
         self.root = root
 
     def put(self, fill: Callable[[Path], None]) -> Snapshot:
-        """Take in what ``fill`` writes into an empty folder.
+        """Store the files that ``fill`` writes into an empty folder.
 
         Raises:
             IntegrityError: it wrote a link or a special file, or the same digest is here with other files.
@@ -64,7 +64,7 @@ class SnapshotStore:
             return snapshot
 
     def obtain(self, what: str, fill: Callable[[Path], None], digest: str | None) -> Snapshot:
-        """A snapshot of ``what``; with a digest exactly those bytes, without ``fill`` when they are here.
+        """A snapshot of ``what``. With a digest exactly those files, without ``fill`` if they are here.
 
         Raises:
             IntegrityError: neither the files here nor those that ``fill`` wrote are those bytes.
@@ -82,7 +82,7 @@ class SnapshotStore:
         return fetched
 
     def get(self, digest: str) -> Snapshot | None:
-        """The snapshot with that digest, unverified, or None when it is not here."""
+        """The snapshot with this digest, unverified, or None."""
         path = self.root / digest
         return Snapshot(digest, path) if _DIGEST.fullmatch(digest) and path.is_dir() else None
 
@@ -109,7 +109,7 @@ class SnapshotStore:
         return self.root / "fetched" / sha256_of(source)
 
     def verify(self, snapshot: Snapshot) -> None:
-        """Read every file again.
+        """Read every file again and compare it with the manifest.
 
         Raises:
             IntegrityError: names the first file that was changed, added or removed.
@@ -178,7 +178,7 @@ def settle(folder: Path, final: Path) -> bool:
 
 
 def digest_of(folder: Path) -> str:
-    """The digest that a snapshot of these files has.
+    """Digest of a snapshot of these files.
 
     Raises:
         IntegrityError: there is a link or a special file among them, or there are none.
@@ -226,7 +226,7 @@ def _make_read_only(folder: Path, manifest: Manifest) -> None:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what killed processes left behind long ago."""
+    """Remove old folders of killed processes."""
     for litter in root.glob(f"{_INCOMING}*"):
         with suppress(OSError):  # another process sweeps the same
             if time.time() - litter.stat().st_mtime > _LITTER_AGE_S:

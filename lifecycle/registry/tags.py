@@ -1,8 +1,8 @@
-"""The reserved model-version tags: how evidence and requests travel, and what is shown to people.
+"""The reserved model-version tags, which deliver evidence and requests and display results.
 
-A client speaks nothing but MLflow's own API, so a tag is the only envelope that passes through every
+Clients use only MLflow's own API, and a tag is the only thing that passes through every
 MLflow client, server and authentication. On a guarded registry the tables decide and these tags are
-for show; on a plain one they are all there is.
+for display; on a plain one they are the only record.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lifecycle.signing.jws import payload_of
 
 RESERVED_PREFIX = "lifecycle."
 PROMOTION = "lifecycle.promotion"
-"""Carries a PromotionRequest, in an override's case signed; never stored."""
+"""Delivers a PromotionRequest, signed for an override; not stored."""
 HISTORY = "lifecycle.history"
 """The version's part of the ledger."""
 _EVIDENCE = "lifecycle.evidence."
@@ -29,17 +29,17 @@ _CLAIM = "lifecycle.claim."
 _FOLLOWER = "lifecycle.follower."
 
 GUARD_SAYS = "is written by the lifecycle guard alone"
-"""Part of the guard's answer to any other reserved tag; tells a client that there is a guard."""
+"""Part of the guard's answer to any other reserved tag, by which clients recognise the guard."""
 OTHER_FILES = "this evidence speaks of other files"
 """How the guard begins to refuse evidence for other files than a version has."""
 GUARD_PROBE = "lifecycle.guard?"
-"""No tag anywhere: MLflow allows no question mark in a tag's name."""
+"""Never a real tag: MLflow allows no question mark in a tag's name."""
 
 MAX_EVIDENCE_CHARS = 60_000
 """MLflow allows 100,000 in a tag, but MySQL's TEXT holds 65,535 bytes. The same goes for the history."""
 _MAX_HISTORY_CHARS = 60_000
 MAX_REFUSALS = 20
-"""Of a version that are shown."""
+"""Number of refusals of a version that are shown."""
 
 
 def is_reserved(key: str) -> bool:
@@ -48,7 +48,7 @@ def is_reserved(key: str) -> bool:
 
 
 def evidence_key(stage: str) -> str:
-    """The tag that carries evidence for a policy stage."""
+    """The tag that delivers evidence for a policy stage."""
     return _EVIDENCE + stage
 
 
@@ -58,7 +58,7 @@ def stage_of_evidence_key(key: str) -> str | None:
 
 
 def approve_key(stage: str) -> str:
-    """The tag that approves a version for a policy stage; its value is the reason. Never stored."""
+    """The tag that approves a version for a policy stage; its value is the reason. Not stored."""
     return _APPROVE + stage
 
 
@@ -78,7 +78,7 @@ def approvals_shown(approvers: Collection[str], needed: int) -> str:
 
 
 def claim_key(stage: str) -> str:
-    """The tag in which a worker speaks of a queued gate run (:mod:`lifecycle.domain.gate_queue`). Never stored."""
+    """The tag with a worker's report on a queued gate run (:mod:`lifecycle.domain.gate_queue`). Not stored."""
     return _CLAIM + stage
 
 
@@ -98,12 +98,12 @@ def scope_of_follower_key(key: str) -> str | None:
 
 
 def queue_key(stage: str) -> str:
-    """The tag that shows a queued gate run of a policy stage: waiting, run by somebody, or given up."""
+    """The tag that shows a queued gate run of a policy stage: waiting, running or given up."""
     return f"lifecycle.queue.{stage}"
 
 
 def attestation_key(stage: str) -> str:
-    """The tag that shows the signed evidence, or override, by which the version came into a policy stage."""
+    """The tag with the signed evidence or override that promoted the version to a policy stage."""
     return f"lifecycle.proof.{stage}"
 
 
@@ -111,11 +111,11 @@ def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of
     """The newest evidence of each policy stage, from a version's tags.
 
     Args:
-        read: The payload of a signed text; by default unverified, to look at.
+        read: Gives the payload of a signed text; by default unverified, for display.
 
     Raises:
-        IntegrityError: somebody wrote something else there.
-        NotTrusted: what ``read`` raises.
+        IntegrityError: the tag is malformed.
+        NotTrusted: raised by ``read``.
     """
     try:
         return [decode(Evidence, read(text)) for key, text in sorted(tags.items()) if key.startswith(_EVIDENCE)]
@@ -128,7 +128,7 @@ def _rest(key: str, prefix: str) -> str | None:
 
 
 def summary_key(stage: str) -> str:
-    """The tag that says in one line how the gates of a policy stage went."""
+    """The tag with a one-line summary of a policy stage's gates."""
     return RESERVED_PREFIX + stage
 
 
@@ -144,7 +144,7 @@ def history_value(ledger: Iterable[LedgerEntry], version: int) -> str:
     refusals = [entry for entry in own if entry.action is Action.REFUSED][-MAX_REFUSALS:]
     moves = [entry for entry in own if entry.action is not Action.REFUSED]
     room, shown = _MAX_HISTORY_CHARS, []
-    for entry in reversed(refusals + moves):  # anybody can cause refusals, so moves come first
+    for entry in reversed(refusals + moves):  # any client can cause refusals, so moves come first
         room -= len(entry.to_json()) + 1
         if room < 0:
             break
@@ -153,10 +153,10 @@ def history_value(ledger: Iterable[LedgerEntry], version: int) -> str:
 
 
 def history_of(tags: Mapping[str, str]) -> list[LedgerEntry]:
-    """What :func:`history_value` wrote, from a version's tags.
+    """The inverse of :func:`history_value`, from a version's tags.
 
     Raises:
-        IntegrityError: somebody wrote something else there.
+        IntegrityError: the tag is malformed.
     """
     try:
         return [decode(LedgerEntry, canonical_json(fields)) for fields in json.loads(tags.get(HISTORY, "[]"))]

@@ -1,4 +1,4 @@
-"""What every model registry must do. Inherit, supply the fixtures, run.
+"""Contract tests for model registries. Inherit ``RegistryContract`` and supply its fixtures.
 
 ::
 
@@ -30,7 +30,7 @@ __all__ = ["AUTHOR", "MODEL", "RegistryContract", "SignIn"]
 
 
 class RegistryContract(TrustContract):
-    """Properties of a registry.
+    """Tests that every registry passes.
 
     A subclass supplies these fixtures:
 
@@ -252,7 +252,7 @@ class RegistryContract(TrustContract):
         self, registry: ModelRegistry, policies: PolicyBook
     ) -> None:
         if not self.guarded:
-            return  # nothing but a guard can promise this
+            return  # only a guard can ensure this
         for version in (1, 2):
             registry.publish(self.evidence(registry, policies, version, "staging"), {})
         start, outcomes = threading.Barrier(2), dict[int, str]()

@@ -1,4 +1,4 @@
-"""A registered model of MLflow's store, as the guard sees it."""
+"""A registered model of MLflow's store, for the guard."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _TAGS: Table = SqlModelVersionTag.__table__
 
 
 def _own(table: Table, *columns: str) -> tuple[ColumnElement[bool], ...]:
-    """Rows of a model for which these columns have the values that the statement is given."""
+    """Condition for rows of a model in which these columns have the given values."""
     return tuple(table.c[column] == bindparam(f"the_{column}") for column in ("workspace", "name", *columns))
 
 
-# To build a statement takes several times as long as to execute it, so each is built once.
+# building a statement takes several times as long as executing it, so each is built once
 _FIND_MODEL = select(_MODELS.c.name, _MODELS.c.creation_time).where(*_own(_MODELS))
 _FIND_VERSION = select(_VERSIONS.c.current_stage, _VERSIONS.c.source).where(
     *_own(_VERSIONS, "version"), _VERSIONS.c.current_stage != STAGE_DELETED_INTERNAL
@@ -79,7 +79,7 @@ _DROP_TAG = delete(_TAGS).where(*_own(_TAGS, "version", "key"))
 class SqlModelTransaction:
     """Implements :class:`lifecycle.promotion.transaction.ModelTransaction`.
 
-    Reads columns and not MLflow's objects, which take many times as long; what is missing MLflow reports.
+    Reads columns instead of MLflow's objects, which take many times as long. MLflow reports missing rows.
     """
 
     def __init__(self, store: Any, plain: Any, session: Session, name: str) -> None:
@@ -99,7 +99,7 @@ class SqlModelTransaction:
         return stage
 
     def is_prompt(self, version: int) -> bool:
-        """Whether it is a prompt's version. Judged by its source, which nobody can change: it has no files."""
+        """Whether the version is a prompt's, by its source, which cannot be changed."""
         return self._row(version).source in _PROMPT_SOURCES
 
     def staged(self) -> list[tuple[int, str]]:
@@ -148,17 +148,17 @@ class SqlModelTransaction:
             self._ask(_DESCRIBE, version=version, description=after, last_updated_time=now)
 
     def read(self, version: int) -> ModelVersion:
-        """The version as MLflow answers with it, with everything that this transaction wrote."""
+        """The version as MLflow returns it, with the changes of this transaction."""
         self.session.flush()
         self.session.expire_all()
         return self.plain.get_model_version(self.name, version)
 
     def _row(self, version: int) -> Any:
-        """What a version is."""
+        """The columns of a version."""
         found = self._ask(_FIND_VERSION, version=version).first()
         return found or self._store._get_sql_model_version(self.session, self.name, version)
 
     def _ask(self, statement: Executable, **the: Any) -> Any:
-        """Execute a statement about this model; MLflow's own objects that it changed go first."""
+        """Execute a statement about this model, after flushing MLflow's own changed objects."""
         self.session.flush()
         return self.session.execute(statement, self._own | {f"the_{key}": value for key, value in the.items()})

@@ -1,8 +1,8 @@
 """MLflow's own registry store with the guard inside: ``lifecycle+sqlite:///path`` and the like.
 
 Every way into the registry (UI, REST, ``ajax-api``, any client, basic-auth or not) ends in these methods,
-so this is where promotions are refused. What isn't about a guarded stage, a guarded alias or a reserved
-tag goes to MLflow's code unchanged. A test holds the list of every public method and what it does here.
+so promotions are refused here. Everything that does not concern a guarded stage, a guarded alias or a reserved
+tag goes to MLflow's code unchanged. A test lists every public method and what it does here.
 
 MLflow's client retries 5xx for minutes, so a refusal is always a 4xx.
 """
@@ -45,7 +45,7 @@ _READ_REPLICA = "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE"  # mlflow.server.con
 def GuardedRegistryStore(store_uri: str) -> SqlAlchemyStore:  # noqa: N802 - the entry point's name
     """The entry point ``mlflow.model_registry_store``: MLflow calls it with ``lifecycle+<dialect>://…``.
 
-    The policies are those of this process's configuration, read once, now.
+    The policies are read once from this process's configuration.
     """
     from lifecycle.assembly import make_guard
 
@@ -53,10 +53,10 @@ def GuardedRegistryStore(store_uri: str) -> SqlAlchemyStore:  # noqa: N802 - the
 
 
 def guarded_store(store_uri: str, guard: Guard, digest_of: Callable[[str], str]) -> SqlAlchemyStore:
-    """A guarded store over the database that ``store_uri`` names, with or without ``lifecycle+``.
+    """A guarded store on the database of ``store_uri``, with or without ``lifecycle+``.
 
     Args:
-        digest_of: The digest of the files below a URI.
+        digest_of: Gives the digest of the files below a URI.
     """
     kind = GuardedWorkspaceStore if MLFLOW_ENABLE_WORKSPACES.get() else GuardedStore
     return kind(store_uri.removeprefix(_SCHEME), os.environ.get(_READ_REPLICA), guard, digest_of)
@@ -78,7 +78,7 @@ class GuardedStore(JoiningStore):
     def transition_model_version_stage(
         self, name: str, version: str | int, stage: str, archive_existing_versions: bool
     ) -> ModelVersion:
-        """Into a guarded stage: a promotion, whatever letter case. Out of one: recorded."""
+        """Into a guarded stage: a promotion, in any letter case. Out of one: recorded."""
         policy, number = self._policy(name).guarding_stage(get_canonical_stage(stage)), _number(version)
         if policy:
             return self._promote(name, number, policy, PromotionRequest(self._spelled(name), number, policy.name))
@@ -110,7 +110,7 @@ class GuardedStore(JoiningStore):
             else:
                 model.plain.delete_registered_model_alias(name, alias)
 
-    # Taking away what a stage holds
+    # deleting or renaming what a stage holds
 
     def delete_model_version(self, name: str, version: str | int) -> None:
         """Refused while the version holds a guarded stage."""
@@ -152,7 +152,7 @@ class GuardedStore(JoiningStore):
             _check_unreserved([tag.key])
 
     def delete_model_version_tag(self, name: str, version: str | int, key: str) -> None:
-        """Reserved tags stay."""
+        """Refused for reserved tags."""
         _check_unreserved([key])
         super().delete_model_version_tag(name, version, key)
 
@@ -165,16 +165,16 @@ class GuardedStore(JoiningStore):
         super().set_registered_model_tag(name, tag)
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
-        """Reserved tags stay."""
+        """Refused for reserved tags."""
         _check_unreserved([key])
         super().delete_registered_model_tag(name, key)
 
-    # What comes into being
+    # creating models and versions
 
     def create_registered_model(
         self, name: str, tags: Sequence[RegisteredModelTag] | None = None, *args: Any, **kwargs: Any
     ) -> RegisteredModel:
-        """No reserved tags from the start either."""
+        """Refused with reserved tags."""
         _check_unreserved([tag.key for tag in tags or []])
         return super().create_registered_model(name, tags, *args, **kwargs)
 
@@ -187,8 +187,8 @@ class GuardedStore(JoiningStore):
         *args: Any,
         **kwargs: Any,
     ) -> ModelVersion:
-        """In a model that is an environment: a promotion. No reserved tags from the start; a copy has none."""
-        if source.startswith("models:/"):  # the UI's "Promote model" sends all tags of the original along
+        """In an environment model: a promotion. Refused with reserved tags; a copy loses them."""
+        if source.startswith("models:/"):  # the UI's "Promote model" sends all tags of the original
             tags = [tag for tag in tags or [] if not _is_reserved(tag.key)]
         _check_unreserved([tag.key for tag in tags or []])
         if self._policy(name).environment:
@@ -260,9 +260,9 @@ class GuardedStore(JoiningStore):
     def _files_now(
         self, name: str, version: int, policy: StagePolicy, kind: RequestKind = RequestKind.PROMOTE
     ) -> str | None:
-        """The digest of the version's files, read before the lock is taken: that takes as long as they are big.
+        """The digest of the version's files, read before the lock is taken, as it takes time.
 
-        None where nobody will ask: a rollback goes by the ledger, and without evidence the answer is no.
+        None if it is not needed: a rollback uses the ledger, and without evidence the promotion is refused.
         """
         if kind is RequestKind.ROLLBACK:
             return None
@@ -285,11 +285,11 @@ class GuardedStore(JoiningStore):
 
 
 class GuardedWorkspaceStore(GuardedStore, WorkspaceAwareSqlAlchemyStore):  # type: ignore[misc]
-    """The same over MLflow's store with workspaces."""
+    """The guarded store on MLflow's store with workspaces."""
 
 
 def _is_reserved(key: Any) -> bool:
-    """MLflow itself says what is wrong with a key that is no text."""
+    """Whether a key is reserved; MLflow itself reports a key that is not text."""
     return isinstance(key, str) and names.is_reserved(key)
 
 
@@ -308,10 +308,10 @@ def _number(version: str | int) -> int:
 
 
 def copied_version(into: str, environment: str, source: str) -> tuple[str, int]:
-    """The model and version that a copy is made of, from a source such as ``models:/flights-delay/3``.
+    """The original of a copy, from a source such as ``models:/flights-delay/3``.
 
     Raises:
-        PromotionRefused: it is no copy of a version, which is all that an environment takes.
+        PromotionRefused: it is not a copy of a version; an environment accepts nothing else.
     """
     try:
         parsed = _parse_model_uri(source)
@@ -333,7 +333,7 @@ _AUTH_APP = "mlflow.server.auth"
 def actor() -> str:
     """The authenticated user of the request, or ``unauthenticated``.
 
-    Without MLflow's auth app an Authorization header is only a claim, so it is not looked at.
+    Without MLflow's auth app an Authorization header is only a claim, so it is ignored.
     """
     if not flask.has_request_context():
         return UNAUTHENTICATED

@@ -15,7 +15,7 @@ from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import NotTrusted, PromotionRefused
 
 CLOCK_TOLERANCE = timedelta(minutes=2)
-"""How far the clock of whoever signs may be ahead of the registry's."""
+"""How far the signer's clock may be ahead of the registry's."""
 
 LONGEST_OVERRIDE = timedelta(days=7)
 _OVERRIDE_IS_FRESH = timedelta(minutes=10)
@@ -23,10 +23,10 @@ _OVERRIDE_IS_FRESH = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Yes with what it rests on, or no with the reason.
+    """The decision: allowed with its evidence, or refused with the reason.
 
     Attributes:
-        unjudged: Whether all that is missing is a gate run.
+        unjudged: Whether only a gate run is missing.
     """
 
     allowed: bool
@@ -37,10 +37,10 @@ class Decision:
 
 
 def decide(request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime) -> Decision:
-    """Whether the version may go to the stage.
+    """Decide whether the version may go to the stage.
 
     Args:
-        now: UTC, from the clock of whoever decides.
+        now: UTC, from the registry's clock.
     """
     if request.kind is RequestKind.ROLLBACK:
         return _decide_rollback(request, policy, context.ledger)
@@ -63,12 +63,12 @@ def decide(request: PromotionRequest, policy: StagePolicy, context: PromotionCon
 
 
 def attempt_of(evidence: Evidence, on_record: Sequence[Evidence]) -> int:
-    """Which attempt it was: as it says itself, or by its place in the whole record, whichever is later."""
+    """Number of the attempt: its own claim or its place in the record, whichever is larger."""
     return max(evidence.attempt, 1 + on_record.index(evidence) if evidence in on_record else len(on_record) + 1)
 
 
 def out_of_attempts(model: str, version: int, policy: StagePolicy, attempt: int) -> str:
-    """Why a version has no more gate runs for a stage."""
+    """The refusal when a version has used all its gate runs for a stage."""
     return (
         f"Version {version} of {model} may not go to {policy.where}: its gates have been run {attempt - 1} times "
         f"for {policy.name}, and max_attempts is {policy.max_attempts}. Register a new version"
@@ -76,7 +76,7 @@ def out_of_attempts(model: str, version: int, policy: StagePolicy, attempt: int)
 
 
 def last_move(ledger: Sequence[LedgerEntry], stage: str) -> LedgerEntry | None:
-    """The newest entry that put some version into the stage."""
+    """The newest entry that placed a version in the stage."""
     return next((e for e in reversed(ledger) if e.moved and e.stage == stage), None)
 
 
@@ -146,7 +146,7 @@ def _decide_rollback(request: PromotionRequest, policy: StagePolicy, ledger: Seq
 def _decide_override(
     request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime
 ) -> Decision:
-    """Whoever calls has checked the signature."""
+    """The decision about an override, whose signature the caller has checked."""
     subject = f"The override for version {request.version} of {request.model} to {policy.where}"
     if request.issued_at is None or request.until is None or not request.reason.strip() or not request.key:
         return Decision(False, f"{subject} says no reason, no end, or not when it was signed")
@@ -162,7 +162,7 @@ def _decide_override(
 def _earned(
     ledger: Iterable[LedgerEntry], stage: str, version: int, digest: str | None = None
 ) -> LedgerEntry | None:
-    """The newest entry that put the version (with that digest) into the stage, overrides not counted."""
+    """The newest entry that promoted the version (with that digest) to the stage, without overrides."""
     matches = [
         e
         for e in ledger
@@ -183,7 +183,7 @@ def _counts(evidence: Evidence, request: PromotionRequest, policy: StagePolicy, 
 
 
 def _gates_not_passed(policy: StagePolicy, evidence: Evidence) -> list[str]:
-    """Demanded gates without a PASSED verdict, each with what it said instead. One bad verdict is enough."""
+    """Demanded gates without a PASSED verdict, each with its outcome. One other verdict is enough."""
     said: dict[str, Outcome] = {}
     for verdict in evidence.verdicts:
         if said.get(verdict.gate, Outcome.PASSED) is Outcome.PASSED:
@@ -212,7 +212,7 @@ def _nothing_fresh(
 
 
 def _refusal(request: PromotionRequest, policy: StagePolicy, why: str) -> str:
-    """One short paragraph, which MLflow's UI shows as it is."""
+    """The refusal as one short paragraph, which MLflow's UI shows unchanged."""
     inherited = f" ({request.model} has no policy of its own, so the defaults apply)" if policy.inherited else ""
     return (
         f"Version {request.version} of {request.model} may not go to {policy.where}: {why}{inherited}. "
@@ -228,9 +228,9 @@ def approvers_of(
     author: str | None,
     now: datetime,
 ) -> set[str]:
-    """Who has approved these very files of the version for the stage, and may.
+    """Users who have validly approved these files of the version for the stage.
 
-    An approval is worth as much time as evidence is (``max_age``). Names that a database of users may take for
+    An approval is valid as long as evidence (``max_age``). Names that a database of users may take for
     the same are one person.
     """
     given: list[str] = []
@@ -247,19 +247,19 @@ def approvers_of(
 
 
 def approvals_needed(policy: StagePolicy, author: str | None) -> int:
-    """How many approvals make sure that ``policy.approvals`` people who are not the author have approved.
+    """Number of approvals that ensure ``policy.approvals`` approvers other than the author.
 
-    Where nobody knows the author, one of those who approved may be the one.
+    If the author is unknown, one of the approvers may be the author.
     """
     return policy.approvals + 1 if policy.approvals and author is None else policy.approvals
 
 
 def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str, author: str | None) -> None:
-    """Refuse an approval that would not count.
+    """Refuse an approval that is not valid.
 
     Raises:
-        NotTrusted: nobody has authenticated who is asking.
-        PromotionRefused: the policy does not list them, or they registered the version themselves.
+        NotTrusted: the user is not authenticated.
+        PromotionRefused: the policy does not list the user, or the user registered the version.
     """
     subject = f"version {version} of {model} for {policy.name}"
     if actor == UNAUTHENTICATED:

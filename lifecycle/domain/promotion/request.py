@@ -17,11 +17,11 @@ class RequestKind(StrEnum):
     """How a version is to come into a stage."""
 
     PROMOTE = "PROMOTE"
-    """Needs fresh evidence for every gate."""
+    """A promotion; needs valid evidence for every gate."""
     ROLLBACK = "ROLLBACK"
-    """Back to a version that the stage held before, with the digest it had then; needs no new evidence."""
+    """A return to a version that held the stage before, with the same files; needs no new evidence."""
     OVERRIDE = "OVERRIDE"
-    """Without evidence, for a limited time; needs the signature of a key that may."""
+    """A promotion without evidence for a limited time; needs a signature with the override permission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class PromotionRequest:
     """Move a version to a stage.
 
     Attributes:
-        stage: The policy's word for the stage.
+        stage: The policy's name of the stage.
         reason, requested_by: For the ledger.
         expected: The version that the caller saw in the stage (0: none); the promotion is refused with a
             conflict when that is no longer so. None: the caller does not care.
         key: Idempotency key; empty for none.
-        digest: Of an override: the files that it speaks of.
-        issued_at, until: Of an override, UTC: when it was signed, and when it ends.
-        signed: Of an override, where it has arrived: the very text that was signed. No part of what is sent.
+        digest: For an override: digest of the files.
+        issued_at, until: For an override, UTC: when it was signed, and when it ends.
+        signed: For a received override: the signed text. Not part of the JSON.
     """
 
     model: str
@@ -126,10 +126,10 @@ StageRequest: TypeAlias = "PromotionRequest | ApprovalRequest | Demotion | Adopt
 
 @dataclass(frozen=True, slots=True)
 class PromotionContext:
-    """What is on record about a model.
+    """The recorded state of a model that a decision reads.
 
     Attributes:
-        evidence: For the version and stage in question, newest last; only such as a trusted key has signed.
+        evidence: Evidence for the version and stage, newest last; only with a trusted signature.
         ledger: The model's moves, approvals and demotions, oldest first.
         holders: Versions in each stage of the policy, by the policy's word, ascending.
         aliases: Where the model's aliases point.

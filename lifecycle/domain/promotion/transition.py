@@ -134,7 +134,7 @@ def complete(
 ) -> Transition | None:
     """The promotion that waited for a gate run, now that its evidence is here; None: it must be asked for again.
 
-    Evidence that does not count here, such as that of a worker with another policy, queues no further run: the
+    Evidence that is not accepted here, such as that of a worker with another policy, queues no further run: the
     next would end in the same way.
     """
     policy = policies.stage(waiting.request.stage)
@@ -334,7 +334,7 @@ def _is_so_already(
     decision: Decision,
     last: LedgerEntry,
 ) -> bool:
-    """An override is not so already: evidence confirms it, and another one makes it last longer."""
+    """Whether the stage already is as requested. For an override never: it can be confirmed or extended."""
     return (
         context.holder(policy.name) == request.version
         and (last.version, last.digest) == (request.version, decision.digest)

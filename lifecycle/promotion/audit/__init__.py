@@ -1,4 +1,4 @@
-"""Reading the ledger as somebody who trusts nobody, to see whether it is whole and is what happened."""
+"""Verifies the ledger: hash chain, signatures, and agreement with MLflow's tables."""
 
 from lifecycle.promotion.audit.verify import audit
 

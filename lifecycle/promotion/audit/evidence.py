@@ -1,4 +1,4 @@
-"""The records of evidence: each has to be what somebody signed, and the ledger's entries to rest on them."""
+"""Verifies evidence records: their signatures, and the ledger entries that rest on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COPIED = "copied from "  # lifecycle.promotion.environment
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a record of evidence comes down to."""
+    """The facts of an evidence record that entries rest on."""
 
     model_uid: str
     version: int
@@ -36,10 +36,10 @@ class Record:
 
 
 class EvidenceAudit:
-    """Looks at every record once; afterwards it knows what an entry may rest on.
+    """Verifies every record once; afterwards it knows which evidence an entry may rest on.
 
     Args:
-        names: The models by uid, as far as anybody knows them.
+        names: Known model names by uid.
     """
 
     def __init__(self, trust: TrustStore, names: Mapping[str, str]) -> None:
@@ -51,7 +51,7 @@ class EvidenceAudit:
         self.count = 0
 
     def look_at(self, row: Row[Any]) -> list[AuditIssue]:
-        """What is wrong with a record."""
+        """Problems of a record."""
         self.count += 1
         evidence = _evidence(row.signed)
         if evidence is None:
@@ -70,14 +70,14 @@ class EvidenceAudit:
         return found
 
     def notes(self) -> list[AuditIssue]:
-        """Whose signatures could not be checked, or would not count today."""
+        """Notes on signatures that could not be checked, or whose key is revoked today."""
         return [
             AuditIssue("key", "", "", None, f"evidence {message}: {number} of {self.count} records")
             for message, number in sorted(self._notes.items())
         ]
 
     def problem(self, model_uid: str, entry: LedgerEntry) -> str:
-        """Why an entry does not rest on the evidence that it names; empty where it does.
+        """Why an entry does not rest on the evidence that it names; empty if it does.
 
         Expects every ledger's entries in order.
         """
@@ -96,13 +96,13 @@ class EvidenceAudit:
         return ""
 
     def _about(self, record: Record, model_uid: str, entry: LedgerEntry) -> bool:
-        """A copy in an environment rests on the evidence of the version that it was made of, in another model."""
+        """Whether the record is about the entry. A copy in an environment rests on the original's evidence."""
         if record.model_uid != model_uid:
             return model_uid in self._environments
         return (record.version, record.stage) == (entry.version, entry.stage)
 
     def _unsigned(self, row: Row[Any]) -> str:
-        """What is wrong with the signature; one that can't be checked, or was revoked since, is a note."""
+        """Problem of the signature. One that cannot be checked, or whose key was revoked, is only a note."""
         try:
             key = verify(row.signed, Permission.EVIDENCE, self._once_trusted)[1]
         except NotTrusted as exc:
@@ -119,7 +119,7 @@ class EvidenceAudit:
         return ""
 
     def _signed_by_another(self, signed: str, kid: str) -> bool:
-        """Whether it is the signature of a key that is known, and only the name of the key was changed."""
+        """Whether a known key has signed it, and only the key's name was changed."""
         header, _, rest = signed.partition(".")
         for key in self._keys():
             named = _decoded(header).replace(kid, key.kid)
@@ -150,7 +150,7 @@ def _evidence(signed: str) -> Evidence | None:
 
 
 def _unknown_kid(signed: str, trust: TrustStore) -> str | None:
-    """The key that a text names, where nothing more is to be said against it than that nobody knows the key."""
+    """The key that a text names, if the only problem is that the key is unknown."""
     try:
         header = json.loads(_decoded(signed.partition(".")[0]))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The ledger as a file, for an auditor or a spreadsheet, and the comparison of a later ledger with it."""
+"""Exports the ledger to a file, and compares a later ledger with an export."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def records(connection: Connection, model: str | None, *, with_evidence: bool) -> Iterator[dict[str, Any]]:
-    """Every entry of every ledger, or of those of one model's name; then the evidence, if it is wanted.
+    """All entries, or those of one model's name; then the evidence, if requested.
 
-    What is no entry comes as it lies there, under ``unreadable``.
+    A row that is not an entry is given as it is, under ``unreadable``.
     """
     named = select(HEADS.c.model_uid).where(HEADS.c.model == model)
     for table, read in ((LEDGER, _entry), (EVIDENCE, _evidence))[: 2 if with_evidence else 1]:
@@ -43,13 +43,13 @@ def as_jsonl(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     for line in lines:
         try:
             text = canonical_json(line)
-        except (ValueError, TypeError):  # somebody wrote bytes or NaN into the table
+        except (ValueError, TypeError):  # bytes or NaN were written into the table
             text = canonical_json({"kind": line["kind"], "model_uid": line["model_uid"], "unreadable": repr(line)})
         yield text.encode() + b"\n"
 
 
 def as_csv(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """A table with a line for each entry. What a spreadsheet would take for a formula gets an apostrophe."""
+    """CSV with one line per entry. Cells that a spreadsheet would read as formulas get an apostrophe."""
     yield _csv_line(COLUMNS)
     for line in lines:
         yield _csv_line([line.get(column) for column in COLUMNS])
@@ -57,11 +57,11 @@ def as_csv(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What an earlier export says.
+    """An earlier export.
 
     Attributes:
-        entries: By ledger, the hash of each entry by its number.
-        evidence: By ledger, digests of the records of evidence.
+        entries: Hash of each entry by its number, by ledger.
+        evidence: Digests of the evidence records, by ledger.
     """
 
     entries: dict[str, dict[int, str]] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Earlier:
 
 
 def read_export(file: Path) -> Earlier:
-    """Read what ``lifecycle audit export`` wrote as jsonl.
+    """Read a jsonl file of ``lifecycle audit export``.
 
     Raises:
         NotFound: no such file.
@@ -88,12 +88,12 @@ def read_export(file: Path) -> Earlier:
 
 
 def evidence_key(version: int, stage: str, evidence_id: str) -> str:
-    """What a record of evidence is known by within its model."""
+    """Key of an evidence record within its model."""
     return f"{evidence_id} of version {version} for {stage}"
 
 
 def evidence_digest(signed: str, received_from: str) -> str:
-    """What a record of evidence is compared by."""
+    """Digest by which an evidence record is compared."""
     return sha256(f"{received_from}\n{signed}".encode()).hexdigest()
 
 
@@ -139,7 +139,7 @@ def _harmless(cell: object) -> str:
 
 
 class Comparison:
-    """Takes off what an export holds, as it is met again; what is left or different was rewritten."""
+    """Compares today's ledger with an export: what is missing or different was rewritten."""
 
     def __init__(self, earlier: Earlier, names: Mapping[str, str]) -> None:
         self._entries = {uid: dict(entries) for uid, entries in earlier.entries.items()}
@@ -149,22 +149,22 @@ class Comparison:
         self._changed: list[tuple[str, str]] = []
 
     def entry(self, model_uid: str, sequence: int, entry_hash: str) -> None:
-        """An entry of today's."""
+        """Compare one of today's entries."""
         then = self._entries.get(model_uid, {}).pop(sequence, entry_hash)
         if then != entry_hash:
             self._different.setdefault(model_uid, []).append(sequence)
 
     def evidence(self, row: Row[Any]) -> None:
-        """A record of evidence of today's."""
+        """Compare one of today's evidence records."""
         key = evidence_key(row.version, row.stage, row.evidence_id)
         now = evidence_digest(row.signed, row.received_from)
         if self._evidence.get(row.model_uid, {}).pop(key, now) != now:
             self._changed.append((row.model_uid, key))
 
     def differences(self, uids: frozenset[str] | None) -> Iterator[AuditIssue]:
-        """What the export tells differently, after everything of today's; None: of every ledger.
+        """Differences from the export, after all of today's records; None for every ledger.
 
-        One finding a ledger: where the first difference is, everything after it differs too.
+        One finding per ledger: after the first difference everything differs.
         """
         for uid, sequences in self._different.items():
             yield self._finding(uid, min(sequences), f"is another than in the export ({len(sequences)} are)")

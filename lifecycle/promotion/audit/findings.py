@@ -1,4 +1,4 @@
-"""What an audit says."""
+"""Results of an audit."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import Any
 
 
 class AuditProblem(StrEnum):
-    """What can be wrong. Stable words for machines."""
+    """Kinds of findings. Stable values."""
 
     EDITED = "edited"
-    """An entry is not what its hash was made of, or no entry at all."""
+    """An entry differs from what its hash was computed over, or is not an entry."""
     LINK = "link"
     """An entry does not follow from the one before it."""
     MISSING = "missing"
-    """Entries are not there: between others, at the end, or all of them."""
+    """Entries are missing: in between, at the end, or all of them."""
     STRANGER = "stranger"
-    """An entry or a record that belongs to another place."""
+    """An entry or evidence record belongs to another place."""
     HEAD = "head"
-    """What says how long the ledger is, is missing or says something else."""
+    """The record of the ledger's length is missing or wrong."""
     COLUMN = "column"
-    """A column by which an entry is found does not say what the entry says."""
+    """A column that indexes an entry differs from the entry."""
     EVIDENCE = "evidence"
-    """A record of evidence is not what was signed."""
+    """An evidence record differs from what was signed."""
     UNFOUNDED = "unfounded"
-    """The evidence that an entry names is missing, or does not say what the entry rests on."""
+    """The evidence that an entry names is missing, or does not support the entry."""
     OUTSIDE = "outside"
-    """MLflow's own tables hold something that the ledger does not tell, or the other way round."""
+    """MLflow's own tables and the ledger disagree."""
     REWRITTEN = "rewritten"
-    """An earlier export tells it differently."""
+    """An earlier export differs."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditIssue:
-    """One thing that is wrong, or worth knowing.
+    """One finding or note of an audit.
 
     Attributes:
         what: A word of :class:`AuditProblem`; ``key`` for a note about a key.
-        model: Its name, as far as it is known.
-        model_uid: What its ledger is kept by.
+        model: Name of the model, if known.
+        model_uid: Key of its ledger.
         sequence: The entry's number; None where it isn't about one entry.
     """
 
@@ -51,17 +51,17 @@ class AuditIssue:
     message: str
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only."""
+        """As JSON types."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedLedger:
-    """A ledger that was looked at.
+    """An audited ledger.
 
     Attributes:
-        entries: How many there are.
-        head: The hash of the newest one. Whoever has noted it down can tell later what has become of it.
+        entries: Number of entries.
+        head: Hash of the newest entry. Noted down, it can be looked up in later exports.
     """
 
     model: str
@@ -72,12 +72,12 @@ class AuditedLedger:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What an audit found.
+    """The result of an audit.
 
     Attributes:
-        ledgers: What was looked at, those of models that are gone included.
-        evidence: How many records of evidence were looked at.
-        breaks: What is wrong.
+        ledgers: The audited ledgers, those of deleted models included.
+        evidence: Number of audited evidence records.
+        breaks: The findings.
         notes: What could not be checked, or is worth knowing.
     """
 
@@ -88,11 +88,11 @@ class AuditReport:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no finding."""
         return not self.breaks
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON types only."""
+        """As JSON types."""
         return {
             "whole": self.whole,
             "ledgers": [asdict(ledger) for ledger in self.ledgers],

@@ -1,4 +1,4 @@
-"""The audit of a database or of one model: one pass over the evidence and one over the ledger."""
+"""Audits a database or one model: one pass over the evidence and one over the ledger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER
 from lifecycle.signing.trust import TrustStore
 
 Progress = Callable[[int, int], None]
-"""Is told how many entries are done, of how many."""
+"""Called with the number of entries done, and of all."""
 
 _PAGE = 500
 
@@ -36,16 +36,16 @@ def audit(
     earlier: Earlier | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> AuditReport:
-    """Look at everything that is on record, in a connection that sees one moment of the database.
+    """Verify all records, in a connection with a consistent view of the database.
 
     Args:
         trust: The keys that were ever trusted; a signature by another can't be checked.
         policies: Which stages are guarded today.
-        model: Only this one, by whatever ledgers its name has had.
-        earlier: An export, of which today's ledger has to be the continuation.
+        model: Only the ledgers of this name.
+        earlier: An export with which today's ledger has to begin.
 
     Raises:
-        NotFound: nothing is on record about that model.
+        NotFound: there are no records of that model.
     """
     known = _known(connection, policies, model)
     work = _Pass(known, policies, EvidenceAudit(trust, known.names), Comparison(earlier or Earlier(), known.names))
@@ -59,11 +59,11 @@ def audit(
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What there is to look at.
+    """The records to verify.
 
     Attributes:
-        names: Of the models by uid, as far as MLflow or a head tells them.
-        scope: The uids to look at; None for all.
+        names: Model names by uid, from MLflow or a head.
+        scope: The uids to verify; None for all.
     """
 
     heads: Mapping[str, Head]
@@ -74,7 +74,7 @@ class _Known:
 
 @dataclass
 class _Pass:
-    """One pass over everything, record by record and entry by entry."""
+    """One pass over all records and entries."""
 
     known: _Known
     policies: PolicyBook
@@ -84,12 +84,12 @@ class _Pass:
     ledgers: list[AuditedLedger] = field(default_factory=list)
 
     def record(self, row: Row[Any]) -> None:
-        """Look at a record of evidence."""
+        """Verify an evidence record."""
         self.comparison.evidence(row)
         self.breaks += self.evidence.look_at(row)
 
     def ledger(self, uid: str, rows: Iterable[Row[Any]]) -> None:
-        """Look at a ledger, from its first entry to its last; evidence comes before."""
+        """Verify a ledger from its first entry to its last, after the evidence."""
         chain = Chain(uid, self.known.heads.get(uid))
         told = StageHolders(self.policies.of(self.known.names.get(uid, "")).aliases_alone)
         for row in rows:
@@ -110,7 +110,7 @@ class _Pass:
         ]
 
     def report(self) -> AuditReport:
-        """What came of it; looks at what has no entries, too."""
+        """The report, models without entries included."""
         seen = {ledger.model_uid for ledger in self.ledgers}
         for uid in sorted({*self.known.heads, *self.known.models} - seen):
             if self.known.scope is None or uid in self.known.scope:
@@ -166,7 +166,7 @@ def _counted(rows: Iterator[Row[Any]], number: int, progress: Progress) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the guard noted about the newest entry."""
+    """The guard's record of the newest entry."""
 
     model: str
     sequence: int
@@ -174,7 +174,7 @@ class Head:
 
 
 class Chain:
-    """Follows one ledger, row by row, and keeps nothing of it but the last link."""
+    """Follows one ledger row by row, keeping only the last hash."""
 
     def __init__(self, model_uid: str, head: Head | None) -> None:
         self.model = head.model if head else ""
@@ -186,8 +186,8 @@ class Chain:
         self._follows = {model_uid}
 
     def follow(self, row: Row[Any]) -> tuple[LedgerEntry | None, list[AuditIssue]]:
-        """The entry in the next row of the table, if it is one, and what is wrong with it."""
-        if not isinstance(row.sequence, int):  # SQLite takes anything
+        """The entry in the next row, if it is one, and its problems."""
+        if not isinstance(row.sequence, int):  # SQLite accepts any type
             return None, [self.finding(AuditProblem.STRANGER, None, "an entry has no number")]
         gap = row.sequence != self._last + 1
         found = [self._missing(self._last + 1, row.sequence - 1)] if gap else []
@@ -202,7 +202,7 @@ class Chain:
         return entry, found
 
     def close(self) -> list[AuditIssue]:
-        """What is wrong with the end, after the last row."""
+        """Problems of the end, after the last row."""
         head = self._head
         if head is None:
             return [self.finding(AuditProblem.HEAD, None, "the ledger has no head: somebody has taken it away")]
@@ -216,7 +216,7 @@ class Chain:
         return []
 
     def finding(self, what: AuditProblem, sequence: int | None, message: str) -> AuditIssue:
-        """Something that is wrong with this ledger."""
+        """A finding about this ledger."""
         return AuditIssue(what, self.model, self.model_uid, sequence, message)
 
     def _edited(self, entry: LedgerEntry, sequence: int, *, linked: bool) -> list[AuditIssue]:
@@ -226,7 +226,7 @@ class Chain:
             found.append(self.finding(AuditProblem.EDITED, sequence, "is not what its hash was made of"))
         if linked and self._follows and entry.previous_hash not in self._follows:
             found.append(self.finding(AuditProblem.LINK, sequence, "does not follow from the one before it"))
-        # Of an entry that was edited, the next one may follow rightly: one edit is one break.
+        # the entry after an edited one may follow correctly: one edit is one finding
         self._follows, self.last_hash = {entry.hash, made}, entry.hash
         return found
 

@@ -1,1 +1,1 @@
-"""How the guard's tables came to be what they are: alembic's scripts, and the one way to run them."""
+"""Migrations of the guard's tables: alembic's scripts, and how they are run."""

@@ -1,6 +1,6 @@
-"""Triggers that let rows of a table be added and nothing else.
+"""Triggers that make a table append-only.
 
-Whoever owns the database can drop them; ``lifecycle audit verify`` finds what they do then.
+The database's owner can drop them; ``lifecycle audit verify`` finds later changes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MYSQL_FORBIDS = ((1419,), (1142,), (1227,))
 
 
 def make_append_only(table: str, unique: tuple[tuple[str, ...], ...]) -> None:
-    """Put the triggers on a table; those that are there already are made anew.
+    """Create the triggers of a table, replacing existing ones.
 
     Args:
         unique: The columns of each unique key.
@@ -58,7 +58,7 @@ def make_append_only(table: str, unique: tuple[tuple[str, ...], ...]) -> None:
 
 
 def drop_function() -> None:
-    """Take away what stays when the tables, and their triggers with them, are gone."""
+    """Drop the function that stays when tables and triggers are dropped."""
     if op.get_bind().dialect.name == "postgresql":
         _run("DROP FUNCTION IF EXISTS lifecycle_append_only()")
 

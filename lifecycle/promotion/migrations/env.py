@@ -1,4 +1,4 @@
-"""What alembic runs to migrate. Connection, lock and transaction are those of ``upgrade.py``."""
+"""Alembic's migration script. Connection, lock and transaction come from ``upgrade.py``."""
 
 from __future__ import annotations
 

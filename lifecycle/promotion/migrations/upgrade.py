@@ -1,4 +1,4 @@
-"""Bringing the guard's tables to this release, or taking them away: by one process at a time."""
+"""Upgrades or removes the guard's tables, one process at a time."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ALEMBIC = threading.Lock()
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the migrations that the database has not seen.
+    """Run the migrations that the database lacks.
 
     Raises:
-        ConfigError: it has seen one that this release does not know.
-        Unavailable: somebody else has been at it for a minute.
+        ConfigError: it has one that this release does not know.
+        Unavailable: another process has been upgrading it for a minute.
     """
     with alone(engine) as connection:
         config = _config(connection)
@@ -39,7 +39,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def remove(connection: Connection) -> None:
-    """Take away the tables with everything in them, the triggers and the version table.
+    """Drop the tables with their content, the triggers and the version table.
 
     Raises:
         ConfigError: a newer release has upgraded them.
@@ -52,22 +52,22 @@ def remove(connection: Connection) -> None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The newest migration that the database has seen; None where the guard has never been there."""
+    """The newest migration of the database; None if the guard was never installed."""
     options = {"version_table": VERSION_TABLE}
     return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
 def has_tables(connection: Connection) -> bool:
-    """Whether there is anything of the guard's, finished or not."""
+    """Whether any table of the guard exists."""
     ours = {VERSION_TABLE, *METADATA.tables}
     return not ours.isdisjoint(inspect(connection).get_table_names())
 
 
 def check_current(connection: Connection) -> None:
-    """Demand the tables as this release knows them.
+    """Check that the tables are those of this release.
 
     Raises:
-        NotFound: the guard has never been there.
+        NotFound: the guard was never installed.
         ConfigError: they are those of another release.
     """
     revision = revision_of(connection)
@@ -81,14 +81,14 @@ def check_current(connection: Connection) -> None:
 
 @contextmanager
 def alone(engine: Engine) -> Iterator[Connection]:
-    """A transaction in which no other server, worker or command migrates the same database.
+    """A transaction with an exclusive lock on migrations of the database.
 
     The lock is the database's own, because servers are on several machines: the file's on SQLite, where it keeps
     every writer out, an advisory one on PostgreSQL and MySQL. There and on SQLite a migration happens whole or not
     at all; MySQL commits each statement by itself, so the scripts there go on where one was cut short.
 
     Raises:
-        Unavailable: MySQL's lock was not to be had within a minute.
+        Unavailable: MySQL's lock was not available within a minute.
     """
     with engine.connect() as connection:
         try:
