@@ -94,11 +94,13 @@ class Lifecycle:
 
     def gate_runner(self, progress: Progress | None = None) -> GateRunner:
         """The runner of gates."""
+        from lifecycle.gates.gate_process import start_early
         from lifecycle.gates.job import Progress
         from lifecycle.gates.subprocess_runner import run_isolated
         from lifecycle.promotion.gate_runner import GateRunner
 
         _settle_libraries()
+        start_early()
         return GateRunner(
             self.registry, self.config.policies, run_isolated, _now, local_user(), progress or Progress()
         )

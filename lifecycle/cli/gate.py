@@ -94,6 +94,9 @@ def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, 
       lifecycle gate run models:/flights-delay/1 --stage production --current "data/2013-*.csv" --only drift
       lifecycle gate run models:/flights-delay/1 --stage production --junit gates.xml --markdown gates.md
     """  # noqa: D301  click reads \b
+    from lifecycle.gates.gate_process import start_early
+
+    start_early()  # the gates' libraries are imported while we import ours and ask the registry
     from lifecycle.assembly import assemble
     from lifecycle.display import gate_progress
     from lifecycle.domain.model import ModelRef
