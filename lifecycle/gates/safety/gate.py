@@ -11,12 +11,10 @@ from pydantic import AfterValidator, Field
 
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.safety.allowed import EXACT_NAME, AllowList, allow_list
-from lifecycle.gates.safety.content import MIB
-from lifecycle.gates.safety.findings import Finding
-from lifecycle.gates.safety.inspection import Inspection
-from lifecycle.gates.safety.scan import Scan
-from lifecycle.gates.safety.second_opinion import second_opinion
+from lifecycle.gates.safety.allowed import EXACT_NAME, allow_list
+from lifecycle.gates.safety.archives import MIB
+from lifecycle.gates.safety.issues import SafetyIssue
+from lifecycle.gates.safety.scan import Inspection, Scan
 from lifecycle.gates.subject import Subject
 from lifecycle.gates.verdicts import listing, passed
 
@@ -72,20 +70,15 @@ class SafetyGate:
         )
         inspection.run(allowed)
         findings = [found for found in inspection.findings if not self._is_accepted(found)]
-        figures = dict(inspection.figures()) | {"second_opinion": "not asked"}
-        if not findings:
-            opinion = second_opinion(folder, self.options.max_seconds / 2)
-            figures["second_opinion"] = opinion.by
-            findings = _disputed(opinion.issues, allowed)
-        return self._verdict(sorted(findings, key=lambda found: found.weight), figures)
+        return self._verdict(sorted(findings, key=lambda found: found.weight), dict(inspection.figures()))
 
-    def _is_accepted(self, found: Finding) -> bool:
+    def _is_accepted(self, found: SafetyIssue) -> bool:
         file = found.file.partition("!")[0]
         return found.what == "unknown_format" and any(
             fnmatchcase(file, pattern) for pattern in self.options.accept_unknown or ()
         )
 
-    def _verdict(self, findings: Sequence[Finding], figures: dict[str, Figure]) -> Verdict:
+    def _verdict(self, findings: Sequence[SafetyIssue], figures: dict[str, Figure]) -> Verdict:
         figures["findings"] = len(findings)
         if not findings:
             message = (
@@ -95,12 +88,3 @@ class SafetyGate:
         worst = findings[0]
         said = listing(list(dict.fromkeys(str(found) for found in findings)), separator="; ").rstrip(".")
         return Verdict(self.name, worst.outcome, f"{self.name}.{worst.what}", f"{said}. {worst.advice}", figures)
-
-
-def _disputed(issues: Sequence[tuple[str, str]], allowed: AllowList) -> list[Finding]:
-    """Issues of modelscan, without names that the operator allows."""
-    return [
-        Finding("second_opinion", file, f"is held unsafe by modelscan, for {name}")
-        for file, name in issues
-        if not allowed.may_call(name)
-    ]

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lifecycle.gates.safety.allowed import AllowList
-from lifecycle.gates.safety.findings import Finding
+from lifecycle.gates.safety.issues import SafetyIssue
 
 MLMODEL = "MLmodel"
 
@@ -60,7 +60,7 @@ _METHOD = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
 @dataclass(slots=True)
-class Told:
+class MlmodelReport:
     """Contents of an MLmodel file.
 
     Attributes:
@@ -72,7 +72,7 @@ class Told:
     """
 
     file: str
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[SafetyIssue] = field(default_factory=list)
     needed: set[str] = field(default_factory=set)
     onnx: set[str] = field(default_factory=set)
     environments: set[str] = field(default_factory=set)
@@ -82,30 +82,30 @@ class Told:
         return (PurePosixPath(self.file).parent / name).as_posix()
 
 
-def read_mlmodel(file: str, text: bytes, allowed: AllowList, *, allow_code: bool) -> Told:
+def read_mlmodel(file: str, text: bytes, allowed: AllowList, *, allow_code: bool) -> MlmodelReport:
     """Check an MLmodel file. Paths in it start from its own folder."""
-    told = Told(file)
+    report = MlmodelReport(file)
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        told.findings.append(Finding("broken", file, "is no plain YAML"))
-        return told
+        report.findings.append(SafetyIssue("broken", file, "is no plain YAML"))
+        return report
     flavors = document.get("flavors") if isinstance(document, dict) else None
     if (
         not isinstance(flavors, dict)
         or not all(isinstance(conf, dict) for conf in flavors.values())
         or not flavors
     ):
-        told.findings.append(Finding("no_mlmodel", file, "names no flavor to load the model with"))
-        return told
+        report.findings.append(SafetyIssue("no_mlmodel", file, "names no flavor to load the model with"))
+        return report
     for why in _loaders(flavors, allowed, LOADERS | _CODE_LOADERS if allow_code else LOADERS):
-        told.findings.append(Finding("loader_not_allowed", file, why))
+        report.findings.append(SafetyIssue("loader_not_allowed", file, why))
     example = document.get("saved_input_example_info")
     for key, value in _entries({"flavors": flavors, "example": example}):
-        _look_at(key, value, told, allow_code=allow_code)
-    told.onnx = {told.path(name) for name in _onnx_files(flavors)}
-    told.needed |= told.onnx
-    return told
+        _look_at(key, value, report, allow_code=allow_code)
+    report.onnx = {report.path(name) for name in _onnx_files(flavors)}
+    report.needed |= report.onnx
+    return report
 
 
 def _loaders(flavors: Mapping[Any, dict[Any, Any]], allowed: AllowList, known: frozenset[str]) -> Iterator[str]:
@@ -152,19 +152,23 @@ def _entries(root: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             waiting.extend(value)
 
 
-def _look_at(key: str, value: Any, told: Told, *, allow_code: bool) -> None:
+def _look_at(key: str, value: Any, report: MlmodelReport, *, allow_code: bool) -> None:
     if key in _CODE_KEYS and value and not allow_code:
-        told.findings.append(Finding("code", told.file, f"makes MLflow run Python code of the model, by '{key}'"))
+        report.findings.append(
+            SafetyIssue("code", report.file, f"makes MLflow run Python code of the model, by '{key}'")
+        )
     if value is None or not (key in _PATH_KEYS | _CODE_KEYS or (key == "env" and isinstance(value, str))):
         return
     # MLflow looks up code by its file name in the model's folder, and records where it came from
     path = PurePosixPath(_name(value)).name if key == "model_code_path" else _name(value)
     if not isinstance(value, str) or not is_inside(path):
-        told.findings.append(Finding("outside", told.file, f"names a file outside of the model, by '{key}'"))
+        report.findings.append(
+            SafetyIssue("outside", report.file, f"names a file outside of the model, by '{key}'")
+        )
     elif key in {"env", "conda", "virtualenv"}:
-        told.environments.add(told.path(path))
+        report.environments.add(report.path(path))
     elif key != "code":
-        told.needed.add(told.path(path))
+        report.needed.add(report.path(path))
 
 
 def _name(value: Any) -> str:

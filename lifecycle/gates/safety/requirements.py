@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lifecycle.gates.safety.findings import Finding
+from lifecycle.gates.safety.issues import SafetyIssue
 
 _REQUIREMENTS, _CONSTRAINTS = "requirements.txt", "constraints.txt"
 ENVIRONMENTS = frozenset({_REQUIREMENTS, _CONSTRAINTS, "conda.yaml", "python_env.yaml"})
@@ -28,32 +28,32 @@ _HASH = re.compile(r"\s+--hash=sha(256|384|512):[0-9a-f]+(?=\s|$)")
 _CONDA = re.compile(r"([A-Za-z0-9_.-]+)\s*(==?\s*[A-Za-z0-9_.!+-]+)?([<>=!~]\S*)?")
 
 
-def judge_environment(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Finding]:
+def judge_environment(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[SafetyIssue]:
     """Check a requirements file for pip or, by its name, a YAML file for conda or MLflow."""
     judge = _judge_yaml if file.endswith((".yaml", ".yml")) else _judge_requirements
     yield from judge(file, text, allow_unpinned=allow_unpinned)
 
 
-def _judge_requirements(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Finding]:
+def _judge_requirements(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[SafetyIssue]:
     try:
         lines = text.decode("utf-8").replace("\\\n", " ").replace("\\\r\n", " ").splitlines()
     except UnicodeDecodeError:
-        yield Finding("broken", file, "is no text")
+        yield SafetyIssue("broken", file, "is no text")
         return
     yield from _judge_lines(file, lines, allow_unpinned=allow_unpinned)
 
 
-def _judge_yaml(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Finding]:
+def _judge_yaml(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[SafetyIssue]:
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        yield Finding("broken", file, "is no plain YAML")
+        yield SafetyIssue("broken", file, "is no plain YAML")
         return
     if not isinstance(document, dict):
-        yield Finding("broken", file, "describes no environment")
+        yield SafetyIssue("broken", file, "describes no environment")
         return
     if any(channel not in _CHANNELS for channel in _texts(document.get("channels"))):
-        yield Finding("option_in_requirements", file, "names a channel other than conda-forge and defaults")
+        yield SafetyIssue("option_in_requirements", file, "names a channel other than conda-forge and defaults")
     conda = "channels" in document or "build_dependencies" not in document
     pip_lines = list(_texts(document.get("build_dependencies")))
     for entry in _list(document.get("dependencies")):
@@ -79,7 +79,7 @@ def _text(entry: Any) -> str:
     return entry if isinstance(entry, str) else "/no text"
 
 
-def _judge_lines(file: str, lines: Iterable[str], *, allow_unpinned: bool) -> Iterator[Finding]:
+def _judge_lines(file: str, lines: Iterable[str], *, allow_unpinned: bool) -> Iterator[SafetyIssue]:
     for line in lines:
         plain = _HASH.sub("", _COMMENT.sub("", line)).strip()
         if not plain or plain in _INCLUDES:
@@ -87,12 +87,12 @@ def _judge_lines(file: str, lines: Iterable[str], *, allow_unpinned: bool) -> It
         try:
             requirement = Requirement(plain)
         except InvalidRequirement:
-            yield Finding("option_in_requirements", file, f"has the line {_quoted(line)}")
+            yield SafetyIssue("option_in_requirements", file, f"has the line {_quoted(line)}")
             continue
         if requirement.url or "\n" in line:
-            yield Finding("option_in_requirements", file, f"has the line {_quoted(line)}")
+            yield SafetyIssue("option_in_requirements", file, f"has the line {_quoted(line)}")
         elif not allow_unpinned and not _is_pinned(requirement):
-            yield Finding("unpinned", file, f"leaves the version of {requirement.name} open")
+            yield SafetyIssue("unpinned", file, f"leaves the version of {requirement.name} open")
 
 
 def _is_pinned(requirement: Requirement) -> bool:
@@ -102,12 +102,12 @@ def _is_pinned(requirement: Requirement) -> bool:
     return any(not spec.version.endswith(".*") for spec in pins)
 
 
-def _judge_conda(file: str, entry: str, *, allow_unpinned: bool) -> Iterator[Finding]:
+def _judge_conda(file: str, entry: str, *, allow_unpinned: bool) -> Iterator[SafetyIssue]:
     found = _CONDA.fullmatch(entry.strip())
     if found is None:
-        yield Finding("option_in_requirements", file, f"has the entry {_quoted(entry)}")
+        yield SafetyIssue("option_in_requirements", file, f"has the entry {_quoted(entry)}")
     elif not found[2] and found[1].lower() not in _BUILD_TOOLS and not allow_unpinned:
-        yield Finding("unpinned", file, f"leaves the version of {found[1]} open")
+        yield SafetyIssue("unpinned", file, f"leaves the version of {found[1]} open")
 
 
 def _quoted(line: str) -> str:

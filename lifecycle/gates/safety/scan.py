@@ -1,21 +1,38 @@
-"""Scans every file of a model by its content, independent of its name."""
+"""A model's folder, judged as a whole: every file by its content, what MLmodel names, and the requirements."""
 
 from __future__ import annotations
 
 import codecs
+import os
+import stat
+from collections.abc import Iterator, Mapping, Set
 from contextlib import closing
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from lifecycle.domain.verdict import Figure
 from lifecycle.gates.safety.allowed import AllowList
-from lifecycle.gates.safety.archives import ZIP, BrokenArchive, UnknownPacking, decompress, is_hidden_zip, unzip
-from lifecycle.gates.safety.content import CHUNK, MIB, Allowance, Bomb, Content, TooLarge
-from lifecycle.gates.safety.findings import Finding
-from lifecycle.gates.safety.numpy_files import NPY, BrokenArray, pickle_start
-from lifecycle.gates.safety.onnx_files import FIRST_FIELD, read_onnx
+from lifecycle.gates.safety.archives import (
+    CHUNK,
+    MIB,
+    ZIP,
+    Allowance,
+    Bomb,
+    BrokenArchive,
+    Content,
+    TooLarge,
+    UnknownPacking,
+    decompress,
+    is_hidden_zip,
+    unzip,
+)
+from lifecycle.gates.safety.issues import SafetyIssue
+from lifecycle.gates.safety.mlmodel import MLMODEL, MlmodelReport, read_mlmodel
+from lifecycle.gates.safety.pickle_analysis import PickleReport, analyse_pickle
+from lifecycle.gates.safety.pickle_machine import TooMuch
+from lifecycle.gates.safety.requirements import ENVIRONMENTS, judge_environment
 from lifecycle.gates.safety.skops_types import SCHEMA, BrokenSchema, read_schema
-from lifecycle.gates.safety.stack import TooMuch
-from lifecycle.gates.safety.unpickling import Doings, doings_of
+from lifecycle.gates.safety.tensor_files import FIRST_FIELD, NPY, BrokenArray, pickle_start, read_onnx
 from lifecycle.gates.verdicts import listing
 
 _PICKLES = tuple(
@@ -41,7 +58,7 @@ class Scan:
     """
 
     def __init__(self, allowed: AllowList, most_bytes: int, *, allow_code: bool) -> None:
-        self.findings: list[Finding] = []
+        self.findings: list[SafetyIssue] = []
         self.names: set[str] = set()
         self.onnx: set[str] = set()
         self.tensors: set[str] = set()
@@ -70,7 +87,7 @@ class Scan:
             self._find("unknown_format", content, str(exc))
 
     def _find(self, what: str, content: Content, why: str) -> None:
-        self.findings.append(Finding(what, content.name, why))
+        self.findings.append(SafetyIssue(what, content.name, why))
 
     def _judge(self, content: Content) -> None:
         head = content.head(8)
@@ -89,33 +106,34 @@ class Scan:
     def _judge_pickle(self, content: Content, head: bytes) -> bool:
         """Whether it is a pickle, or acts when read as one. The oldest pickles have no marker."""
         content.file.seek(0)
-        doings = doings_of(content.file, content.size)
-        whole = not doings.broken and (doings.length == content.size or bool(doings.names))
-        if head.startswith(_PICKLES) or doings.acts or whole:
-            self._judge_doings(content, doings, content.size)
+        report = analyse_pickle(content.file, content.size)
+        whole = not report.broken and (report.length == content.size or bool(report.names))
+        if head.startswith(_PICKLES) or report.acts or whole:
+            self._judge_pickle_report(content, report, content.size)
             return True
         return False
 
-    def _judge_doings(self, content: Content, doings: Doings, size: int) -> None:
-        self.names |= doings.names
-        strange = sorted(name for name in doings.names if not self._allowed.may_name(name))
+    def _judge_pickle_report(self, content: Content, report: PickleReport, size: int) -> None:
+        self.names |= report.names
+        strange = sorted(name for name in report.names if not self._allowed.may_name(name))
         if strange:
             self._find("not_allowed", content, f"imports what is not on the list: {listing(strange)}")
-        named = sorted(name for name in doings.calls.difference(strange) if not self._allowed.may_call(name))
+        named = sorted(name for name in report.calls.difference(strange) if not self._allowed.may_call(name))
         if named:
             self._find("not_allowed", content, f"calls what may only be named: {listing(named)}")
-        for phrase in sorted(doings.oddities):
+        for phrase in sorted(report.oddities):
             self._find("not_allowed", content, phrase)
-        if doings.broken:
-            self._find("broken", content, f"is a pickle that breaks off: {doings.broken}")
-        elif doings.length < size:
+        if report.broken:
+            self._find("broken", content, f"is a pickle that breaks off: {report.broken}")
+        elif report.length < size:
             self._find("hidden_content", content, "goes on after the end of its pickle")
 
     def _judge_array(self, content: Content) -> None:
         start = pickle_start(content)
         if start is not None:
             content.file.seek(start)
-            self._judge_doings(content, doings_of(content.file, content.size - start), content.size - start)
+            size = content.size - start
+            self._judge_pickle_report(content, analyse_pickle(content.file, size), size)
 
     def _judge_zip(self, content: Content) -> None:
         entries: set[str] = set()
@@ -183,3 +201,155 @@ def _is_text(file: BinaryIO) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+_LONGEST_DESCRIPTION = 2 * MIB  # MLmodel and requirement files
+_MOST_FILES = 100_000
+
+
+class Inspection:
+    """Inspection of one model folder.
+
+    Attributes:
+        findings: Reasons against loading the model.
+    """
+
+    def __init__(self, folder: Path, scan: Scan, *, allow_code: bool, allow_unpinned: bool) -> None:
+        self._folder, self._scan = folder, scan
+        self._allow_code, self._allow_unpinned = allow_code, allow_unpinned
+        self._sizes: dict[str, int] = {}
+        self.findings: list[SafetyIssue] = scan.findings
+
+    def run(self, allowed: AllowList) -> None:
+        """Inspect all files."""
+        self._judge_files()
+        if not self._sizes:
+            self._find("no_files", "", "The model has no files that could be looked at.")
+            return
+        if MLMODEL not in self._sizes:
+            self._find("no_mlmodel", MLMODEL, "is missing")
+        environments = self._named(ENVIRONMENTS)
+        # a nested one is read if MLmodel names a folder instead of a file
+        for file in sorted(self._named({MLMODEL})):
+            report = self._judge_mlmodel(file, allowed)
+            environments |= report.environments & self._sizes.keys()
+        self._judge_tensor_files()
+        for file in sorted(environments):
+            text = self._description(file)
+            if text is not None:
+                self.findings += judge_environment(file, text, allow_unpinned=self._allow_unpinned)
+
+    def figures(self) -> Mapping[str, Figure]:
+        """Figures of the inspection."""
+        return {
+            "files": len(self._sizes),
+            "mib": round(sum(self._sizes.values()) / MIB, 3),
+            "unpacked_mib": round(self._scan.allowance.unpacked / MIB, 3),
+            "names": len(self._scan.names),
+        }
+
+    def _named(self, names: Set[str]) -> set[str]:
+        """Files with these names, in any folder."""
+        return {file for file in self._sizes if file.rpartition("/")[2] in names}
+
+    def _find(self, what: str, file: str, why: str) -> None:
+        self.findings.append(SafetyIssue(what, file, why))
+
+    def _judge_files(self) -> None:
+        try:
+            for file in _files_below(self._folder):
+                self._look_at(file)
+        except OSError as exc:
+            self._find("unreadable", "", f"The model's folder cannot be read: {_said(exc)}.")
+
+    def _look_at(self, file: str) -> None:
+        if len(self._sizes) >= _MOST_FILES:
+            raise OSError("it holds too many files")
+        try:
+            with _open_plain(self._folder / file) as opened:
+                size = os.fstat(opened.fileno()).st_size
+                self._sizes[file] = size
+                self._scan.judge(Content(file, opened, size))
+        except _NotPlainError:
+            self._find("link", file, "is a link, has another link to it, or is no plain file")
+        except OSError as exc:
+            self._find("unreadable", file, f"cannot be read: {_said(exc)}")
+
+    def _description(self, file: str) -> bytes | None:
+        """A file's text; None, with an issue, if it cannot be read."""
+        if self._sizes[file] > _LONGEST_DESCRIPTION:
+            self._find("too_large", file, "is larger than such a file ever is")
+            return None
+        try:
+            with _open_plain(self._folder / file) as opened:
+                return opened.read(_LONGEST_DESCRIPTION)
+        except (OSError, _NotPlainError):
+            self._find("unreadable", file, "cannot be read any more")
+            return None
+
+    def _judge_mlmodel(self, file: str, allowed: AllowList) -> MlmodelReport:
+        text = self._description(file)
+        if text is None:
+            return MlmodelReport(file)
+        report = read_mlmodel(file, text, allowed, allow_code=self._allow_code)
+        self.findings += report.findings
+        self._judge_needed_files(report)
+        return report
+
+    def _judge_needed_files(self, report: MlmodelReport) -> None:
+        """Check that the files that MLflow loads exist, and that its ONNX files are ONNX."""
+        for file in sorted(report.needed):
+            below = f"{file.rstrip('/')}/"
+            if file in self._sizes and not self._sizes[file]:
+                self._find("broken", file, "is empty")
+            elif file not in self._sizes and not any(other.startswith(below) for other in self._sizes):
+                self._find("missing_file", file, "is named in MLmodel and is not there")
+            elif file in report.onnx and file not in self._scan.onnx:
+                # by the file's name onnx also reads text and JSON, and with them other files
+                self._find("unknown_format", file, "is loaded as ONNX and is no ONNX model in its binary form")
+
+    def _judge_tensor_files(self) -> None:
+        for file in sorted(self._scan.tensors - self._sizes.keys()):
+            self._find("external_data", file, "is to hold tensors and is no plain file of the model")
+        tensors = self._scan.tensors
+        self.findings[:] = [f for f in self.findings if not (f.what == "unknown_format" and f.file in tensors)]
+
+
+class _NotPlainError(Exception):
+    """The file is a link, has several links, or is special."""
+
+
+def _said(exc: OSError) -> str:
+    return exc.strerror or str(exc) or type(exc).__name__
+
+
+def _files_below(root: Path) -> Iterator[str]:
+    """Sorted paths of everything but folders. Links to folders are not followed."""
+    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            for inner in _files_below(Path(entry.path)):
+                yield f"{entry.name}/{inner}"
+        else:
+            yield entry.name
+
+
+def _open_plain(path: Path) -> BinaryIO:
+    """Open a regular file without following links or waiting on a pipe.
+
+    Raises:
+        _NotPlainError: it is not a regular file.
+        OSError: it cannot be read.
+    """
+    _demand_plain(path.lstat())
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    try:
+        _demand_plain(os.fstat(file.fileno()))
+    except _NotPlainError:
+        file.close()
+        raise
+    return file
+
+
+def _demand_plain(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise _NotPlainError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifecycle.gates.safety.unpickling import doings_of
+from lifecycle.gates.safety.pickle_analysis import analyse_pickle
 
 
 def text(value):
@@ -125,7 +125,7 @@ def comes_to_its_end(unpickler):
 @given(st.lists(st.sampled_from(PARTS), max_size=25), st.sampled_from(TAILS))
 def test_no_import_and_no_call_is_overlooked(parts, tail):
     source = b"".join(parts) + tail
-    doings = doings_of(BytesIO(source), len(source))
+    doings = analyse_pickle(BytesIO(source), len(source))
     for unpickler in opened(source):
         ended = comes_to_its_end(unpickler)
         if any("frame" in phrase for phrase in doings.oddities):
@@ -141,7 +141,7 @@ def test_no_import_and_no_call_is_overlooked(parts, tail):
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_break_it(source):
-    assert doings_of(BytesIO(source), len(source)).length <= len(source)
+    assert analyse_pickle(BytesIO(source), len(source)).length <= len(source)
 
 
 def test_an_argument_that_reaches_out_of_its_frame_is_refused(folder, verdict_on):

@@ -142,7 +142,7 @@ def test_the_real_unpickler_takes_them_apart_in_the_same_way():
     """What is remembered under which number decides which name is imported."""
     from io import BytesIO
 
-    from lifecycle.gates.safety.unpickling import doings_of
+    from lifecycle.gates.safety.pickle_analysis import analyse_pickle
 
     source = (
         b"\x80\x04"
@@ -155,7 +155,7 @@ def test_the_real_unpickler_takes_them_apart_in_the_same_way():
         + b"\x93."
     )
     assert pickle.loads(source).__name__ == "date"  # noqa: S301  # made above
-    assert doings_of(BytesIO(source), len(source)).names == {"datetime.date"}
+    assert analyse_pickle(BytesIO(source), len(source)).names == {"datetime.date"}
 
 
 @pytest.mark.parametrize(

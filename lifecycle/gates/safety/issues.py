@@ -36,7 +36,6 @@ REASONS: Mapping[str, tuple[Outcome, str]] = {
         Outcome.FAILED,
         "Pin each with ==, as MLflow does when it infers them; or set the gate's option 'allow_unpinned'.",
     ),
-    "second_opinion": (Outcome.FAILED, "Look at what modelscan says about the model."),
     "broken": (Outcome.FAILED, "The file may have been tampered with, or cut off. Log the model again."),
     "unreadable": (Outcome.ERROR, "Look at the disk and the rights on the files."),
     "too_large": (
@@ -59,7 +58,7 @@ _NAME, _WHY = 120, 300  # characters, as attackers choose the names
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SafetyIssue:
     """One reason against loading a model.
 
     Attributes:

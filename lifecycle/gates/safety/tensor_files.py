@@ -1,12 +1,48 @@
-"""Finds what an ONNX model uses beyond its own file: tensors in other files, foreign operators."""
+"""Reads headers of numpy files, which say whether pickled objects follow, and the outline of ONNX files."""
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lifecycle.gates.safety.content import Content
+from lifecycle.gates.safety.archives import Content
+
+NPY = b"\x93NUMPY"
+_LONGEST_HEADER = 10_000  # bytes, as in numpy
+
+
+class BrokenArray(Exception):
+    """The file is not an array; the message says why."""
+
+
+def pickle_start(content: Content) -> int | None:
+    """Start of the pickled objects of an array; None if it holds only numbers.
+
+    Raises:
+        BrokenArray: its header cannot be read, or it is longer or shorter than the header says.
+    """
+    from numpy.lib import format as npy
+
+    content.file.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # for a header written by Python 2
+            read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[
+                npy.read_magic(content.file)
+            ]
+            shape, _, dtype = read(content.file, max_header_size=_LONGEST_HEADER)
+    except (ValueError, LookupError, TypeError, SyntaxError, OverflowError, RecursionError, EOFError) as exc:
+        raise BrokenArray("is a numpy array with a header that cannot be read") from exc
+    start = content.file.tell()
+    if dtype.hasobject:
+        return start
+    if min(shape, default=1) < 0 or start + math.prod(shape) * dtype.itemsize != content.size:
+        raise BrokenArray("is a numpy array that is longer or shorter than it says")
+    return None
+
 
 FIRST_FIELD = b"\x08"  # ir_version, with which every writer starts
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft"})

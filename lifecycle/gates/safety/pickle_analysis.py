@@ -12,14 +12,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO
 
-from lifecycle.gates.safety.opcodes import EndOfPickle, Opcode, OpcodeReader
-from lifecycle.gates.safety.stack import ANYTHING, LIST, SET, Item, Memo, Name, Stack, TooMuch
+from lifecycle.gates.safety.pickle_machine import (
+    ANYTHING,
+    LIST,
+    SET,
+    EndOfPickle,
+    Item,
+    Memo,
+    Name,
+    Opcode,
+    OpcodeReader,
+    Stack,
+    TooMuch,
+)
 
 _MOST_NAMES = 10_000
 
 
 @dataclass(slots=True)
-class Doings:
+class PickleReport:
     """What unpickling would import and call, up to the pickle's end or to where it breaks.
 
     Attributes:
@@ -39,7 +50,7 @@ class Doings:
     length: int = 0
 
 
-def doings_of(file: BinaryIO, size: int) -> Doings:
+def analyse_pickle(file: BinaryIO, size: int) -> PickleReport:
     """Analyse one pickle from the current position of ``file``, of at most ``size`` bytes.
 
     Raises:
@@ -53,19 +64,19 @@ class _Machine(Stack):
 
     def __init__(self, reader: OpcodeReader) -> None:
         super().__init__()
-        self.doings = Doings()
+        self.report = PickleReport()
         self.memo = Memo()
         self._reader = reader
         self._frame_end = 0
 
-    def run(self) -> Doings:
+    def run(self) -> PickleReport:
         try:
             while self._step():
                 pass
         except EndOfPickle as end:
-            self.doings.broken = str(end)
-        self.doings.length = self._reader.at
-        return self.doings
+            self.report.broken = str(end)
+        self.report.length = self._reader.at
+        return self.report
 
     def _step(self) -> bool:
         start = self._reader.at
@@ -84,7 +95,7 @@ class _Machine(Stack):
         within = start < self._frame_end
         if within and (self._reader.at > self._frame_end or opcode.name == "FRAME"):
             self.odd("reaches out of a frame, where it means something else to others")
-            self.doings.acts = True
+            self.report.acts = True
         if opcode.name == "FRAME":
             self._frame_end = self._reader.at + int.from_bytes(argument, "little")
 
@@ -100,8 +111,8 @@ class _Machine(Stack):
         """Import a name; module and name have to be literal texts in the pickle."""
         if type(module) is str and type(name) is str:
             found = Name(f"{module}.{name}")
-            self.doings.names.add(found)
-            if len(self.doings.names) > _MOST_NAMES:
+            self.report.names.add(found)
+            if len(self.report.names) > _MOST_NAMES:
                 raise TooMuch
             return found
         self.odd("puts together a name to import while it is loaded")
@@ -111,9 +122,9 @@ class _Machine(Stack):
         if not isinstance(function, Name):
             self.odd("calls something that it made itself")
             return
-        self.doings.acts = True
+        self.report.acts = True
         if function:
-            self.doings.calls.add(function)
+            self.report.calls.add(function)
 
     def change(self, item: Item, kind: Item | None = None) -> None:
         """An item is changed; it has to be of this kind and must not be imported."""
@@ -123,7 +134,7 @@ class _Machine(Stack):
             self.odd("calls append or add of something that is no list or set")
 
     def odd(self, phrase: str) -> None:
-        self.doings.oddities.add(phrase)
+        self.report.oddities.add(phrase)
 
 
 # opcodes whose effect is more than a change of the stack

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from lifecycle.gates.safety import gate
-from lifecycle.gates.safety.findings import REASONS, Finding
+from lifecycle.gates.safety.issues import REASONS, SafetyIssue
 
 SOURCES = sorted(Path(gate.__file__).parent.glob("*.py"))
 PAGE = Path(__file__).parents[4] / "docs" / "gates" / "safety.md"
 
 
 def given():
-    """Reasons that the code gives: first arguments of Finding and of the scans' own _find."""
+    """Reasons that the code gives: first arguments of SafetyIssue and of the scans' own _find."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                if name in {"Finding", "_find"}:
+                if name in {"SafetyIssue", "_find"}:
                     yield node.args[0].value
 
 
@@ -34,12 +34,12 @@ def test_the_page_tells_each_with_its_outcome():
 
 @pytest.mark.parametrize("what", REASONS)
 def test_each_says_what_to_do(what):
-    advice = Finding(what, "f", "w").advice
+    advice = SafetyIssue(what, "f", "w").advice
     assert advice.endswith(".")
     options = set(re.findall(r"'(\w+)'", advice))
     assert options <= set(gate.SafetyOptions.model_fields)
 
 
 def test_the_most_important_one_comes_first():
-    found = sorted((Finding(what, "", "") for what in reversed(REASONS)), key=lambda f: f.weight)
+    found = sorted((SafetyIssue(what, "", "") for what in reversed(REASONS)), key=lambda f: f.weight)
     assert [f.what for f in found] == list(REASONS)
