@@ -220,6 +220,7 @@ def test_several_servers_may_start_at_once(empty):
 
 
 @pytest.mark.slow
+@pytest.mark.proof  # needs MariaDB
 def test_a_mysql_that_lets_us_make_no_triggers_is_told_how_to(places):
     uri = places("mysql").create()
     database = make_url(uri).database
