@@ -172,7 +172,7 @@ class GateWorker:
         return True
 
     def _run(self, gates: QueuedGates, claim: Claim) -> tuple[Done, GateReport | None]:
-        """Run the gates of a claim; the registry is told how it ended, or the lease ends."""
+        """Run the gates of a claim. The result is reported to the registry, or the lease ends."""
         started = self.clock()
         done, report = Done(gates.model, gates.version, gates.stage), None
         try:

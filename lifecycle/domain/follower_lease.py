@@ -1,7 +1,7 @@
 """Which of several followers works: a lease, kept as one line of text in a tag of the registered model.
 
 A follower says ``NAME`` to take the lease or to keep it, and ``NAME released`` to give it back. What is kept is
-``NAME until TIME``, by the clock of whoever decides.
+``NAME until TIME``, by the registry's clock.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def apply_claim(lease: Lease, claim: Claim, now: datetime) -> ClaimResult:
 
 def _given_back(lease: Lease, claim: Claim, now: datetime) -> ClaimResult:
     if lease.run != claim.run:
-        raise Conflict("another worker has begun to run the gates" if lease.run else "nobody runs the gates")
+        raise Conflict("another worker has begun to run the gates" if lease.run else "no worker runs the gates")
     if claim.action is ClaimAction.RELEASED:
         return ClaimResult(Lease(starts=lease.starts - 1), QUEUED)
     if lease.starts >= MOST_STARTS:

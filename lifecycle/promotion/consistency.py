@@ -99,7 +99,7 @@ def stage_inconsistencies(
     Args:
         staged: Versions with MLflow's stage that each is in.
         aliases: Where the model's aliases point.
-        told: What is in each stage by the ledger.
+        told: The holders of each stage by the ledger.
         now: UTC; None: overrides that have ended are not looked for.
     """
     holders = policies.holders(staged, aliases)

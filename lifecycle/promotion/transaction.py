@@ -21,7 +21,7 @@ class ModelTransaction(Protocol):
 
     @property
     def uid(self) -> str:
-        """See :func:`lifecycle.promotion.tables.model_uid`."""
+        """Key of the model's evidence and ledger (:func:`lifecycle.promotion.tables.model_uid`)."""
         ...
 
     @property

@@ -55,7 +55,7 @@ class ArtifactDigests:
             raise
         except Exception as exc:  # each kind of artifact store has errors of its own, with no common root
             raise IntegrityError(
-                f"the files of this version cannot be read by the registry ({type(exc).__name__}), so nobody can "
+                f"the files of this version cannot be read by the registry ({type(exc).__name__}), so it cannot "
                 f"tell whether they are those that were judged. Give the server access to its artifact store"
             ) from exc
 

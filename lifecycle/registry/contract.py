@@ -86,7 +86,7 @@ class ModelReader(Protocol):
     def fetched(self, version: ModelVersion) -> Snapshot:
         """The version's files as they were fetched last, or fetched now.
 
-        Files of a version do not change, but where somebody tampers with them. So only for what is compared with
+        Files of a version change only by tampering. So only for what is compared with
         the registry's files later, as evidence is.
         """
         ...

@@ -48,9 +48,9 @@ class MemoryRegistry:
         self._queue = MemoryQueue()
         self._leases: dict[tuple[str, str], str] = {}
         self.actor = UNAUTHENTICATED
-        """Who is signed in: nobody, until somebody says so here."""
+        """The signed-in user; None until it is set."""
         self.may_override = False
-        """Whether whoever asks has a key that may override."""
+        """Whether the client has a key with the override permission."""
         self.documents: dict[str, dict[str, str]] = {}
         """Published reports, by evidence id."""
 
@@ -87,7 +87,7 @@ class MemoryRegistry:
         return self._snapshots.obtain(version.uri, lambda folder: _copy(source, folder), digest)
 
     def fetched(self, version: ModelVersion) -> Snapshot:
-        """See the contract."""
+        """A snapshot without downloading, if it is here."""
         return self.snapshot(version)
 
     def tracked(self, version: ModelVersion) -> TrackedData | None:
@@ -158,11 +158,11 @@ class MemoryRegistry:
         return self._queue.all()
 
     def hold_lease(self, model: str, scope: str, holder: str) -> None:
-        """See the contract."""
+        """Take or renew a follower's lease."""
         self._lease(model, scope, holder)
 
     def release_lease(self, model: str, scope: str, holder: str) -> None:
-        """See the contract."""
+        """Release a follower's lease."""
         self._lease(model, scope, f"{holder} {RELEASED}")
 
     def _lease(self, model: str, scope: str, said: str) -> None:

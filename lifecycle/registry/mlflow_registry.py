@@ -97,7 +97,7 @@ class MlflowRegistry:
         return found
 
     def fetched(self, version: ModelVersion) -> Snapshot:
-        """See the contract."""
+        """A snapshot without downloading, if it is here."""
         return self._snapshots.remembered(self._source(version.uri)) or self.snapshot(version)
 
     def tracked(self, version: ModelVersion) -> TrackedData | None:
@@ -111,7 +111,7 @@ class MlflowRegistry:
         return TrackedData(folder / "reference.parquet", folder / "expectations.json", label)
 
     def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
-        """See the contract. A guard shows the verdicts in tags and in the description; without one, this does."""
+        """Deliver evidence. Without a guard this also shows the verdicts in tags and description."""
         name, number = evidence.model, str(evidence.version)
         with self._mlflow():
             recorded = replace(evidence, run_id=self._runs.log(evidence, documents))
@@ -120,7 +120,7 @@ class MlflowRegistry:
                     name, number, tags.evidence_key(evidence.stage), self._signer.sign_evidence(recorded)
                 )
             except MlflowException as exc:
-                if tags.OTHER_FILES in exc.message:  # they were fetched before somebody changed them
+                if tags.OTHER_FILES in exc.message:  # they were fetched before they were changed
                     self._snapshots.remember(self._source(f"models:/{name}/{number}"), None)
                 if exc.error_code == "RESOURCE_DOES_NOT_EXIST":  # the version was deleted meanwhile
                     self._client.delete_run(recorded.run_id)
@@ -161,7 +161,7 @@ class MlflowRegistry:
         policy = self._policies.of(version.model).stage(stage)
         with self._mlflow():
             if not self._has_guard(version.model, version.version):
-                raise NotTrusted("this registry has no guard, and nobody there who could tell who approves")
+                raise NotTrusted("this registry has no guard, so approvals are not possible")
             number = str(version.version)
             self._models.set_model_version_tag(version.model, number, tags.approve_key(policy.name), reason)
             entries = tags.history_of(self._models.get_model_version(version.model, number).tags)
@@ -181,7 +181,7 @@ class MlflowRegistry:
             return usable_names([model.name for model in found])
 
     def state(self, model: str) -> ModelState:
-        """See the contract. Two requests."""
+        """Versions and history of a model at one moment, in two requests."""
         with self._mlflow() as client:
             aliases = self._aliases(client, model)
             found = all_versions(client, model)
@@ -194,7 +194,7 @@ class MlflowRegistry:
         )
 
     def etag(self, model: str) -> str:
-        """See the contract. One request."""
+        """Change token of :meth:`state`, in one request."""
         with self._mlflow():
             return fingerprint(self._models.get_registered_model(check_model_name(model)))
 
@@ -216,15 +216,15 @@ class MlflowRegistry:
         """Take, keep or return a gate run as a worker."""
         with self._mlflow() as client:
             if not self._has_guard(gates.model, gates.version):
-                raise NotFound("this registry has no guard, so nobody queues gate runs there")
+                raise NotFound("this registry has no guard, so it has no queue of gate runs")
             say(client, gates, claim)
 
     def hold_lease(self, model: str, scope: str, holder: str) -> None:
-        """See the contract."""
+        """Take or renew a follower's lease."""
         self._lease(model, scope, holder)
 
     def release_lease(self, model: str, scope: str, holder: str) -> None:
-        """See the contract."""
+        """Release a follower's lease."""
         self._lease(model, scope, f"{holder} {RELEASED}")
 
     def _lease(self, model: str, scope: str, said: str) -> None:

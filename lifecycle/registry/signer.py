@@ -53,7 +53,7 @@ class EvidenceSigner:
 class OnceTrusted(TrustStore):
     """Trusts keys that are revoked as well: what one signed while it was trusted, the guard took.
 
-    Should a key be renewed, nothing in production stops over it; and with a stolen key alone nobody can write into
+    Renewing a key stops nothing in production, and a stolen key alone does not give write access to
     the database.
 
     Args:

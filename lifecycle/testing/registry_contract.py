@@ -42,9 +42,9 @@ class RegistryContract(TrustContract):
 
     And, unless it has no such thing:
 
-    - ``overriding``: the same registry, for somebody whose key may override.
-    - ``stranger``: the same registry, for somebody whose key nobody trusts.
-    - ``signed_in``: a context in which the registry has authenticated somebody; ``ada`` registered the versions.
+    - ``overriding``: the same registry, for a user whose key has the override permission.
+    - ``stranger``: the same registry, for a user whose key is not trusted.
+    - ``signed_in``: a context in which the registry has authenticated a user; ``ada`` registered the versions.
     """
 
     def test_says_whether_it_is_guarded(self, registry: ModelRegistry) -> None:

@@ -59,7 +59,7 @@ def test_an_approval_is_in_the_ledger_with_who_gave_it_why_and_for_which_files(r
 def test_who_has_not_signed_in_does_not_approve(registry):
     demanding(registry)
     words = registry.refused(registry.write, "lifecycle.approve.production", "tasted it", 3)
-    assert "needs somebody who has signed in" in words
+    assert "needs a signed-in user" in words
     assert "--app-name basic-auth" in words
     assert [e.action for e in registry.ledger()] == []
     assert "0 of 1" in missing(registry)
@@ -162,7 +162,7 @@ def test_where_nobody_knows_the_author_one_more_is_needed(registry):
     registry.judge(1)
     registry.approve("grace", 1)
     words = registry.refused(registry.move, 1)
-    assert "1 of 2 approvals (grace), one of them because nobody knows who registered it" in words
+    assert "1 of 2 approvals (grace), one of them because its author is unknown" in words
     registry.approve("linus", 1)
     registry.move(1)
     assert registry.state()[1] == {"champion": 1}
@@ -234,7 +234,7 @@ def test_through_mlflows_own_http_api(registry, http, monkeypatch):
     body = {"name": "wine", "version": "3", "key": "lifecycle.approve.production", "value": "tasted it"}
     answer = http.post("/ajax-api/2.0/mlflow/model-versions/set-tag", json=body, auth=("grace", "grace"))
     assert answer.status_code == 403
-    assert "signed in" in answer.json["message"]
+    assert "signed-in user" in answer.json["message"]
 
     def authenticate() -> None:
         flask.g.mlflow_authenticated_user = "grace"

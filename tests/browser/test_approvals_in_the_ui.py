@@ -32,8 +32,8 @@ def test_without_an_approval_the_stage_menu_refuses(version_page, server):
     expect(page.tag("lifecycle.approvals.production")).to_have_text("0 of 1")
     page.move_to("Production")
     page.says(
-        f"PERMISSION_DENIED: Version 1 of {NAME} may not go to Production: it has 0 of 1 approvals. Have somebody "
-        f"who did not register it run: lifecycle approve models:/{NAME}/1 --stage production --reason …",
+        f"PERMISSION_DENIED: Version 1 of {NAME} may not go to Production: it has 0 of 1 approvals. Someone "
+        f"who did not register it can run: lifecycle approve models:/{NAME}/1 --stage production --reason …",
         "ui-approval-missing",
     )
 

@@ -1,4 +1,4 @@
-"""``lifecycle demo``: the whole story on real flights, told by running the commands that a user types."""
+"""``lifecycle demo``: the whole story on real flights, with the commands that a user types."""
 
 from __future__ import annotations
 

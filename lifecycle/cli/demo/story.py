@@ -191,6 +191,6 @@ def _wait_for_interrupt(scene: Scene, console: Console) -> None:
 
 
 def _quiet() -> None:
-    """The story is told by its own lines; the libraries' go to no one."""
+    """Suppress output of libraries, so that only the story's own lines are shown."""
     warnings.filterwarnings("ignore")
     logging.getLogger("mlflow").setLevel(logging.ERROR)

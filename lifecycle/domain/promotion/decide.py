@@ -84,7 +84,7 @@ def _other_files(
     request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext
 ) -> str:
     if context.digest is None:
-        return _refusal(request, policy, "its evidence came in this very moment; ask again")
+        return _refusal(request, policy, "evidence arrived during this request; retry")
     if context.digest != newest.digest:
         return _refusal(request, policy, "its files have changed since its gates ran")
     return ""
@@ -124,10 +124,10 @@ def _not_approved(
     if len(given) >= needed:
         return ""
     whose = f" ({', '.join(sorted(given))})" if given else ""
-    unknown = ", one of them because nobody knows who registered it" if needed > policy.approvals else ""
+    unknown = ", one of them because its author is unknown" if needed > policy.approvals else ""
     return (
         f"Version {request.version} of {request.model} may not go to {policy.where}: it has {len(given)} of "
-        f"{needed} approvals{whose}{unknown}. Have somebody who did not register it run: lifecycle approve "
+        f"{needed} approvals{whose}{unknown}. Someone who did not register it can run: lifecycle approve "
         f"models:/{request.model}/{request.version} --stage {policy.name} --reason …"
     )
 
@@ -264,7 +264,7 @@ def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str,
     subject = f"version {version} of {model} for {policy.name}"
     if actor == UNAUTHENTICATED:
         raise NotTrusted(
-            f"You may not approve {subject}: an approval needs somebody who has signed in. "
+            f"You may not approve {subject}: an approval needs a signed-in user. "
             f"Start the server with --app-name basic-auth"
         )
     if author is not None and _same_person(actor, author):

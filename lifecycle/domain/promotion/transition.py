@@ -1,6 +1,6 @@
 """What a request leads to: the one rule that every registry follows.
 
-:func:`transition` is pure: recorded state and request in, effects out. Whoever calls it has locked the model, and
+:func:`transition` is pure: recorded state and request in, effects out. The caller has locked the model, and
 :func:`carry_out` has an executor do what it says: SQL in the guard's transaction, memory, or MLflow's client.
 """
 

@@ -74,7 +74,7 @@ class ColumnMetrics(TableMetrics):
         self.held = self.count - self.nulls
 
     def known(self) -> dict[str, MetricFunction]:
-        """See :meth:`TableMetrics.known`."""
+        """Functions that compute a metric from its arguments, by name."""
         distinct = {
             "column_values.unique.unexpected_count": lambda _: 0,
             "column.distinct_values.count": lambda _: 0,
@@ -120,7 +120,7 @@ class NumberMetrics(ColumnMetrics):
         super().__init__(schema, self._values, self._values)
 
     def known(self) -> dict[str, MetricFunction]:
-        """See :meth:`TableMetrics.known`."""
+        """Functions that compute a metric from its arguments, by name."""
         values = self._values
         known: dict[str, MetricFunction] = {
             **super().known(),
@@ -237,7 +237,7 @@ class CategoryMetrics(ColumnMetrics):
         super().__init__(schema, column, self._judged(self._distinct[:1]))
 
     def known(self) -> dict[str, MetricFunction]:
-        """See :meth:`TableMetrics.known`."""
+        """Functions that compute a metric from its arguments, by name."""
         known: dict[str, MetricFunction] = {
             **super().known(),
             "column.distinct_values.count": lambda _: len(self._distinct),
@@ -277,7 +277,7 @@ class IdentifierMetrics(ColumnMetrics):
         super().__init__(schema, column, self._one)
 
     def known(self) -> dict[str, MetricFunction]:
-        """See :meth:`TableMetrics.known`."""
+        """Functions that compute a metric from its arguments, by name."""
         return {
             **super().known(),
             "column.distinct_values.count": lambda _: distinct_count(self._hashes),

@@ -205,7 +205,7 @@ class Chain:
         """Problems of the end, after the last row."""
         head = self._head
         if head is None:
-            return [self.finding(AuditProblem.HEAD, None, "the ledger has no head: somebody has taken it away")]
+            return [self.finding(AuditProblem.HEAD, None, "the ledger has no head: it was removed")]
         if head.sequence > self._last:
             return [self._missing(self._last + 1, head.sequence)]
         if head.sequence < self._last:

@@ -95,12 +95,17 @@ def test_the_author_may_not_though_they_are_listed(actor):
 @pytest.mark.parametrize(
     ("given", "author", "allowed", "said"),
     [
-        ([], "ada", False, "it has 0 of 2 approvals. Have somebody"),
+        ([], "ada", False, "it has 0 of 2 approvals. Someone"),
         (["grace"], "ada", False, "it has 1 of 2 approvals (grace)"),
         (["grace", "grace"], "ada", False, "1 of 2"),
         (["grace", "ada"], "ada", False, "1 of 2"),
         (["grace", "linus"], "ada", True, ""),
-        (["grace", "linus"], None, False, "2 of 3 approvals (grace, linus), one of them because nobody knows"),
+        (
+            ["grace", "linus"],
+            None,
+            False,
+            "2 of 3 approvals (grace, linus), one of them because its author is unknown",
+        ),
         (["grace", "linus", "ada"], None, True, ""),
     ],
 )

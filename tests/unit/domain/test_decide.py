@@ -173,7 +173,7 @@ def test_where_the_current_data_lies_is_no_demand():
 # Files and keys
 
 
-@pytest.mark.parametrize(("digest", "why"), [("e" * 64, "files have changed"), (None, "in this very moment")])
+@pytest.mark.parametrize(("digest", "why"), [("e" * 64, "files have changed"), (None, "during this request")])
 def test_files_other_than_those_that_were_judged_refuse(digest, why):
     decision = decide(REQUEST, POLICY, context([], EVIDENCE, digest=digest), NOW)
     assert not decision.allowed

@@ -124,7 +124,7 @@ def test_a_worker_that_is_told_to_stop_gives_it_back_and_that_is_no_try(waiting)
 
 @pytest.mark.parametrize("said", ["w2:b released", "w2:b failed: because"])
 def test_nobody_gives_back_what_another_has(waiting, said):
-    with pytest.raises(Conflict, match="nobody runs"):
+    with pytest.raises(Conflict, match="no worker runs"):
         waiting.claim(1, "production", said, NOW)
     waiting.claim(1, "production", "w1:a", NOW)
     with pytest.raises(Conflict, match="another worker"):
