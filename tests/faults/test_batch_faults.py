@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lifecycle.domain.deployment import DeploymentSpec, Status
@@ -501,15 +503,28 @@ def test_a_disk_that_is_full_fails_the_run_without_litter_and_it_goes_on_when_th
     assert content(tmp_path / "out") == clean
 
 
+def csv_of(january: pd.DataFrame, months: int, source: Path) -> None:
+    january.to_csv(source, index=False)
+    lines = source.read_bytes().split(b"\n", 1)[1]
+    with source.open("ab") as file:
+        file.writelines([lines] * (months - 1))
+
+
+def parquet_of(january: pd.DataFrame, months: int, source: Path) -> None:
+    """Only what the model reads, and as large as it is in memory: that is what might be kept."""
+    table = pa.Table.from_pandas(january[INPUTS], preserve_index=False)
+    with pq.ParquetWriter(source, table.schema, compression="none", use_dictionary=False) as file:
+        for _ in range(months):
+            file.write_table(table)
+
+
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_input(job, january, tmp_path):
+@pytest.mark.parametrize(("kind", "few", "many"), [("csv", 4, 24), ("parquet", 10, 120)])
+def test_memory_does_not_grow_with_the_input(job, january, tmp_path, kind, few, many):
     peaks_kb, sizes_kb = [], []
-    for months in (4, 24):
-        source = tmp_path / f"{months}.csv"
-        january.to_csv(source, index=False)
-        lines = source.read_bytes().split(b"\n", 1)[1]
-        with source.open("ab") as file:
-            file.writelines([lines] * (months - 1))
+    for months in (few, many):
+        source = tmp_path / f"{months}.{kind}"
+        (csv_of if kind == "csv" else parquet_of)(january, months, source)
         spec = job(input=str(source), output=str(tmp_path / f"out-{months}"), chunk_rows="20000")
         said, complaint = start(spec, tmp_path / "home").communicate()
         assert manifest(tmp_path / f"out-{months}")["rows_out"] == months * ROWS, complaint

@@ -98,17 +98,29 @@ def _ends_of_records(path: Path) -> Iterator[int]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             held += block
+            ends = _plain_ends(held) if b'"' not in held and b"\r" not in held else _quoted_ends(held, last=False)
             used = 0
-            for record in _RECORD.finditer(held):
-                if record.end() == len(held):  # it may continue in the next block
-                    break
-                used = record.end()
-                if held[record.start() : used].strip(b"\r\n"):
-                    yield offset + used
+            for start, end in ends:
+                used = end
+                if end - start > 1 and held[start:end].strip(b"\r\n"):
+                    yield offset + end
             offset, held = offset + used, held[used:]
-    for record in _RECORD.finditer(held):
-        if record.group().strip(b"\r\n"):
-            yield offset + record.end()
+    for start, end in _quoted_ends(held, last=True):
+        if held[start:end].strip(b"\r\n"):
+            yield offset + end
+
+
+def _plain_ends(content: bytes) -> Iterable[tuple[int, int]]:
+    """Where lines begin and end, of content without quotes."""
+    ends = (np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1).tolist()
+    return zip([0, *ends], ends, strict=False)
+
+
+def _quoted_ends(content: bytes, *, last: bool) -> Iterator[tuple[int, int]]:
+    """Where records begin and end. Unless nothing comes after the content, the last one may go on."""
+    for record in _RECORD.finditer(content):
+        if last or record.end() < len(content):
+            yield record.span()
 
 
 def read_schema(path: Path) -> pa.Schema:
