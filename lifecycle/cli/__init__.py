@@ -16,12 +16,10 @@ from lifecycle.cli.database import db
 from lifecycle.cli.demo import demo
 from lifecycle.cli.deployments import deployments
 from lifecycle.cli.gate import gate
-from lifecycle.cli.history import history
 from lifecycle.cli.keys import keys
-from lifecycle.cli.promotion import approve, promote, rollback
+from lifecycle.cli.promotion import approve, history, promote, rollback
 from lifecycle.cli.serve import serve
-from lifecycle.cli.stack import down, follow, status, up
-from lifecycle.cli.worker import worker
+from lifecycle.cli.stack import down, follow, status, up, worker
 from lifecycle.errors import LifecycleError
 
 EXIT_BUG = 70
