@@ -97,6 +97,13 @@ GATES = """
             heavy = {"mlflow", "numpy", "pandas", "sklearn"}
             return passed("imports", " ".join(sorted(heavy & set(sys.modules))))
 
+    class Needs(Base):
+        name = "needs"
+        def evaluate(self, subject):
+            had = "onnxruntime" in sys.modules
+            import onnxruntime
+            return passed("needs", f"{had} {len(os.listdir(f'/proc/{os.getppid()}/task'))}")
+
     class Threads(Base):
         name = "threads"
         def evaluate(self, subject):
@@ -127,7 +134,7 @@ GATES = """
             return failed("scans", "evil", "Not to be loaded.")
 """
 NAMES = ("Rows", "Hangs", "Crashes", "Leaves", "Babbles", "Ruins", "Loads", "Spies", "Scans")
-NAMES += ("Parent", "Imports", "Threads", "Surroundings", "Remembers")
+NAMES += ("Parent", "Imports", "Threads", "Surroundings", "Remembers", "Needs")
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +289,13 @@ def test_a_second_run_is_forked_from_the_same_server_and_has_the_libraries_alrea
     assert server.ppid() == os.getpid()
     (verdict,) = run_isolated(job("imports"), Progress()).verdicts
     assert verdict.message == "mlflow numpy pandas sklearn"
+
+
+def test_what_a_run_had_to_import_the_server_imports_for_the_next_one():
+    deadline = time.monotonic() + 60
+    while (said := run_isolated(job("needs"), Progress()).verdicts[0].message) != "True 1":
+        assert said == "False 1"  # the server still has one thread
+        assert time.monotonic() < deadline
 
 
 def test_the_server_has_one_thread_when_it_forks_and_a_child_may_have_more():
