@@ -116,6 +116,7 @@ def test_a_deployment_is_json_with_everything_in_it(capsys):
         "detail": "",
         "options": {"port": "8080"},
         "figures": {"pid": 4711},
+        "variants": [],
     }
 
 
