@@ -39,7 +39,8 @@ class Past:
         monkeypatch.setenv("LIFECYCLE_HOME", str(home))
         monkeypatch.setenv("LIFECYCLE_CONFIG", str(BEFORE / "lifecycle.yaml"))
         (home / "keys").mkdir()
-        shutil.copy(BEFORE / "trusted.json", home / "keys" / "trusted.json")
+        shutil.copyfile(BEFORE / "trusted.json", home / "keys" / "trusted.json")
+        (home / "keys" / "trusted.json").chmod(0o600)  # however it was checked out
         for number in (1, 2, 3):
             folder = home / "files" / str(number)
             folder.mkdir(parents=True)
