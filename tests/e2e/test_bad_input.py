@@ -246,4 +246,4 @@ def changed_snapshot(home: Path) -> Iterator[str]:
 def served(home: Path) -> str:
     """The digest that the deployment ``first`` answers with."""
     record = home / "deployments" / "rest" / "first" / "deployment.json"
-    return str(json.loads(record.read_text())["digest"])
+    return str(json.loads(record.read_text())["variants"][0]["digest"])

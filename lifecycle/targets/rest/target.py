@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, ModelSource, Status, Variant
 from lifecycle.errors import Conflict, Unavailable
+from lifecycle.processes.process import is_alive
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.serving import control
 from lifecycle.serving.auth.api_keys import api_keys_file
@@ -161,7 +162,9 @@ class RestTarget:
         try:
             answer = readiness(observed.address)
         except Unavailable as exc:
-            return Status.FAILED, str(exc)
+            if not is_alive(observed.process):  # then another program listens there
+                return Status.STOPPED, _STOPPED
+            return Status.FAILED, observed.error or str(exc)
         if answer is None:
             return Status.STOPPED, _STOPPED
         folder = self._records.path(record.spec.options.get("server") or record.spec.name)
