@@ -133,8 +133,9 @@ def test_workers_that_die_at_once_are_given_up_and_that_is_said(target, home, li
     compiled = model.compiled.rename(model.compiled.with_name("elsewhere"))
     try:
         os.kill(workers_of(home)[0], signal.SIGKILL)
-        wait_until(lambda: target.describe("flights").status is Status.FAILED, 60, "it is given up")
-        assert "worker processes end again and again" in target.describe("flights").detail
+        given_up = "worker processes end again and again"
+        wait_until(lambda: given_up in target.describe("flights").detail, 60, "it is given up")
+        assert target.describe("flights").status is Status.FAILED
         assert workers_of(home) == []
     finally:
         compiled.rename(model.compiled)

@@ -19,7 +19,7 @@ from lifecycle.scoring.signature import InvalidInput
 from lifecycle.serving.auth.tls import leaf_of
 
 _TIMEOUT_S = 60.0
-_READINESS_S = 5.0
+_READINESS_S = 10.0
 
 KEY_VARIABLE = "LIFECYCLE_API_KEY"
 """Name of the secret with the API key or token for predictions."""
