@@ -127,14 +127,14 @@ class _Stage:
     def differences(self, now: datetime | None) -> Iterator[_Difference]:
         """All differences of the stage."""
         where = f"{self.policy.where} of {self.model}"
-        if len(self.held) > 1 and not self.told.keys() >= set(self.held):
-            yield Mismatch.SEVERAL, f"{where} holds versions {_listed(self.held)} at once", self._mend()
         for version in self.held:
             if version not in self.told:
                 yield Mismatch.UNPROMOTED, self._unpromoted(version), self._mend(version)
             elif now and (entry := self.told[version]).moved and not entry.stands(now):
                 said = f"the override of version {version} in {where} has ended"
                 yield Mismatch.OVERRIDE_ENDED, said, self._mend(version)
+        if len(self.held) > 1 and not self.told.keys() >= set(self.held):
+            yield Mismatch.SEVERAL, f"{where} holds versions {_listed(self.held)} at once", self._mend()
         for entry in () if self.held else self.told.values():
             if entry.moved:
                 said = f"version {entry.version} left {where}, and nothing on record says so"
