@@ -181,7 +181,7 @@ class Lifecycle:
 
     def deployments(self, target: str | None = None) -> list[Deployment]:
         """All deployments of one target, or of all targets."""
-        from lifecycle.targets.discovery import TARGETS
+        from lifecycle.targets.contract import TARGETS
 
         return [d for kind in ([target] if target else TARGETS.names()) for d in self.target(kind).list()]
 
@@ -199,7 +199,7 @@ class Lifecycle:
 
     def target(self, name: str) -> Target:
         """The target with this name."""
-        from lifecycle.targets.discovery import load_target
+        from lifecycle.targets.contract import load_target
 
         return load_target(name, self.target_context())
 
@@ -218,8 +218,7 @@ class Lifecycle:
 
     def following_targets(self) -> Iterable[Target]:
         """Targets whose deployments follow stages."""
-        from lifecycle.targets.contract import follows
-        from lifecycle.targets.discovery import TARGETS
+        from lifecycle.targets.contract import TARGETS, follows
 
         return [target for target in map(self.target, TARGETS.names()) if follows(target)]
 

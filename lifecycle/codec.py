@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from lifecycle.domain.canonical import canonical_json, json_types
+from lifecycle.domain.text import canonical_json, json_types
 
 _Record = TypeVar("_Record")
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}  # each takes milliseconds to build

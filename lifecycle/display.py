@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.domain.deployment import Deployment
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.domain.sanitize import printable
 from lifecycle.domain.stage_history import StageAssignment
+from lifecycle.domain.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd

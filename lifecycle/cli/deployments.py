@@ -195,7 +195,7 @@ def help_command(target: str) -> None:
 
     Example: lifecycle deployments help -t batch
     """
-    from lifecycle.targets.discovery import TARGETS
+    from lifecycle.targets.contract import TARGETS
 
     click.echo(TARGETS.load(_kind(target)).help)
 

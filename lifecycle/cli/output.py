@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lifecycle.display import COLOURS, HISTORY_COLUMNS, history_rows
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lifecycle.domain.canonical import canonical_json, json_types, sha256_of
+from lifecycle.domain.text import canonical_json, json_types, sha256_of
 from lifecycle.domain.verdict import Outcome, Verdict, worst_of
 
 

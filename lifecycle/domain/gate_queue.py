@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from lifecycle.domain.promotion.request import PromotionRequest
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.errors import Conflict, UsageError
 
 LEASE = timedelta(minutes=2)

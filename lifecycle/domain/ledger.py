@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from lifecycle.domain.canonical import canonical_json, json_types, sha256_of
+from lifecycle.domain.text import canonical_json, json_types, sha256_of
 
 GENESIS = "0" * 64
 """The ``previous_hash`` of a first entry in a registry without the guard.

@@ -8,8 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from lifecycle.domain.canonical import sha256_of
-from lifecycle.domain.collation import may_be_equal
+from lifecycle.domain.text import may_be_equal, sha256_of
 from lifecycle.errors import NotFound, unknown
 
 PLACES = ("current", "suite")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
-from lifecycle.domain.canonical import to_timestamp
 from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.text import to_timestamp
 from lifecycle.errors import UsageError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from lifecycle.domain.canonical import json_types
+from lifecycle.domain.text import json_types
 
 Figure = float | int | str | bool
 

@@ -18,11 +18,9 @@ from pydantic import Field, model_validator
 
 from lifecycle.domain.charts import Bar, BarChart
 from lifecycle.domain.verdict import Figure, Verdict
-from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.input_rows import ask, batches_of, has_values
+from lifecycle.gates.contract import GateOptions, broke, failed, inconclusive, passed
 from lifecycle.gates.latency_probe import Request
-from lifecycle.gates.subject import Candidate, Subject
-from lifecycle.gates.verdicts import broke, failed, inconclusive, passed
+from lifecycle.gates.subject import Candidate, Subject, ask, batches_of, has_values
 from lifecycle.scoring.contract import Batch, row_count
 from lifecycle.scoring.input_example import golden_batch
 from lifecycle.scoring.signature import InvalidInput, NoSignature

@@ -13,10 +13,8 @@ from pydantic import Field
 
 from lifecycle.data.dataset import Dataset
 from lifecycle.domain.verdict import Figure, Verdict
-from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.input_rows import ask, batches_of, has_values
-from lifecycle.gates.subject import Candidate, Subject
-from lifecycle.gates.verdicts import failed, inconclusive, passed, percent, too_few_rows
+from lifecycle.gates.contract import GateOptions, failed, inconclusive, passed, percent, too_few_rows
+from lifecycle.gates.subject import Candidate, Subject, ask, batches_of, has_values
 from lifecycle.scoring.contract import Batch, Predictions, Scorer, rows_of
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 

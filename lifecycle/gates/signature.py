@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifecycle.domain.verdict import Figure, Verdict
-from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.contract import GateOptions, failed, inconclusive, listing, passed
 from lifecycle.gates.subject import Candidate, Subject
-from lifecycle.gates.verdicts import failed, inconclusive, listing, passed
 from lifecycle.scoring.contract import Batch, row_count, rows_of
 from lifecycle.scoring.input_example import golden_batch, golden_content
 from lifecycle.scoring.signature import Column, InvalidInput, NoSignature, Signature

@@ -13,13 +13,12 @@ from pydantic import ValidationError
 
 from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate
+from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate, broke, inconclusive
 from lifecycle.gates.discovery import load_gate
 from lifecycle.gates.gate_process import GateProcess
 from lifecycle.gates.job import GateJob, GateResults, Progress
 from lifecycle.gates.run import forbids_loading, running_order
 from lifecycle.gates.subprocess_main import EXPLANATION, VERDICT
-from lifecycle.gates.verdicts import broke, inconclusive
 
 _log = logging.getLogger(__name__)
 _START_SECONDS = 120.0  # for the process's own imports

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from lifecycle.domain.canonical import sha256_of
+from lifecycle.domain.text import sha256_of
 
 METADATA = MetaData()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.sanitize import markdown_text
+from lifecycle.domain.text import markdown_text
 
 _MAX_CHARS = 5000  # what MLflow's column holds
 _GAP = "&ensp;"  # MLflow shows tables without any space between their columns

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.follower_lease import RELEASED, apply_lease
 from lifecycle.domain.gate_queue import QUEUED, Claim, Lease, QueuedGates, WaitingPromotion, apply_claim
@@ -24,6 +23,7 @@ from lifecycle.domain.promotion.request import (
     StageRequest,
 )
 from lifecycle.domain.promotion.transition import Transition, carry_out, complete, transition
+from lifecycle.domain.text import sha256_of
 from lifecycle.errors import NotFound, NotTrusted, PromotionRefused, unknown
 from lifecycle.registry.resolve import version_meant
 from lifecycle.registry.snapshot import SnapshotStore, digest_of

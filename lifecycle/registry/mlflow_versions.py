@@ -9,12 +9,12 @@ from typing import Any
 
 from mlflow.tracking import MlflowClient
 
-from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.follower_lease import apply_lease
 from lifecycle.domain.gate_queue import GIVEN_UP, Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model import ModelVersion, check_model_name
 from lifecycle.domain.policy import PolicyBook
+from lifecycle.domain.text import sha256_of
 from lifecycle.errors import UsageError
 from lifecycle.registry.tags import HISTORY, attestation_key, claim_key, history_of, queue_key
 

@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lifecycle.domain.canonical import canonical_json, sha256_of
 from lifecycle.domain.model import Snapshot
+from lifecycle.domain.text import canonical_json, sha256_of
 from lifecycle.durable import sync_file, sync_folder, write_durably
 from lifecycle.errors import IntegrityError, NotFound, Unavailable
 

@@ -11,10 +11,9 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from lifecycle.codec import decode
-from lifecycle.domain.canonical import canonical_json
-from lifecycle.domain.collation import may_start_with
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.text import canonical_json, may_start_with
 from lifecycle.errors import IntegrityError
 from lifecycle.signing.jws import payload_of
 

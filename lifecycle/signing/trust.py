@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lifecycle.domain.canonical import from_timestamp, to_timestamp
+from lifecycle.domain.text import from_timestamp, to_timestamp
 from lifecycle.errors import ConfigError, Conflict, NotFound, UsageError, unknown
 from lifecycle.signing.files import TooOpenError, locked, read_protected, write_protected
 from lifecycle.signing.keys import PublicKey

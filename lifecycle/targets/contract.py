@@ -1,4 +1,7 @@
-"""The contract of targets. Every implementation passes :class:`lifecycle.testing.TargetContract`."""
+"""The contract of targets, and how they are found.
+
+Every implementation passes :class:`lifecycle.testing.TargetContract`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, ModelSource, Variant
 from lifecycle.domain.model import Snapshot
+from lifecycle.entry_points import PlugIns
 from lifecycle.errors import OptionError, UsageError
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.validation import one_line
@@ -212,3 +216,29 @@ class TargetOptions(BaseModel):
 def _describe(name: str, field: FieldInfo) -> str:
     note = "required" if field.is_required() else f"default: {field.get_default(call_default_factory=True)}"
     return f"  -C {name}=…  {field.description or ''} ({note})"
+
+
+_METHODS = ("deploy", "describe", "undeploy", "list", "predict")
+
+
+def load_target(name: str, context: TargetContext) -> Target:
+    """Import and construct a target.
+
+    Raises:
+        NotFound, Conflict, Unavailable, UsageError: as :meth:`lifecycle.entry_points.PlugIns.load`.
+    """
+    target: Target = TARGETS.load(name)(context)
+    return target
+
+
+def _problem_of(_name: str, loaded: object) -> str | None:
+    if not isinstance(loaded, type):
+        return "is not a class"
+    options = getattr(loaded, "Options", None)
+    if not (isinstance(options, type) and issubclass(options, TargetOptions)):
+        return "has no class Options that derives from TargetOptions"
+    lacking = [method for method in _METHODS if not callable(getattr(loaded, method, None))]
+    return f"has no method {lacking[0]}" if lacking else None
+
+
+TARGETS = PlugIns("lifecycle.targets", "target", _problem_of)

@@ -102,7 +102,7 @@ def run_local(
 def target_help() -> str:
     """The text of ``mlflow deployments help -t lifecycle``."""
     from lifecycle.controller.deployer import ReleaseOptions
-    from lifecycle.targets.discovery import TARGETS
+    from lifecycle.targets.contract import TARGETS
 
     kinds = TARGETS.names()
     parts = [f"lifecycle:/{kind}\n{TARGETS.load(kind).help}" for kind in kinds]
@@ -116,7 +116,7 @@ def target_help() -> str:
 
 
 def _kind_of(target_uri: str) -> str:
-    from lifecycle.targets.discovery import TARGETS
+    from lifecycle.targets.contract import TARGETS
 
     kind = target_uri.removeprefix("lifecycle").removeprefix(":").strip("/")
     if not kind:

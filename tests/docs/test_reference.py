@@ -26,7 +26,7 @@ from lifecycle.gates.contract import GateOptions
 from lifecycle.gates.discovery import gate_class, load_gate
 from lifecycle.gates.performance.metrics import METRICS
 from lifecycle.scoring.payload import MEDIA_TYPES
-from lifecycle.targets import discovery as target_discovery
+from lifecycle.targets import contract as target_discovery
 
 ROOT = Path(__file__).parents[2]
 GATE_NAMES, TARGET_NAMES = gate_discovery.GATES.names(), target_discovery.TARGETS.names()

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.text import canonical_json
 from lifecycle.errors import Unavailable
 from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
 from lifecycle.registry.location import check_reachable

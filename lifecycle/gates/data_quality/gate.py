@@ -13,10 +13,21 @@ from pydantic import Field
 
 from lifecycle.data.dataset import Dataset
 from lifecycle.domain.charts import Chart
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.errors import UsageError
-from lifecycle.gates.contract import GateOptions, findings_of
+from lifecycle.gates.contract import (
+    GateOptions,
+    broke,
+    failed,
+    findings_of,
+    inconclusive,
+    listing,
+    no_current_data,
+    passed,
+    percent,
+    too_few_rows,
+)
 from lifecycle.gates.data_quality.suite import (
     TABLE,
     ExpectationResult,
@@ -28,16 +39,6 @@ from lifecycle.gates.data_quality.suite import (
     read_suite,
 )
 from lifecycle.gates.subject import Subject
-from lifecycle.gates.verdicts import (
-    broke,
-    failed,
-    inconclusive,
-    listing,
-    no_current_data,
-    passed,
-    percent,
-    too_few_rows,
-)
 
 _WORDS = {
     "expect_column_to_exist": "is missing",

@@ -24,7 +24,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.metrics_calculator import MetricsCalculator
 from numpy.typing import NDArray
 
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.gates.column_types import as_judged
 from lifecycle.gates.data_quality.suite import (
     HOW_TO_RUN,

@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 from lifecycle.domain.charts import Bar, BarChart, Chart, EmbeddedPage
+from lifecycle.gates.contract import percent
 from lifecycle.gates.data_quality.suite import ExpectationResult, ExpectationStatus
-from lifecycle.gates.verdicts import percent
 
 _NULLS = "expect_column_values_to_not_be_null"
 _MOST_BARS = 30

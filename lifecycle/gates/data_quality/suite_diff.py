@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
+from lifecycle.gates.contract import listing, percent
 from lifecycle.gates.data_quality.profiler import NUMBER_TYPES
 from lifecycle.gates.data_quality.suite import HOW_TO_RUN, kwargs_of, subject_of
-from lifecycle.gates.verdicts import listing, percent
 
 _NAMES = {
     "expect_table_row_count_to_be_between": "rows",

@@ -4,7 +4,7 @@
 distances into a verdict, ``report`` into charts.
 """
 
+from lifecycle.gates.drift.decide import DriftOptions
 from lifecycle.gates.drift.gate import DriftGate
-from lifecycle.gates.drift.options import DriftOptions
 
 __all__ = ["DriftGate", "DriftOptions"]

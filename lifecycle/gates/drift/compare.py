@@ -15,7 +15,7 @@ import pyarrow as pa
 from lifecycle.data.dataset import Dataset, drawn
 from lifecycle.gates.column_types import ColumnType, column_type
 from lifecycle.gates.drift.columns import ColumnDrift, ColumnStatus, measure, rows_of
-from lifecycle.gates.drift.options import DriftOptions
+from lifecycle.gates.drift.decide import DriftOptions
 from lifecycle.gates.subject import Candidate, NotLoaded
 from lifecycle.scoring.contract import Predictions
 from lifecycle.scoring.frames import batch_from_frame

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, ClassVar
 from lifecycle.data.dataset import Dataset
 from lifecycle.domain.charts import Chart
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
-from lifecycle.gates.contract import GateOptions, findings_of
-from lifecycle.gates.drift.options import DriftOptions
+from lifecycle.gates.contract import (
+    GateOptions,
+    failed,
+    findings_of,
+    inconclusive,
+    listing,
+    no_current_data,
+    too_few_rows,
+)
+from lifecycle.gates.drift.decide import DriftOptions
 from lifecycle.gates.subject import NotLoaded, Subject
-from lifecycle.gates.verdicts import failed, inconclusive, listing, no_current_data, too_few_rows
 from lifecycle.scoring.signature import NoSignature
 
 if TYPE_CHECKING:

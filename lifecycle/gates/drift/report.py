@@ -13,8 +13,7 @@ import pandas as pd
 from lifecycle.domain.charts import EmbeddedPage, Histogram
 from lifecycle.gates.column_types import ColumnType, column_type
 from lifecycle.gates.drift.columns import BinShares
-from lifecycle.gates.drift.decide import ColumnResult, DriftResults
-from lifecycle.gates.drift.options import DriftOptions
+from lifecycle.gates.drift.decide import ColumnResult, DriftOptions, DriftResults
 
 _MOST_PICTURES = 12
 _MOST_COLUMNS = 20  # in Evidently's report: 2 s, and 0.1 s for each more

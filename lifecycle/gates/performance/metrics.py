@@ -25,7 +25,7 @@ from lifecycle.gates.performance.targets import (
     scores,
 )
 from lifecycle.gates.subject import Candidate
-from lifecycle.statistics import influence
+from lifecycle.statistics import intervals
 from lifecycle.statistics.intervals import confidence_interval
 
 Array = NDArray[Any]
@@ -96,20 +96,20 @@ def _auc(sk: Any, a: LabelledPredictions) -> float:
     # one class against the rest; scikit-learn's own loop fails if a class is missing
     return sum(
         share * float(sk.roc_auc_score(a.truth == index, a.given[:, index]))
-        for index, share in influence.shares(a.truth)
+        for index, share in intervals.shares(a.truth)
     )
 
 
 def _auc_influence(a: LabelledPredictions) -> Array:
     if a.classes == 2:
-        return influence.of_auc(a.truth == 1, a.given)
+        return intervals.of_auc(a.truth == 1, a.given)
     from sklearn.metrics import roc_auc_score
 
     def of_class(index: int) -> tuple[float, Array]:
         positive, given = a.truth == index, a.given[:, index]
-        return roc_auc_score(positive, given), influence.of_auc(positive, given)
+        return roc_auc_score(positive, given), intervals.of_auc(positive, given)
 
-    return influence.of_weighted_mean(a.truth, of_class)
+    return intervals.of_weighted_mean(a.truth, of_class)
 
 
 def _average_precision(sk: Any, a: LabelledPredictions) -> float:
@@ -156,12 +156,12 @@ def _of_hits(function: str, parts: Callable[[Array, Array], tuple[Array, Array]]
 
     def ratio_and_influence(a: LabelledPredictions, index: int) -> tuple[float, Array]:
         part, whole = of_class(a, index)
-        return float(part.sum() / max(whole.sum(), 1.0)), influence.of_ratio(part, whole)
+        return float(part.sum() / max(whole.sum(), 1.0)), intervals.of_ratio(part, whole)
 
     def of_rows(a: LabelledPredictions) -> Array:
         if a.classes == 2:
-            return influence.of_ratio(*of_class(a, 1))
-        return influence.of_weighted_mean(a.truth, lambda index: ratio_and_influence(a, index))
+            return intervals.of_ratio(*of_class(a, 1))
+        return intervals.of_weighted_mean(a.truth, lambda index: ratio_and_influence(a, index))
 
     def support(a: LabelledPredictions) -> int:
         return int((of_class(a, 1)[1] > 0).sum()) if a.classes == 2 else len(a)
@@ -174,7 +174,7 @@ def _of_errors(function: str, losses: Callable[[LabelledPredictions], Array] | N
     return Metric(
         lambda sk, a: getattr(sk, function)(a.truth, a.given),
         numbers,
-        None if losses is None else lambda a: influence.of_mean(losses(a)),
+        None if losses is None else lambda a: intervals.of_mean(losses(a)),
         higher_is_better=False,
         bounds=_LOSS,
     )
@@ -189,19 +189,19 @@ _MLFLOW: dict[str, Metric] = {
     "accuracy_score": Metric(
         lambda sk, a: sk.accuracy_score(a.truth, a.given),
         decisions,
-        lambda a: influence.of_mean((a.truth == a.given).astype(float)),
+        lambda a: intervals.of_mean((a.truth == a.given).astype(float)),
     ),
     "precision_score": _of_hits("precision_score", lambda is_, said: (is_ * said, said)),
     "recall_score": _of_hits("recall_score", lambda is_, said: (is_ * said, is_)),
     "f1_score": _of_hits("f1_score", lambda is_, said: (2 * is_ * said, is_ + said)),
     "roc_auc": Metric(_auc, scores, _auc_influence, _minority),
     "precision_recall_auc": Metric(
-        _average_precision, scores, lambda a: influence.of_average_precision(a.truth == 1, a.given), _minority
+        _average_precision, scores, lambda a: intervals.of_average_precision(a.truth == 1, a.given), _minority
     ),
     "log_loss": Metric(
         lambda sk, a: sk.log_loss(a.truth, a.given, labels=range(a.classes)),
         scores,
-        lambda a: influence.of_mean(_losses(a)),
+        lambda a: intervals.of_mean(_losses(a)),
         higher_is_better=False,
         bounds=_LOSS,
     ),
@@ -212,13 +212,13 @@ _MLFLOW: dict[str, Metric] = {
         lambda a: _errors(a) / np.maximum(np.abs(a.truth), np.finfo(np.float64).eps),
     ),
     "root_mean_squared_error": replace(
-        _of_errors("root_mean_squared_error", None), influence=lambda a: influence.of_root_mean(_errors(a) ** 2)
+        _of_errors("root_mean_squared_error", None), influence=lambda a: intervals.of_root_mean(_errors(a) ** 2)
     ),
     "max_error": _of_errors("max_error", None),
     "r2_score": Metric(
         lambda sk, a: sk.r2_score(a.truth, a.given),
         numbers,
-        lambda a: influence.of_r2(a.truth, a.given),
+        lambda a: intervals.of_r2(a.truth, a.given),
         lambda a: len(a) if np.ptp(a.truth) else 0,
         bounds=(float("-inf"), 1.0),
     ),
@@ -237,7 +237,7 @@ _SHORT = {
 METRICS: dict[str, Metric] = {
     **_MLFLOW,
     "brier_score": Metric(
-        _brier, scores, lambda a: influence.of_mean(_squared_misses(a)), higher_is_better=False, bounds=(0.0, 2.0)
+        _brier, scores, lambda a: intervals.of_mean(_squared_misses(a)), higher_is_better=False, bounds=(0.0, 2.0)
     ),
     **{short: _MLFLOW[name] for short, name in _SHORT.items()},
 }

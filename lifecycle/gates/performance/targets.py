@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lifecycle.data.dataset import Dataset
-from lifecycle.gates.input_rows import ask
-from lifecycle.gates.subject import Candidate
+from lifecycle.gates.subject import Candidate, ask
 from lifecycle.scoring.contract import Predictions
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ from unicodedata import east_asian_width
 from xml.etree import ElementTree as ET
 
 from lifecycle.domain.charts import Bar, BarChart, Histogram
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lifecycle.domain.charts import Explanation
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report.summaries import circumstances_of, title_of
 

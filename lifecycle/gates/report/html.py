@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from lifecycle.domain.charts import BarChart, EmbeddedPage, Explanation, Histogram
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report.summaries import circumstances_of, facts_of, figures_of, next_step, title_of
 

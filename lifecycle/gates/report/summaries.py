@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree as ET
 
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.sanitize import markdown_text, printable
+from lifecycle.domain.text import markdown_text, printable
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 
 _NAME_CHARS, _FIGURE_CHARS = 80, 120

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Outcome
 
 REASONS: Mapping[str, tuple[Outcome, str]] = {

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from lifecycle.domain.verdict import Figure
+from lifecycle.gates.contract import listing
 from lifecycle.gates.safety.allowed import AllowList
 from lifecycle.gates.safety.archives import (
     CHUNK,
@@ -33,7 +34,6 @@ from lifecycle.gates.safety.pickle_machine import TooMuch
 from lifecycle.gates.safety.requirements import ENVIRONMENTS, judge_environment
 from lifecycle.gates.safety.skops_types import SCHEMA, BrokenSchema, read_schema
 from lifecycle.gates.safety.tensor_files import FIRST_FIELD, NPY, BrokenArray, pickle_start, read_onnx
-from lifecycle.gates.verdicts import listing
 
 _PICKLES = tuple(
     bytes([0x80, protocol]) for protocol in range(2, 6)

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.text import canonical_json
 from lifecycle.errors import NotFound, UsageError
 from lifecycle.promotion.audit.findings import AuditIssue, AuditProblem
 from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER

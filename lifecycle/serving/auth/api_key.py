@@ -13,8 +13,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from lifecycle.domain.canonical import from_timestamp, to_timestamp
 from lifecycle.domain.deployment import check_deployment_name
+from lifecycle.domain.text import from_timestamp, to_timestamp
 from lifecycle.errors import UsageError
 from lifecycle.serving.auth.caller import MAY
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from lifecycle.domain.canonical import sha256_of
 from lifecycle.domain.deployment import DeploymentSpec
+from lifecycle.domain.text import sha256_of
 from lifecycle.errors import DeploymentFailed, IntegrityError, OptionError
 from lifecycle.targets.contract import TargetOptions
 

@@ -8,9 +8,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.contract import GateOptions, failed, inconclusive, no_current_data, passed, too_few_rows
 from lifecycle.gates.subject import Subject
-from lifecycle.gates.verdicts import failed, inconclusive, no_current_data, passed, too_few_rows
 
 
 class FreshnessOptions(GateOptions):

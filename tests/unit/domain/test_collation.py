@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lifecycle.domain.collation import may_be_equal, may_start_with
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
+from lifecycle.domain.text import may_be_equal, may_start_with
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lifecycle.codec import decode
-from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import GENESIS, Action, LedgerEntry, broken_links
+from lifecycle.domain.text import canonical_json
 
 SEED = 20261121
 START = datetime(2026, 11, 1, tzinfo=UTC)

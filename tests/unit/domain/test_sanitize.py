@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from lifecycle.domain.sanitize import markdown_text, printable
+from lifecycle.domain.text import markdown_text, printable
 
 ANY = st.text(st.characters(exclude_categories=()))
 

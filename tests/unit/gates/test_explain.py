@@ -12,10 +12,9 @@ import pytest
 from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.charts import Bar, BarChart, Explanation
 from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.contract import GateOptions, findings_of
+from lifecycle.gates.contract import GateOptions, findings_of, inconclusive, passed
 from lifecycle.gates.fake_gate import FakeGate
 from lifecycle.gates.run import explain_gates
-from lifecycle.gates.verdicts import inconclusive, passed
 
 CHART = BarChart("times", (Bar("one", 1.0),))
 

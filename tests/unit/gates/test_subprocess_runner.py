@@ -27,7 +27,7 @@ GATES = """
     from lifecycle.domain.charts import Bar, BarChart
     from lifecycle.domain.verdict import Outcome, Verdict
     from lifecycle.gates.contract import GateOptions, findings_of
-    from lifecycle.gates.verdicts import failed, passed
+    from lifecycle.gates.contract import failed, passed
 
     class Base:
         Options = GateOptions

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from lifecycle.codec import decode
-from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.text import canonical_json
 from lifecycle.errors import NotFound, UsageError
 from lifecycle.promotion.audit.export import as_csv, as_jsonl, read_export, records
 from tests.unit.promotion.archive import Archive

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from lifecycle.domain.canonical import canonical_json
 from lifecycle.domain.ledger import Action
+from lifecycle.domain.text import canonical_json
 from lifecycle.promotion.audit import audit
 from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER
 from tests.proof import rounds

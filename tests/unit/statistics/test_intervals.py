@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from lifecycle.statistics.chance import holm
-from lifecycle.statistics.influence import of_auc, of_mean
-from lifecycle.statistics.intervals import confidence_interval, one_sided_p
+from lifecycle.statistics.intervals import confidence_interval, of_auc, of_mean, one_sided_p
 
 
 def test_an_interval_of_a_mean_is_the_textbooks(rng):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lifecycle.errors import Conflict, NotFound, Unavailable, UsageError
-from lifecycle.targets.discovery import TARGETS, load_target
+from lifecycle.targets.contract import TARGETS, load_target
 from lifecycle.testing.model_folders import folder_context
 
 
@@ -75,7 +75,7 @@ def test_a_target_of_another_shape_is_refused_when_it_is_found(install, tmp_path
 
 def test_loading_the_rest_target_imports_no_server_and_no_runtime():
     code = (
-        "import sys; from lifecycle.targets.discovery import TARGETS\n"
+        "import sys; from lifecycle.targets.contract import TARGETS\n"
         "TARGETS.load('rest').help\n"
         "print([m for m in ('starlette', 'uvicorn', 'onnxruntime', 'mlflow', 'pandas') if m in sys.modules])"
     )

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lifecycle.domain.charts import Bar, BarChart
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.gates.report import GateReport, render_html
 from lifecycle.gates.report.html import render_progress

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import pytest
 
 from lifecycle.domain.charts import Bar, BarChart, Histogram
-from lifecycle.domain.sanitize import printable
+from lifecycle.domain.text import printable
 from lifecycle.gates.report.charts import MAX_BARS, MAX_CATEGORIES, draw_comparison, draw_distribution
 
 
