@@ -16,8 +16,8 @@ from lifecycle.errors import UsageError
 from lifecycle.processes.process import owned_by_me
 
 MODEL = "flights-delay"
-_SEASON = {"months": "4-6"}
-"""What every version learns from: the quarter before the month that they are judged on."""
+_SMALL = {"months": "4-6", "trees": "10"}
+"""Enough to learn from, and quick to train, compile and judge."""
 
 
 class WentWrong(Exception):
@@ -102,19 +102,34 @@ class Scene:
                 raise KeyboardInterrupt from exc
         return output.getvalue()
 
-    def train(self, **parameters: str) -> None:
-        """``mlflow run`` the project, in a process of its own that cannot outlive this one.
+    def train(self) -> None:
+        """``mlflow run`` the project. Raises WentWrong when it fails."""
+        chosen = [word for name, value in _SMALL.items() for word in ("-P", f"{name}={value}")]
+        self._train("-P", "-m", "mlflow", "run", str(self.project), "--env-manager", "local", *chosen)
+
+    def train_candidates(self) -> None:
+        """Start training a better version 2 and then a worse version 3, with the project's script."""
+        pool = ThreadPoolExecutor(1)
+        self.candidates = [
+            pool.submit(self._train_with, depth="12"),
+            pool.submit(self._train_with, trees="1", depth="1"),
+        ]
+        pool.shutdown(wait=False)
+
+    def _train_with(self, **parameters: str) -> None:
+        chosen = [word for name, value in (_SMALL | parameters).items() for word in (f"--{name}", value)]
+        self._train(str(self.project / "train.py"), *chosen)
+
+    def _train(self, *words: str) -> None:
+        """Run ``python WORDS`` in a process of its own that cannot outlive this one.
 
         Raises:
             WentWrong: it failed.
         """
-        chosen = [word for key, value in (_SEASON | parameters).items() for word in ("-P", f"{key}={value}")]
-        python = (sys.executable, "-P", "-m")
-        command = (*python, "mlflow", "run", str(self.project), "--env-manager", "local", *chosen)
         log = self.home / "training.log"
         with log.open("ab") as output:
             training = subprocess.Popen(
-                [*python, "lifecycle.processes.supervise", "--", *command],
+                [sys.executable, "-P", "-m", "lifecycle.processes.supervise", "--", sys.executable, *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
@@ -122,15 +137,6 @@ class Scene:
         self._trainings.append(training)
         if training.wait():
             raise WentWrong(f"training ended with {training.returncode}; see {log}")
-
-    def train_candidates(self) -> None:
-        """Start training a better version 2 and a worse version 3, one after the other."""
-        pool = ThreadPoolExecutor(1)
-        self.candidates = [
-            pool.submit(self.train, depth="12"),
-            pool.submit(self.train, trees="1", depth="1"),
-        ]
-        pool.shutdown(wait=False)
 
     def stop_training(self) -> None:
         """Stop whatever still trains."""
