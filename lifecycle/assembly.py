@@ -124,7 +124,7 @@ class Lifecycle:
     @cached_property
     def reconciler(self) -> Reconciler:
         """The part that updates deployments when their stage or alias moves."""
-        from lifecycle.controller.lease import ScopeLeases, follower_name
+        from lifecycle.controller.follower import ScopeLeases, follower_name
         from lifecycle.controller.reconciler import Reconciler
 
         leases = ScopeLeases(self.registry, follower_name(), time.monotonic)

@@ -17,8 +17,7 @@ from lifecycle.processes.process import owned_by_me
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.targets.rest import RestTarget
-from lifecycle.testing.model_folders import folder_context, folder_source
-from lifecycle.testing.target_contract import Example
+from lifecycle.testing.target_contract import Example, folder_context, folder_source
 
 NUMBERS = ["month", "sched_dep_time", "dep_delay", "distance"]
 TEXTS = ["carrier", "origin"]

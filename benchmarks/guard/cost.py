@@ -30,9 +30,8 @@ from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, 
 from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.records import ModelEvidence, ModelLedger
 from lifecycle.promotion.tables import model_uid
-from lifecycle.registry.artifact_digest import ArtifactDigests
 from lifecycle.registry.signer import EvidenceSigner
-from lifecycle.registry.snapshot import digest_of
+from lifecycle.registry.snapshot import ArtifactDigests, digest_of
 from lifecycle.signing.local_key import own_key, trust_store
 
 PRODUCTION = StagePolicy("production", "Production", (GateSpec("signature"),), alias="champion")

@@ -20,7 +20,7 @@ from models import Model
 from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.processes.process import free_port, owned_by_me
-from lifecycle.testing.model_folders import folder_context, folder_source
+from lifecycle.testing.target_contract import folder_context, folder_source
 
 PEERS = Path(__file__).parent / "peers"
 STARTS_WITHIN_S = 120

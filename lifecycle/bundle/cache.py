@@ -26,7 +26,7 @@ from lifecycle.scoring.compile import (
     largest_difference,
 )
 from lifecycle.scoring.contract import Batch, row_count
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.json_rows import golden_batch
 
 _LOG = logging.getLogger(__name__)
 

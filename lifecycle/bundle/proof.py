@@ -24,7 +24,7 @@ from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed, IntegrityError
 from lifecycle.scoring.compile import TOLERANCE, NotCompilable, read_compiled
 from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.loader import load_scorer
 
 _TIMEOUT_S = 300

@@ -63,8 +63,7 @@ def upgrade(config: Path | None, uri: str, as_json: bool) -> None:
     from lifecycle.config.load import load_config
     from lifecycle.promotion.database import open_database, parse_uri, shown
     from lifecycle.promotion.install import upgrade_registry
-    from lifecycle.promotion.mlflow_tables import check_mlflow
-    from lifecycle.promotion.tables import REVISION
+    from lifecycle.promotion.tables import REVISION, check_mlflow
     from lifecycle.registry.location import check_mlflow_schema
 
     settings = load_config(os.environ, Path.cwd(), config)
@@ -137,7 +136,7 @@ def guarded_database(uri: str | None, home: Path) -> Iterator[Connection]:
     """
     from lifecycle.promotion.database import one_moment, open_database
     from lifecycle.promotion.migrations.upgrade import check_current
-    from lifecycle.promotion.mlflow_tables import check_mlflow
+    from lifecycle.promotion.tables import check_mlflow
 
     with (
         open_database(uri or default_uri(os.environ, Path.cwd(), home)) as engine,

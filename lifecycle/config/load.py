@@ -9,10 +9,10 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from lifecycle.codec import one_line
 from lifecycle.config.schema import LifecycleFile
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.errors import ConfigError
-from lifecycle.validation import one_line
 
 FILE_NAME = "lifecycle.yaml"
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lifecycle.controller.lease import LeaseHeartbeat, LeaseLost
+from lifecycle.controller.follower import LeaseHeartbeat, LeaseLost
 from lifecycle.domain.gate_queue import LEASE, Claim, ClaimAction, QueuedGates
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from lifecycle.controller.deployer import Deployer
-from lifecycle.controller.lease import ScopeLeases
+from lifecycle.controller.follower import ScopeLeases
 from lifecycle.domain.deployment import Deployment, Status
 from lifecycle.domain.model import ModelState
 from lifecycle.domain.policy import StagePolicy

@@ -11,8 +11,8 @@ import pyarrow.parquet
 
 from lifecycle.data.csv import Types, header_of, open_cells
 from lifecycle.data.dataset import check_columns
-from lifecycle.data.files import Files
 from lifecycle.data.parquet import ParquetRows
+from lifecycle.data.read import Files
 from lifecycle.errors import UsageError
 
 _FOUND = (pa.int64(), pa.float64(), pa.bool_())  # the first one that fits every value

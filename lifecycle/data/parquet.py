@@ -14,7 +14,7 @@ import pyarrow.dataset
 import pyarrow.parquet
 
 from lifecycle.data.dataset import check_columns, drawn
-from lifecycle.data.files import Files
+from lifecycle.data.read import Files
 from lifecycle.errors import UsageError
 
 if TYPE_CHECKING:

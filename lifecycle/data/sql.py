@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from lifecycle.data.dataset import check_columns
-from lifecycle.data.files import find_files
 from lifecycle.data.parquet import ParquetRows
+from lifecycle.data.read import find_files
 from lifecycle.errors import Unavailable, UsageError
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")

@@ -1,4 +1,4 @@
-"""Deployments: what is requested of a target, and what it reports."""
+"""A named place where versions answer, and the lease of the follower that keeps it up to date."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from lifecycle.domain.model import ModelRef
-from lifecycle.errors import UsageError
+from lifecycle.errors import Conflict, UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.\-]{0,62}[A-Za-z0-9])?")
 
@@ -169,3 +170,42 @@ class Deployment:
     options: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
+
+
+FOLLOWER_LEASE = timedelta(seconds=30)
+"""How long a follower has the work for itself before it has to say that it still works."""
+
+RELEASED = "released"
+
+_HOLDER = re.compile(r"[A-Za-z0-9_.@:\-]{1,100}")
+_UNTIL = " until "
+
+
+def apply_lease(kept: str, said: str, now: datetime) -> str:
+    """What is kept after a follower has spoken; empty for nothing.
+
+    Args:
+        kept: What is kept before; empty for nothing. Anything else than a lease counts as nothing.
+        now: UTC, from the registry's clock.
+
+    Raises:
+        UsageError: nothing that a follower says.
+        Conflict: another follower has the lease; names it.
+    """
+    name, _, rest = said.partition(" ")
+    if not _HOLDER.fullmatch(name) or rest not in ("", RELEASED):
+        raise UsageError(
+            "a follower says its name (letters, digits and . _ @ : -), alone or with 'released' behind it"
+        )
+    holder, until = _parsed(kept)
+    if holder not in ("", name) and now < until:
+        raise Conflict(f"follower {holder} has the lease until {until:%H:%M:%S} UTC")
+    return "" if rest else f"{name}{_UNTIL}{(now + FOLLOWER_LEASE).isoformat(timespec='milliseconds')}"
+
+
+def _parsed(kept: str) -> tuple[str, datetime]:
+    name, _, until = kept.partition(_UNTIL)
+    try:
+        return name, datetime.fromisoformat(until).astimezone(UTC)
+    except ValueError:
+        return "", datetime.min.replace(tzinfo=UTC)

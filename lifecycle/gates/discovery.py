@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from lifecycle.codec import one_line
 from lifecycle.domain.policy import GateSpec
 from lifecycle.entry_points import PlugIns
 from lifecycle.errors import ConfigError
 from lifecycle.gates.contract import Gate, GateOptions
-from lifecycle.validation import one_line
 
 
 def load_gate(spec: GateSpec) -> Gate:

@@ -22,7 +22,7 @@ from lifecycle.gates.contract import GateOptions, broke, failed, inconclusive, p
 from lifecycle.gates.latency_probe import Request
 from lifecycle.gates.subject import Candidate, Subject, ask, batches_of, has_values
 from lifecycle.scoring.contract import Batch, row_count
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 
 _TIMES = ("p50_ms", "p99_ms", "batch_p50_ms", "batch_p99_ms")

@@ -14,7 +14,7 @@ from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions, failed, inconclusive, listing, passed
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.contract import Batch, row_count, rows_of
-from lifecycle.scoring.input_example import golden_batch, golden_content
+from lifecycle.scoring.json_rows import golden_batch, golden_content
 from lifecycle.scoring.signature import Column, InvalidInput, NoSignature, Signature
 
 # every value of the key's type is also a value of these, except longs beyond 2**53, which are rare

@@ -1,11 +1,11 @@
-"""What the registry does when a version is to be moved, through whichever door the request comes.
+"""What the registry does when a version is to be moved, deleted or renamed, whichever way the request comes in.
 
 It uses SQLAlchemy sessions and not MLflow: a registry store gives it a :class:`ModelTransaction`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,12 +24,12 @@ from lifecycle.domain.promotion.request import (
     StageRequest,
 )
 from lifecycle.domain.promotion.transition import Transition, carry_out, complete, transition
-from lifecycle.errors import NotFound, NotTrusted
+from lifecycle.errors import NotFound, NotTrusted, PromotionRefused
 from lifecycle.promotion.payloads import check_reason, read_evidence, read_override, read_request
 from lifecycle.promotion.records import GateQueue, ModelEvidence, ModelLedger, author_of
 from lifecycle.promotion.transaction import ModelTransaction
 from lifecycle.registry import tags
-from lifecycle.registry.description import described
+from lifecycle.registry.tags import described
 from lifecycle.signing.trust import TrustStore
 
 
@@ -259,3 +259,77 @@ def check_claimed(claimed: bool, version: int, stage: str) -> None:
     """Pass on to a worker that a gate run was given up, after that was committed. Raises NotFound."""
     if not claimed:
         raise NotFound(f"the gate run of version {version} for {stage} took several workers down: given up")
+
+
+def check_version_free(model: ModelTransaction, policy: ModelPolicy, version: int) -> None:
+    """Refuse to delete a version that holds a guarded stage. Raises PromotionRefused."""
+    for stage, holder in _held(model, policy):
+        if holder == version:
+            raise PromotionRefused(_leave_first(f"Version {version} of {model.name}", "deleted", stage, holder))
+
+
+def check_model_free(model: ModelTransaction, policy: ModelPolicy) -> None:
+    """Refuse to delete a model with a version in a guarded stage. Raises PromotionRefused."""
+    for stage, holder in _held(model, policy):
+        raise PromotionRefused(_leave_first(model.name, "deleted", stage, holder))
+
+
+def check_rename(model: ModelTransaction, policies: PolicyBook, new_name: str) -> None:
+    """Refuse a rename that escapes the old policy or brings unchecked versions under the new one.
+
+    Raises:
+        PromotionRefused: a version holds a stage or alias that is guarded under either name, or
+            one of the names is that of an environment.
+    """
+    new_policy = policies.of(new_name)
+    for name, policy in ((model.name, policies.of(model.name)), (new_name, new_policy)):
+        if policy.environment:
+            raise PromotionRefused(
+                f"{model.name} may not be renamed to {new_name}: {name} is the environment "
+                f"{policy.environment}, whose versions come in by promotion alone"
+            )
+        for stage, holder in _held(model, policy):
+            raise PromotionRefused(_leave_first(model.name, "renamed", stage, holder))
+    for alias in model.aliases():
+        if new_policy.guarding_alias(alias):
+            raise PromotionRefused(
+                f"{model.name} may not be renamed: alias {alias} is guarded under the name {new_name}. "
+                f"Delete the alias first"
+            )
+
+
+def alias_to_leave(model: ModelTransaction, policy: ModelPolicy, alias: str) -> tuple[StagePolicy, int] | None:
+    """The stage that deleting an alias empties, and its version, where the stage is an alias alone.
+
+    Raises:
+        PromotionRefused: the alias belongs to a stage of MLflow's that a version holds.
+    """
+    stage = policy.guarding_alias(alias)
+    if stage is None or (stage.alias != alias and alias in model.aliases()):
+        return None  # not guarded, or another spelling that is an alias of its own
+    holder = _holder(model, policy, stage)
+    if holder is None:
+        return None
+    if stage.is_alias_alone:
+        return stage, holder
+    raise PromotionRefused(
+        f"alias {alias} of {model.name} moves together with {stage.stage}, which version {holder} "
+        f"holds; it may not be deleted. Move version {holder} to Archived instead"
+    )
+
+
+def _held(model: ModelTransaction, policy: ModelPolicy) -> Iterator[tuple[StagePolicy, int]]:
+    """The guarded stages and the versions in them."""
+    holders = policy.holders(model.staged(), model.aliases())
+    for stage in policy.stages:
+        for version in holders[stage.name]:
+            yield stage, version
+
+
+def _holder(model: ModelTransaction, policy: ModelPolicy, stage: StagePolicy) -> int | None:
+    return max((version for held, version in _held(model, policy) if held == stage), default=None)
+
+
+def _leave_first(subject: str, what: str, stage: StagePolicy, holder: int) -> str:
+    leave = f"Move version {holder} to Archived first" if stage.stage else f"Delete the alias {stage.alias} first"
+    return f"{subject} may not be {what}: version {holder} is in {stage.where}, which is guarded. {leave}"

@@ -20,9 +20,17 @@ from lifecycle.durable import writing_durably
 from lifecycle.errors import Conflict, Unavailable
 from lifecycle.promotion.audit.export import as_jsonl, records
 from lifecycle.promotion.migrations.upgrade import alone, check_current, has_tables, remove
-from lifecycle.promotion.mlflow_tables import MODELS, VERSION_TAGS, RegisteredModel, registered_models
 from lifecycle.promotion.records import ModelLedger
-from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER, create_tables
+from lifecycle.promotion.tables import (
+    EVIDENCE,
+    HEADS,
+    LEDGER,
+    MODELS,
+    VERSION_TAGS,
+    RegisteredModel,
+    create_tables,
+    registered_models,
+)
 from lifecycle.registry.tags import HISTORY, history_value
 
 REASON = "lifecycle db upgrade"

@@ -16,8 +16,7 @@ from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import CheckBroke, Inconclusive, LifecycleError, NotFound, NotPromoted, PromotionRefused
 from lifecycle.promotion.consistency import standing_move
 from lifecycle.promotion.gate_runner import GateRunner
-from lifecycle.registry.contract import ModelRegistry
-from lifecycle.registry.resolve import version_meant
+from lifecycle.registry.contract import ModelRegistry, version_meant
 
 if TYPE_CHECKING:
     from lifecycle.gates.report import GateReport

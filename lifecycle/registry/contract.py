@@ -1,4 +1,4 @@
-"""What the rest of the product needs of a model registry, in small protocols.
+"""What the rest of the product needs of a model registry, in small protocols, and how a reference is resolved.
 
 Every implementation passes :class:`lifecycle.testing.RegistryContract`.
 """
@@ -12,7 +12,9 @@ from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData
+from lifecycle.domain.policy import ModelPolicy
 from lifecycle.domain.promotion.request import PromotionRequest
+from lifecycle.errors import NotFound
 
 
 class FollowerLeases(Protocol):
@@ -21,7 +23,7 @@ class FollowerLeases(Protocol):
     def hold_lease(self, model: str, scope: str, holder: str) -> None:
         """Take or keep the lease of a model's deployments in a scope.
 
-        It ends by itself (:data:`lifecycle.domain.follower_lease.FOLLOWER_LEASE`) unless it is held again. A
+        It ends by itself (:data:`lifecycle.domain.deployment.FOLLOWER_LEASE`) unless it is held again. A
         guarded registry decides in one transaction and by its own clock; on a plain one two followers that ask
         in the same moment may both work until they ask again.
 
@@ -174,3 +176,40 @@ class GateQueueClient(Protocol):
 
 class ModelRegistry(ModelReader, PromotionLog, GateQueueClient, FollowerLeases, Protocol):
     """A registry of model versions with gated stages: all of these."""
+
+
+_UNGUARDED = {"staging": "Staging", "production": "Production"}
+
+
+def version_meant(ref: ModelRef, versions: Sequence[ModelVersion], policy: ModelPolicy) -> ModelVersion:
+    """The version that ``ref`` names; the newest where a stage holds several.
+
+    Args:
+        versions: All versions of the model, oldest first.
+
+    Raises:
+        NotFound: no such version or stage, or nothing in it.
+    """
+    if ref.version is not None:
+        held = [v for v in versions if v.version == ref.version]
+    elif ref.alias is not None:
+        held = [v for v in versions if ref.alias in v.aliases]
+    else:
+        held = _in_stage(ref.stage or "", versions, policy)
+    if not held:
+        known = ", ".join(f"{v.version} ({v.stage})" for v in versions[-10:]) or "none"
+        raise NotFound(f"{ref} holds no version. Versions of {ref.name}: {known}")
+    return held[-1]
+
+
+def _in_stage(word: str, versions: Sequence[ModelVersion], policy: ModelPolicy) -> list[ModelVersion]:
+    """Versions in a stage, by the policy's word or MLflow's own, in any letter case."""
+    try:
+        stage = policy.stage(word)
+    except NotFound:
+        if word.lower() not in _UNGUARDED:
+            raise
+        return [v for v in versions if v.stage == _UNGUARDED[word.lower()]]
+    if stage.stage is None:
+        return [v for v in versions if stage.alias in v.aliases]
+    return [v for v in versions if v.stage == stage.stage]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from lifecycle.domain.deployment import RELEASED, apply_lease
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.follower_lease import RELEASED, apply_lease
 from lifecycle.domain.gate_queue import QUEUED, Claim, Lease, QueuedGates, WaitingPromotion, apply_claim
 from lifecycle.domain.ledger import UNAUTHENTICATED, LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
@@ -25,7 +25,7 @@ from lifecycle.domain.promotion.request import (
 from lifecycle.domain.promotion.transition import Transition, carry_out, complete, transition
 from lifecycle.domain.text import sha256_of
 from lifecycle.errors import NotFound, NotTrusted, PromotionRefused, unknown
-from lifecycle.registry.resolve import version_meant
+from lifecycle.registry.contract import version_meant
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
 
 

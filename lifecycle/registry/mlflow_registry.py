@@ -18,8 +18,8 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 
+from lifecycle.domain.deployment import RELEASED
 from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.follower_lease import RELEASED
 from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
@@ -27,9 +27,8 @@ from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import NotFound, NotTrusted, Unavailable, unknown
 from lifecycle.registry import tags
-from lifecycle.registry.description import described
+from lifecycle.registry.contract import version_meant
 from lifecycle.registry.location import Location, check_present, check_reachable
-from lifecycle.registry.mlflow_errors import translated
 from lifecycle.registry.mlflow_runs import GateRunLog
 from lifecycle.registry.mlflow_versions import (
     all_versions,
@@ -39,12 +38,13 @@ from lifecycle.registry.mlflow_versions import (
     ledger_of,
     queued_gates,
     say,
+    translated,
     usable_names,
 )
 from lifecycle.registry.plain_promotion import PlainRegistry
-from lifecycle.registry.resolve import version_meant
 from lifecycle.registry.signer import EvidenceSigner, check_attestation
 from lifecycle.registry.snapshot import SnapshotStore, incoming_folder, settle
+from lifecycle.registry.tags import described
 
 _LOG = logging.getLogger(__name__)
 _TRACKED = "lifecycle"

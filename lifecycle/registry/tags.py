@@ -1,19 +1,20 @@
-"""The reserved model-version tags, which deliver evidence and requests and display results.
+"""What people see of a version: its reserved tags, and the gates' table in its description.
 
-Clients use only MLflow's own API, and a tag is the only thing that passes through every
-MLflow client, server and authentication. On a guarded registry the tables decide and these tags are
-for display; on a plain one they are the only record.
+Tags also deliver evidence and requests. Clients use only MLflow's own API, and a tag is the only thing that
+passes through every MLflow client, server and authentication. On a guarded registry the tables decide and these
+tags are for display; on a plain one they are the only record.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from lifecycle.codec import decode
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.text import canonical_json, may_start_with
+from lifecycle.domain.text import canonical_json, markdown_text, may_start_with
 from lifecycle.errors import IntegrityError
 from lifecycle.signing.jws import payload_of
 
@@ -87,7 +88,7 @@ def stage_of_claim_key(key: str) -> str | None:
 
 
 def follower_key(scope: str) -> str:
-    """The tag of a registered model with the lease of a scope (:mod:`lifecycle.domain.follower_lease`)."""
+    """The tag of a registered model with the lease of a scope (:mod:`lifecycle.domain.deployment`)."""
     return _FOLLOWER + scope
 
 
@@ -161,3 +162,52 @@ def history_of(tags: Mapping[str, str]) -> list[LedgerEntry]:
         return [decode(LedgerEntry, canonical_json(fields)) for fields in json.loads(tags.get(HISTORY, "[]"))]
     except (ValueError, TypeError) as exc:
         raise IntegrityError(f"the tag {HISTORY} does not hold a history: {exc}") from exc
+
+
+_MAX_CHARS = 5000  # what MLflow's column holds
+_GAP = "&ensp;"  # MLflow shows tables without any space between their columns
+_MESSAGE_CHARS = (160, 60)  # of each gate; the second where there is little room
+
+
+def described(description: str, evidence: Evidence) -> str:
+    """The description with the table of this evidence's stage added or replaced.
+
+    Text by people is kept: if it leaves no room, the table gets shorter, then becomes one line, then is left out.
+    """
+    start, end = f"<!-- lifecycle:{evidence.stage} -->", f"<!-- /lifecycle:{evidence.stage} -->"
+    there = _block(markdown_text(evidence.stage), start, end)
+    for table in _shorter_and_shorter(evidence):
+        # MLflow's list of versions shows how the first line begins, as it is written: so with words, not markup.
+        block = f"{_headline(evidence)} {start}\n{table}{end}"
+        combined, replaced = there.subn(lambda _, block=block: block, description, count=1)  # type: ignore[misc]
+        if not replaced:
+            combined = f"{description.rstrip()}\n\n{block}".lstrip()
+        if len(combined) <= _MAX_CHARS:
+            return combined
+    return there.sub("", description)
+
+
+def _block(stage: str, start: str, end: str) -> re.Pattern[str]:
+    """A headline and the table below it, without text by people before it on the line."""
+    headline = rf"(?:{re.escape(stage)}: [A-Z]+ · [^\n]*)?{re.escape(start)}"
+    # not across another start: a block without its end would reach into text by people
+    return re.compile(rf"{headline}(?:(?!{re.escape(start)}).)*?{re.escape(end)}", re.DOTALL)
+
+
+def _headline(evidence: Evidence) -> str:
+    return (
+        f"{markdown_text(evidence.stage)}: {evidence.outcome} · attempt {evidence.attempt} · "
+        f"{evidence.created_at:%Y-%m-%d %H:%M} UTC · snapshot {markdown_text(evidence.digest[:12])}"
+    )
+
+
+def _shorter_and_shorter(evidence: Evidence) -> list[str]:
+    return [*(f"\n{_table(evidence, chars)}\n" for chars in _MESSAGE_CHARS), ""]
+
+
+def _table(evidence: Evidence, message_chars: int) -> str:
+    rows = (
+        f"| {markdown_text(v.gate)}{_GAP} | {v.outcome}{_GAP} | {markdown_text(v.message, message_chars)} |"
+        for v in evidence.verdicts
+    )
+    return "\n".join(["| gate | verdict | why |", "| --- | --- | --- |", *rows])

@@ -1,17 +1,21 @@
-"""MLflow's JSON shapes to batches: accepts every valid form and refuses all others.
+"""MLflow's JSON shapes and a model's input example to batches: accepts every valid form and refuses all others.
 
-Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally, "Inference Server Specification".
+Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally, "Inference Server Specification", and
+https://mlflow.org/docs/latest/ml/model/signatures, "Model input example".
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+import yaml
 from numpy.typing import NDArray
 
 from lifecycle.scoring.contract import Batch, Matrix
@@ -287,3 +291,24 @@ def _count_keys(content: Any, depth: int) -> int:
         raise Malformed(f"Invalid input. The body is nested more than {_DEEPEST} deep.")
     own, values = (len(content), content.values()) if isinstance(content, dict) else (0, content)
     return own + sum(_count_keys(value, depth + 1) for value in values if isinstance(value, dict | list))
+
+
+def golden_batch(snapshot: Path) -> Batch | None:
+    """The snapshot's input example as a batch, or None without one.
+
+    Raises:
+        InvalidInput: the example does not fit the model's own signature.
+    """
+    content = golden_content(snapshot)
+    return None if content is None else batch_from_content(content, Signature.from_snapshot(snapshot))
+
+
+def golden_content(snapshot: Path) -> Any:
+    """The input example as it was logged: parsed JSON, not yet converted by the signature."""
+    mlmodel = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))
+    example = mlmodel.get("saved_input_example_info") or {}
+    serving = snapshot / Path(example.get("serving_input_path") or "serving_input_example.json").name
+    if not example or not serving.is_file():
+        return None
+    # MLflow writes a missing number as a bare NaN, which is not JSON
+    return json.loads(serving.read_text(encoding="utf-8"), parse_constant=lambda _: None)

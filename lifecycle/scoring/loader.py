@@ -10,7 +10,7 @@ from lifecycle.errors import DeploymentFailed, IntegrityError, LifecycleError
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.compile import read_compiled
 from lifecycle.scoring.contract import Scorer, row_count, rows_of
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.json_rows import golden_batch
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lifecycle.scoring.contract import Batch, Fields, Params, Predictions, demand_columns, row_count
 from lifecycle.scoring.frames import frame_from_batch
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.signature import InvalidInput, Signature
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Params, Predictions, Scorer
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.loader import load_verified
 from lifecycle.scoring.signature import Signature
 from lifecycle.serving.control import Desired

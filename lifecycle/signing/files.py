@@ -1,11 +1,17 @@
-"""Key files: read only with safe permissions, replaced in one step, changed under a lock."""
+"""Key files, and strict JSON.
+
+Key files are read only with safe permissions, replaced in one step, and changed under a lock. Strict JSON is read
+the same way by every parser: UTF-8 and no key twice in one object.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from lifecycle.durable import exclusive, write_durably
 from lifecycle.errors import Unavailable
@@ -69,3 +75,22 @@ def _failing_as_unavailable(file: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise Unavailable(f"{file} cannot be written: {exc.strerror}") from exc
+
+
+def strict_json(text: bytes) -> Any:
+    """Parse UTF-8 JSON; an object with a repeated key is an error.
+
+    Raises:
+        ValueError: not UTF-8, not JSON, a repeated key, or nested too deep.
+    """
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeated_keys)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return fields

@@ -15,8 +15,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from lifecycle.errors import NotTrusted, UsageError
+from lifecycle.signing.files import strict_json
 from lifecycle.signing.keys import PublicKey, SigningKey
-from lifecycle.signing.strict_json import strict_json
 from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
 
 _ALGORITHM = "Ed25519"

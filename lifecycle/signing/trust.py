@@ -15,9 +15,8 @@ from typing import Any
 
 from lifecycle.domain.text import from_timestamp, to_timestamp
 from lifecycle.errors import ConfigError, Conflict, NotFound, UsageError, unknown
-from lifecycle.signing.files import TooOpenError, locked, read_protected, write_protected
+from lifecycle.signing.files import TooOpenError, locked, read_protected, strict_json, write_protected
 from lifecycle.signing.keys import PublicKey
-from lifecycle.signing.strict_json import strict_json
 
 TRUST_VARIABLE = "LIFECYCLE_TRUSTED_KEYS"
 """Environment variable with the path of the file of trusted keys, when it is not in the home."""

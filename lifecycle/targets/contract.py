@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
+from lifecycle.codec import one_line
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, ModelSource, Variant
 from lifecycle.domain.model import Snapshot
 from lifecycle.entry_points import PlugIns
 from lifecycle.errors import OptionError, UsageError
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.validation import one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa

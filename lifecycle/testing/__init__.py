@@ -6,11 +6,9 @@ They need pytest, which this package does not install.
 from lifecycle.testing.engine_contract import EngineContract
 from lifecycle.testing.gate_contract import GateContract
 from lifecycle.testing.gate_queue_contract import GateQueueContract
-from lifecycle.testing.lease_contract import FollowerLeaseContract
-from lifecycle.testing.model_folders import FolderModels, folder_source
-from lifecycle.testing.registry_contract import RegistryContract
+from lifecycle.testing.registry_contract import FollowerLeaseContract, RegistryContract
 from lifecycle.testing.scorer_contract import ScorerContract, ScorerExample
-from lifecycle.testing.target_contract import Example, TargetContract
+from lifecycle.testing.target_contract import Example, FolderModels, TargetContract, folder_source
 
 __all__ = [
     "EngineContract",

@@ -1,16 +1,16 @@
-"""The contract suite of gates: inherit the class and supply its two fixtures."""
+"""The contract suite of gates: inherit the class and supply its two fixtures. A fake gate passes it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from lifecycle.data.dataset import Dataset, dataset_from_frame
 from lifecycle.domain.charts import Chart
@@ -142,3 +142,25 @@ def _answer(gate: Gate, subject: Subject) -> Outcome:
 
 def _telltale(column: pd.Series[Any]) -> object:
     return TELLTALE_NUMBER if pd.api.types.is_numeric_dtype(column) else TELLTALE
+
+
+class FakeGateOptions(GateOptions):
+    """The verdict to give."""
+
+    outcome: Outcome = Field(default=Outcome.PASSED, description="The outcome, for every subject.")
+
+
+@dataclass(frozen=True, slots=True)
+class FakeGate:
+    """Gives the verdict of its options. It has no entry point, so no policy can name it."""
+
+    Options: ClassVar[type[GateOptions]] = FakeGateOptions
+    name: ClassVar[str] = "fake"
+    before_loading: ClassVar[bool] = False
+
+    options: FakeGateOptions
+
+    def evaluate(self, subject: Subject) -> Verdict:  # noqa: ARG002
+        """The verdict that the options name."""
+        outcome = self.options.outcome
+        return Verdict(self.name, outcome, f"{self.name}.{outcome.lower()}", "As the options say.")

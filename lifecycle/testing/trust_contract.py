@@ -17,7 +17,7 @@ from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import NotPromoted, PromotionRefused
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.contract import ModelRegistry
-from lifecycle.testing.registry_words import AUTHOR, MODEL, REFUSED, RegistryWords, SignIn
+from lifecycle.testing.registry_fixtures import AUTHOR, MODEL, REFUSED, RegistryWords, SignIn
 
 
 class TrustContract(RegistryWords):

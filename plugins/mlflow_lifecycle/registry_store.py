@@ -24,17 +24,23 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
 from mlflow.utils.validation import _validate_model_version
 
-from lifecycle.domain.follower_lease import apply_lease
+from lifecycle.domain.deployment import apply_lease
 from lifecycle.domain.ledger import UNAUTHENTICATED
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import LifecycleError, PromotionRefused
-from lifecycle.promotion.deletion_rules import alias_to_leave, check_model_free, check_rename, check_version_free
-from lifecycle.promotion.guard import Guard, check_claimed
+from lifecycle.promotion.guard import (
+    Guard,
+    alias_to_leave,
+    check_claimed,
+    check_model_free,
+    check_rename,
+    check_version_free,
+)
 from lifecycle.promotion.records import record_author
 from lifecycle.promotion.tables import create_tables
 from lifecycle.registry import tags as names
-from lifecycle.registry.artifact_digest import ArtifactDigests
+from lifecycle.registry.snapshot import ArtifactDigests
 from mlflow_lifecycle.errors import as_refusal
 from mlflow_lifecycle.guarded_session import JoiningStore
 

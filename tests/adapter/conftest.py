@@ -26,8 +26,7 @@ from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.records import ModelLedger
 from lifecycle.promotion.tables import model_uid
 from lifecycle.registry import tags
-from lifecycle.registry.artifact_digest import ArtifactDigests
-from lifecycle.registry.snapshot import digest_of
+from lifecycle.registry.snapshot import ArtifactDigests, digest_of
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustStore

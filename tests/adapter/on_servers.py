@@ -31,7 +31,7 @@ from lifecycle.domain.policy import ModelPolicy, PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.promotion.guard import Guard
 from lifecycle.registry import tags
-from lifecycle.registry.artifact_digest import ArtifactDigests
+from lifecycle.registry.snapshot import ArtifactDigests
 from tests.adapter import (
     test_approvals,
     test_environments,

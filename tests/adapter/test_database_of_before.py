@@ -122,7 +122,7 @@ def registry_store_at():
     from mlflow_lifecycle.registry_store import guarded_store
 
     from lifecycle.promotion.guard import Guard
-    from lifecycle.registry.artifact_digest import ArtifactDigests
+    from lifecycle.registry.snapshot import ArtifactDigests
 
     def make(past: Past, now: datetime) -> Any:
         return guarded_store(past.uri, Guard(past.policies, past.trust, lambda: now), ArtifactDigests().of)

@@ -14,12 +14,11 @@ from lifecycle.domain.model import ModelVersion
 from lifecycle.gates.data_quality import DataQualityGate
 from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.gates.drift import DriftGate
-from lifecycle.gates.fake_gate import FakeGate
 from lifecycle.gates.performance import PerformanceGate
 from lifecycle.gates.signature import SignatureGate
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
-from lifecycle.testing.gate_contract import GateContract
+from lifecycle.testing.gate_contract import FakeGate, GateContract
 
 # Not the month, which the models take: no later month has the values of January to June.
 INPUTS = ["sched_dep_time", "dep_delay", "distance", "carrier", "origin"]

@@ -14,7 +14,7 @@ from lifecycle.domain.policy import ModelPolicy, PolicyBook
 from lifecycle.registry.contract import FollowerLeases
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.testing.lease_contract import FollowerLeaseContract
+from lifecycle.testing.registry_contract import FollowerLeaseContract
 
 POLICIES = PolicyBook(ModelPolicy(()))
 

@@ -18,7 +18,7 @@ from lifecycle.domain.model import ModelRef
 from lifecycle.processes.process import wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.payload import ARROW
-from lifecycle.testing.model_folders import folder_source
+from lifecycle.testing.target_contract import folder_source
 from tests.contracts.mlflow_cases import CASES, JSON, SECRET
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lifecycle.data.read import read_dataset
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 
 pytestmark = pytest.mark.slow
 

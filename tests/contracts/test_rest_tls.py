@@ -15,7 +15,7 @@ from lifecycle.errors import OptionError, Unavailable
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
 from lifecycle.targets.rest.client import connect
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 from tests.certificates import Authority
 
 pytestmark = pytest.mark.slow

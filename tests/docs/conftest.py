@@ -13,7 +13,7 @@ from lifecycle.controller.deployer import DeployRequest
 from lifecycle.domain.model import ModelRef
 from lifecycle.targets.batch.plan import BatchOptions
 from lifecycle.targets.contract import TargetOptions
-from lifecycle.targets.edge.target import EdgeOptions
+from lifecycle.targets.edge import EdgeOptions
 from lifecycle.targets.rest.options import RestOptions
 
 TARGET_OPTIONS = {"rest": RestOptions, "batch": BatchOptions, "edge": EdgeOptions}

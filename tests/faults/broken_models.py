@@ -11,7 +11,7 @@ from pathlib import Path
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model import Snapshot
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.testing.model_folders import files_of, with_files
+from lifecycle.testing.target_contract import files_of, with_files
 
 Damage = Callable[[Path], None]
 

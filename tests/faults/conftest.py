@@ -13,7 +13,7 @@ import pytest
 
 from lifecycle.processes.process import owned_by_me
 from lifecycle.targets.rest import RestTarget
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 from tests.commands import Running
 from tests.commands import start as begin
 from tests.databases import KINDS, Databases, PostgresServer, SqliteFiles, forget, mariadb, postgresql

@@ -25,7 +25,7 @@ from lifecycle.domain.deployment import DeploymentSpec, Status
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, NotFound
 from lifecycle.targets.batch import BatchTarget
 from lifecycle.targets.batch.plan import BatchProgress
-from lifecycle.testing.model_folders import files_of, folder_context, with_files
+from lifecycle.testing.target_contract import files_of, folder_context, with_files
 
 INPUTS = ["month", "sched_dep_time", "dep_delay", "distance", "carrier", "origin"]
 ROWS = 27_004  # flights of January 2013
@@ -428,7 +428,7 @@ from pathlib import Path
 from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.targets.batch import BatchTarget
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 
 given = json.loads(sys.argv[1])
 if given["limit"]:

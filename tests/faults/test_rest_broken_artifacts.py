@@ -11,7 +11,7 @@ from lifecycle.errors import LifecycleError
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.serving.control import read_desired, read_observed
 from lifecycle.targets.rest import RestTarget
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 from tests.faults.asking import answer_of, processes_of, request_of, workers_of
 from tests.faults.broken_models import (
     COMPILED,

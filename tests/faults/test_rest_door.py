@@ -23,7 +23,7 @@ from lifecycle.serving.auth.api_keys import ApiKeys, api_keys_file
 from lifecycle.serving.auth.failures import LIMIT
 from lifecycle.targets.rest import RestTarget
 from lifecycle.targets.rest.client import KEY_VARIABLE
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 from tests.proof import rounds
 
 pytestmark = pytest.mark.slow

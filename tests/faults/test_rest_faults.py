@@ -21,7 +21,7 @@ from lifecycle.errors import Conflict, DeploymentFailed, LifecycleError, NotFoun
 from lifecycle.processes.process import VARIABLE, wait_until
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.serving.control import read_desired, read_observed
-from lifecycle.testing.model_folders import with_files
+from lifecycle.testing.target_contract import with_files
 from tests.faults.asking import servers_of
 
 pytestmark = pytest.mark.slow
@@ -199,7 +199,7 @@ def test_what_a_killed_deployer_leaves_is_listed_and_can_be_taken_down(target, h
 from pathlib import Path
 from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.targets.rest import RestTarget
 from lifecycle.serving.control import read_desired, read_observed

@@ -27,7 +27,7 @@ from lifecycle.serving.routes import routes_of
 from lifecycle.serving.settings import Settings
 from lifecycle.serving.state import State
 from lifecycle.targets.rest import RestTarget
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 from tests.faults.fuzzing import Fuzzed, Fuzzer
 from tests.proof import rounds
 

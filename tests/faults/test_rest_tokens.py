@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey
 from lifecycle.errors import Unavailable
 from lifecycle.processes.process import owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 from tests.issuer import AUDIENCE, forged, running_issuer
 
 pytestmark = pytest.mark.slow

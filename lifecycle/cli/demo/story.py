@@ -1,4 +1,4 @@
-"""Tell the story: run the steps, show progress, close with a table, leave nothing behind."""
+"""Tell the story: prepare the months, run the steps, show progress, close with a table, leave nothing behind."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import os
+import runpy
 import shutil
 import signal
 import sys
@@ -13,7 +14,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +28,36 @@ from lifecycle.processes.process import watch_owner
 
 if TYPE_CHECKING:
     from rich.console import Console
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_months(project: Path, folder: Path) -> None:
+    """Write ``july``, ``august``, ``broken`` and ``shifted`` as Parquet files."""
+    flights: Callable[[range], pd.DataFrame] = runpy.run_path(str(project / "flights.py"))["flights"]
+    folder.mkdir(parents=True, exist_ok=True)
+    july, august = flights(range(7, 8)), flights(range(8, 9))
+    for name, rows in {
+        "july": july,
+        "august": august,
+        "broken": _broken(august),
+        "shifted": _shifted(august),
+    }.items():
+        rows.to_parquet(folder / f"{name}.parquet", index=False)
+
+
+def _broken(rows: pd.DataFrame) -> pd.DataFrame:
+    """A feed that lost a third of its departure delays and sends metres where it sent miles."""
+    rows = rows.copy()
+    rows.loc[rows.index % 3 == 0, "dep_delay"] = float("nan")
+    rows["distance"] *= 1609.344
+    return rows
+
+
+def _shifted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Evening long-haul flights from one airport only: every value is valid, the mix is another."""
+    return rows[(rows["origin"] == "JFK") & (rows["distance"] > 1000) & (rows["hour"] >= 15)]
+
 
 _LOG = logging.getLogger(__name__)
 _OF_THE_GATES = ("onnxruntime", "great_expectations", "evidently", "skl2onnx")
@@ -129,7 +160,7 @@ def _show(rows: list[Row], seconds: float) -> None:
 @contextmanager
 def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     """The guarded server and what the story needs besides; all of it stopped at the end."""
-    from lifecycle.cli.demo.months import write_months
+    from lifecycle.cli.demo.story import write_months
     from lifecycle.gates.gate_process import start_early
     from lifecycle.stack import start_server
 

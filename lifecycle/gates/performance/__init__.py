@@ -5,6 +5,6 @@ decides.
 """
 
 from lifecycle.gates.performance.gate import PerformanceGate
-from lifecycle.gates.performance.slices import PerformanceOptions
+from lifecycle.gates.performance.options import PerformanceOptions
 
 __all__ = ["PerformanceGate", "PerformanceOptions"]

@@ -11,7 +11,8 @@ from lifecycle.domain.charts import Bar, BarChart, Chart
 from lifecycle.domain.verdict import Figure, Outcome, Verdict
 from lifecycle.gates.contract import GateOptions, failed, findings_of, inconclusive, listing, passed, too_few_rows
 from lifecycle.gates.performance.metrics import MeasuredMetric, measure_version
-from lifecycle.gates.performance.slices import PerformanceOptions, SlicedRows, shown_slices, slice_rows
+from lifecycle.gates.performance.options import PerformanceOptions
+from lifecycle.gates.performance.slices import SlicedRows, shown_slices, slice_rows
 from lifecycle.gates.performance.targets import LabelledRows, Unmeasurable, labelled_rows
 from lifecycle.gates.subject import ModelRaised, Subject
 from lifecycle.scoring.signature import InvalidInput, NoSignature

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from lifecycle.errors import ConfigError, Conflict, NotFound, UsageError, unknown
 from lifecycle.serving.auth.api_key import PREFIX, ApiKey, ApiKeyMade, make_key
-from lifecycle.signing.files import TooOpenError, locked, read_protected, write_protected
-from lifecycle.signing.strict_json import strict_json
+from lifecycle.signing.files import TooOpenError, locked, read_protected, strict_json, write_protected
 
 _WRITABLE_BY_OTHERS = 0o022  # hashes of random keys may be read, but a writer could add a key of their own
 _MOST = 2000  # a file with this many keys stays well below the size limit for reading

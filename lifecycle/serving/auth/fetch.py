@@ -10,7 +10,7 @@ from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandl
 
 from lifecycle.errors import UsageError
 from lifecycle.serving.auth.loopback import is_loopback
-from lifecycle.signing.strict_json import strict_json
+from lifecycle.signing.files import strict_json
 
 _MOST_BYTES = 512 * 1024
 _PIECE = 64 * 1024

@@ -12,8 +12,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from lifecycle.errors import UsageError
 from lifecycle.serving.auth.fetch import NotFetched, check_url, fetch_json
-from lifecycle.signing.files import TooOpenError, read_protected
-from lifecycle.signing.strict_json import strict_json
+from lifecycle.signing.files import TooOpenError, read_protected, strict_json
 
 # short keys are left out below; the library's warning about them is noise
 warnings.filterwarnings("ignore", "Key size should be", SecurityWarning)

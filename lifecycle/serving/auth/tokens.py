@@ -16,7 +16,7 @@ from lifecycle.serving.auth.caller import Caller, NotKnown
 from lifecycle.serving.auth.claims import caller_of
 from lifecycle.serving.auth.issuer import IssuerKeys
 from lifecycle.serving.auth.jwks import ALGORITHMS, PublicKey
-from lifecycle.signing.strict_json import strict_json
+from lifecycle.signing.files import strict_json
 
 # the name that issuers write for Ed25519
 warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)

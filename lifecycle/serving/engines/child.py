@@ -23,7 +23,7 @@ from typing import Any
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import Scorer
-from lifecycle.scoring.input_example import golden_batch
+from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.loader import load_verified
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.serving.engines.warm_up import warm_up

@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 
 from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.input_example import golden_content
-from lifecycle.scoring.json_rows import batch_from_content
+from lifecycle.scoring.json_rows import batch_from_content, golden_content
 from lifecycle.scoring.signature import InvalidInput, Signature
 from lifecycle.serving.codecs.tfserving import nested
 from lifecycle.serving.codecs.v2_signature import described

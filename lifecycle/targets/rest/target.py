@@ -19,9 +19,8 @@ from lifecycle.serving.kept import CAPTURED
 from lifecycle.targets.contract import TargetContext, only_variant
 from lifecycle.targets.records import DeploymentRecord, DeploymentRecords
 from lifecycle.targets.rest.client import KEY_VARIABLE, ask, readiness
-from lifecycle.targets.rest.co_hosted import CoHosted
 from lifecycle.targets.rest.options import RestOptions
-from lifecycle.targets.rest.servers import Servers, running
+from lifecycle.targets.rest.servers import CoHosted, Servers, running
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.controller.deployer import Deployer, DeployRequest
-from lifecycle.controller.lease import ScopeLeases
+from lifecycle.controller.follower import ScopeLeases
 from lifecycle.controller.reconciler import Reconciler
 from lifecycle.domain.deployment import Deployment, ModelSource
 from lifecycle.domain.evidence import Evidence

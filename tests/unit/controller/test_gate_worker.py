@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.controller.follower import LeaseHeartbeat, LeaseLost
 from lifecycle.controller.gate_worker import Done, GateWorker, Stopped
-from lifecycle.controller.lease import LeaseHeartbeat, LeaseLost
 from lifecycle.domain.gate_queue import LEASE, MOST_STARTS, Claim, QueuedGates
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef

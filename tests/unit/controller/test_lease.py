@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle.controller.lease import ScopeLeases
+from lifecycle.controller.follower import ScopeLeases
 from lifecycle.controller.reconciler import Reconciler
-from lifecycle.domain.follower_lease import FOLLOWER_LEASE
+from lifecycle.domain.deployment import FOLLOWER_LEASE
 from lifecycle.targets.memory_target import MemoryTarget
 
 STAGE = "models:/flights-delay/Production"

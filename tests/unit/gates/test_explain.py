@@ -13,8 +13,8 @@ from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.charts import Bar, BarChart, Explanation
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import GateOptions, findings_of, inconclusive, passed
-from lifecycle.gates.fake_gate import FakeGate
 from lifecycle.gates.run import explain_gates
+from lifecycle.testing.gate_contract import FakeGate
 
 CHART = BarChart("times", (Bar("one", 1.0),))
 

@@ -11,12 +11,12 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from lifecycle.codec import one_line
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.latency import LatencyGate
 from lifecycle.gates.subject import Candidate, NotLoaded
 from lifecycle.scoring.loader import load_scorer
-from lifecycle.validation import one_line
 
 slow = pytest.mark.slow  # imports MLflow, converts models, starts processes
 NUMBERS = ["dep_delay", "distance"]

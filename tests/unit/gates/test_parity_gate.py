@@ -10,13 +10,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from lifecycle.codec import one_line
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.parity import ParityGate
 from lifecycle.gates.subject import Candidate, NotLoaded
 from lifecycle.scoring.compile import differences
 from lifecycle.scoring.loader import load_scorer
-from lifecycle.validation import one_line
 
 slow = pytest.mark.slow  # imports MLflow, converts models
 NUMBERS = ["dep_delay", "distance"]

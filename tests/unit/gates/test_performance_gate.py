@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from lifecycle.codec import one_line
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.performance import PerformanceGate
-from lifecycle.validation import one_line
 
 
 @pytest.fixture

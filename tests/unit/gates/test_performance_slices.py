@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from lifecycle.codec import one_line
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.performance import PerformanceGate
-from lifecycle.validation import one_line
 
 COLUMNS = [
     {"name": "dep_delay", "type": "double", "required": True},

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from lifecycle.errors import IntegrityError
-from lifecycle.registry import artifact_digest
-from lifecycle.registry.artifact_digest import ArtifactDigests
-from lifecycle.registry.snapshot import SnapshotStore, digest_of
+from lifecycle.registry import snapshot as artifact_digest
+from lifecycle.registry.snapshot import ArtifactDigests, SnapshotStore, digest_of
 
 SEED = 20261122
 DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"

@@ -9,7 +9,7 @@ import pytest
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.registry.description import described
+from lifecycle.registry.tags import described
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 FINE = Verdict("drift", Outcome.PASSED, "drift.ok", "fine")

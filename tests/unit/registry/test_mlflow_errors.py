@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos import databricks_pb2 as codes
 
 from lifecycle.errors import Conflict, LifecycleError, NotFound, PromotionRefused, Unavailable, UsageError
-from lifecycle.registry.mlflow_errors import translated
+from lifecycle.registry.mlflow_versions import translated
 
 
 def raised(error: Exception) -> LifecycleError:

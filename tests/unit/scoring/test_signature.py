@@ -49,7 +49,7 @@ def test_own_form_survives_a_round_trip():
 
 def test_the_compiled_path_imports_none_of_the_heavy_libraries():
     probe = (
-        "import sys, lifecycle.scoring.onnx_scorer, lifecycle.scoring.payload, lifecycle.scoring.input_example;"
+        "import sys, lifecycle.scoring.onnx_scorer, lifecycle.scoring.payload, lifecycle.scoring.json_rows;"
         "print([m for m in ('mlflow', 'sklearn', 'pandas', 'skl2onnx', 'onnx') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)

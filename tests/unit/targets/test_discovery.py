@@ -7,7 +7,7 @@ import pytest
 
 from lifecycle.errors import Conflict, NotFound, Unavailable, UsageError
 from lifecycle.targets.contract import TARGETS, load_target
-from lifecycle.testing.model_folders import folder_context
+from lifecycle.testing.target_contract import folder_context
 
 
 @pytest.fixture

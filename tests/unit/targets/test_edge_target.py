@@ -17,7 +17,7 @@ from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, OptionE
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.targets.edge import EdgeTarget
-from lifecycle.testing.model_folders import files_of, folder_context, with_files
+from lifecycle.testing.target_contract import files_of, folder_context, with_files
 
 pytestmark = pytest.mark.slow
 
