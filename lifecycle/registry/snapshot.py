@@ -30,10 +30,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from mlflow.utils.uri import validate_path_is_safe
-
 from lifecycle.domain.model import Snapshot
 from lifecycle.domain.text import canonical_json, sha256_of
 from lifecycle.durable import sync_file, sync_folder, write_durably
@@ -268,6 +264,10 @@ class ArtifactDigests:
         Raises:
             IntegrityError: they cannot be read here, there are none, or there is a link among them.
         """
+        # Servers of models read snapshots too, and do without MLflow.
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
         try:
             repository = get_artifact_repository(_as_this_server_reads(uri))
             if isinstance(repository, LocalArtifactRepository):
@@ -303,6 +303,7 @@ def _as_this_server_reads(uri: str) -> str:
     if urlsplit(uri).scheme != "mlflow-artifacts" or not destination:
         return uri
     from mlflow.server.handlers import _get_workspace_scoped_repo_path_if_enabled
+    from mlflow.utils.uri import validate_path_is_safe
 
     path = validate_path_is_safe(urlsplit(uri).path.lstrip("/"))
     return f"{destination.rstrip('/')}/{_get_workspace_scoped_repo_path_if_enabled(path)}"

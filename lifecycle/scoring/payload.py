@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.contract import Batch, Fields, Predictions, row_count
-from lifecycle.scoring.csv_rows import batch_from_csv
 from lifecycle.scoring.json_matrix import read_matrix
 from lifecycle.scoring.json_rows import (
     batch_from_content,
@@ -115,6 +114,8 @@ def _objects(content: dict[str, Any], shape: str) -> list[dict[str, Any]]:
 
 
 def _read_csv(body: bytes, signature: Signature) -> Body:
+    from lifecycle.scoring.csv_rows import batch_from_csv  # loads pyarrow, which JSON does without
+
     batch = batch_from_csv(body, signature)
     return Body(batch, row_count(batch), checked(None, signature.params))
 
