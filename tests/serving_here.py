@@ -43,7 +43,8 @@ class Model:
         self.function = function
 
     def predict(self, batch, params=None):
-        return self.function(batch, **(params or {}))
+        with np.errstate(all="ignore"):  # infinity is an answer, not a warning
+            return self.function(batch, **(params or {}))
 
     def close(self) -> None:
         pass

@@ -173,7 +173,7 @@ def reasons_in(path: Path) -> set[str]:
 
 
 SHARED = {"passed"} | set().union(
-    *(reasons_in(ROOT / "lifecycle" / "gates" / f"{name}.py") for name in ("run", "verdicts", "subprocess_runner"))
+    *(reasons_in(ROOT / "lifecycle" / "gates" / f"{name}.py") for name in ("run", "contract", "subprocess_runner"))
 )
 
 
