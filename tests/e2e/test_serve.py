@@ -33,7 +33,7 @@ class Served:
             text=True,
         )
         assert self.process.stdout is not None
-        self.told = _until(self.process.stdout, "Ctrl-C")
+        self.told = _until(self.process.stdout, "Press Ctrl-C")
 
     @property
     def curls(self) -> list[str]:
