@@ -24,7 +24,6 @@ line for people and says what to do next. Neither contains row values or secrets
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -127,6 +126,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     >>> unknown("gate", "drfit", ["drift", "signature"])
     "unknown gate 'drfit'; did you mean 'drift'? Known: drift, signature"
     """
+    from difflib import get_close_matches
+
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."

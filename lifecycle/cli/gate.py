@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lifecycle.cli.output import as_one_argument, json_option, print_evidence, print_json, print_table
-from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -264,6 +263,7 @@ def _evidence_as_dict(evidence: Evidence) -> dict[str, object]:
 
 
 def _write_reports(report: GateReport, options: RunOptions) -> None:
+    from lifecycle.durable import write_durably
     from lifecycle.gates.report import render_junit, render_markdown
 
     for file, render in ((options.junit, render_junit), (options.markdown, render_markdown)):
@@ -299,6 +299,8 @@ def _derive(data: str, label: str | None) -> dict[str, Any]:
 
 
 def _write_text(path: Path, text: str) -> None:
+    from lifecycle.durable import write_durably
+
     try:
         write_durably(path, text.encode())
     except OSError as exc:

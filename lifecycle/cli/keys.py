@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -298,6 +297,8 @@ def _public_half(key: PublicKey, home: Path) -> Path | None:
 
 def _machine_name() -> str:
     """The host's name, shortened to what a key's name can hold."""
+    import socket
+
     return re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname().partition(".")[0]).strip("-")[:40] or "machine"
 
 

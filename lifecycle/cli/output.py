@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.display import COLOURS, HISTORY_COLUMNS, history_rows
-from lifecycle.domain.text import printable
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -45,6 +42,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     from rich.table import Column, Table
     from rich.text import Text
 
+    from lifecycle.display import COLOURS
+
     headers = [Column(name, overflow="fold") for name in columns]  # so that paths and URLs can be copied
     table = Table(*headers, title=None if title is None else Text(title), title_justify="left")
     for row in rows:
@@ -66,6 +65,8 @@ def print_evidence(evidence: Evidence) -> None:
 
 def print_history(entries: Iterable[LedgerEntry]) -> None:
     """Print ledger entries, newest last: what moved where, by whom, when, why and on what evidence."""
+    from lifecycle.display import HISTORY_COLUMNS, history_rows
+
     print_table(HISTORY_COLUMNS, history_rows(entries))
 
 
@@ -124,4 +125,6 @@ def as_one_argument(kind: type) -> Callable[[Callable[..., Any]], Callable[..., 
 
 def _cell(text: str) -> str:
     """Lines of text that cannot steer a terminal: names and reasons in a registry come from other people."""
+    from lifecycle.domain.text import printable
+
     return "\n".join(printable(line) for line in text.split("\n"))

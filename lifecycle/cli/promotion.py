@@ -18,7 +18,6 @@ from lifecycle.cli.output import (
     print_json,
     print_table,
 )
-from lifecycle.display import HELD_COLUMNS, held_rows
 from lifecycle.errors import LifecycleError, NotFound, unknown
 
 if TYPE_CHECKING:
@@ -243,6 +242,8 @@ def _print_entries(entries: Sequence[LedgerEntry], model: str, as_json: bool) ->
 def _print_held(
     held: Mapping[str, Sequence[StageAssignment]], evidence: Mapping[str, Evidence], period: TimeRange, title: str
 ) -> None:
+    from lifecycle.display import HELD_COLUMNS, held_rows
+
     said = {key: ", ".join(f"{v.gate} {v.outcome}" for v in record.verdicts) for key, record in evidence.items()}
     print_table(HELD_COLUMNS, held_rows(held, said), title)
     for assignments in held.values():

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import signal
-import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from lifecycle.controller.status_check import StatusCheck
 
 _IDLE_ROUNDS = 5
-_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9_.@\-]{1,60}")
 
 
@@ -141,6 +138,8 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
 
     Example: lifecycle follow --every 2
     """
+    import logging
+
     from lifecycle.assembly import assemble
     from lifecycle.controller.follower import being_the_follower
     from lifecycle.processes.process import watch_owner
@@ -166,6 +165,8 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
 
 
 def _machine_name() -> str:
+    import socket
+
     return re.sub(r"[^A-Za-z0-9_.@\-]", "-", socket.gethostname())[:60] or "worker"
 
 
@@ -207,6 +208,8 @@ def worker(config: Path | None, every: float, once: bool, name: str, as_json: bo
       lifecycle worker
       lifecycle worker --once --json
     """  # noqa: D301  click reads \b
+    import logging
+
     from lifecycle.assembly import assemble
     from lifecycle.processes.process import watch_owner
 
@@ -222,7 +225,9 @@ def worker(config: Path | None, every: float, once: bool, name: str, as_json: bo
 
 
 def _log_done(done: Done) -> None:
-    _LOG.log(logging.WARNING if done.broke else logging.INFO, "%s", done)
+    import logging
+
+    logging.getLogger(__name__).log(logging.WARNING if done.broke else logging.INFO, "%s", done)
 
 
 def _print_as_json(done: Done) -> None:

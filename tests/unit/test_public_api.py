@@ -40,6 +40,21 @@ def test_importing_costs_nothing_heavy(module):
     assert done.stdout.strip() == "[]"
 
 
+def test_help_imports_nothing_that_only_commands_use():
+    probe = (
+        "import sys, click; before = set(sys.modules); from lifecycle.cli import run; code = run(['--help']);"
+        "print(code, *sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    code, *imported = done.stdout.splitlines()[-1].split()
+    assert code == "0"
+    assert "lifecycle.cli.gate" in imported
+    assert not {
+        *("lifecycle.assembly", "lifecycle.display", "lifecycle.domain", "lifecycle.durable"),
+        *("difflib", "hashlib", "importlib.metadata", "logging", "rich", "socket", "tempfile", "uuid"),
+    } & set(imported)
+
+
 @pytest.mark.parametrize(
     "group", ["mlflow.deployments", "mlflow.model_registry_store", "lifecycle.gates", "lifecycle.targets"]
 )
