@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _MAIN = "lifecycle.gates.subprocess_main"
 _PRELOAD = (
     "numpy",
+    "skops.io",  # early: it looks for every function of numpy and scipy in all modules imported so far
     "threadpoolctl",
     "pandas",
     _MAIN,
@@ -35,7 +36,6 @@ _PRELOAD = (
     "lifecycle.gates.signature",
     "lifecycle.scoring.pyfunc_scorer",
     "mlflow.sklearn",
-    "skops.io",
     "sklearn.ensemble",
     "sklearn.linear_model",
     "sklearn.pipeline",

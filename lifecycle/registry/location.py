@@ -6,13 +6,15 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
-from sqlalchemy import Engine
-from sqlalchemy.engine import make_url
 
 from lifecycle.errors import ConfigError, Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def _check_server(uri: str) -> None:
 
 
 def _check_file(uri: str) -> None:
+    from sqlalchemy.engine import make_url
+
     database = make_url(uri).database
     if not database or database == ":memory:":
         return

@@ -15,7 +15,7 @@ import flask
 import pytest
 from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
-from mlflow_lifecycle.registry_store import GuardedStore, guarded_store
+from mlflow_lifecycle.guarded_store import GuardedStore, guarded_store
 
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry

@@ -21,7 +21,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking._model_registry.utils import _get_store_registry
-from mlflow_lifecycle.registry_store import GuardedStore, guarded_store
+from mlflow_lifecycle.guarded_store import GuardedStore, guarded_store
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool

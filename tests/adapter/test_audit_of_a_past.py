@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mlflow_lifecycle.registry_store import GuardedWorkspaceStore
+from mlflow_lifecycle.guarded_store import GuardedWorkspaceStore
 
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind

@@ -119,7 +119,7 @@ def test_its_evidence_counts_for_as_long_as_it_did(past, registry_store_at):
 
 @pytest.fixture
 def registry_store_at():
-    from mlflow_lifecycle.registry_store import guarded_store
+    from mlflow_lifecycle.guarded_store import guarded_store
 
     from lifecycle.promotion.guard import Guard
     from lifecycle.registry.snapshot import ArtifactDigests

@@ -12,7 +12,7 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_context import WorkspaceContext
 from mlflow_lifecycle import model_transaction
-from mlflow_lifecycle.registry_store import GuardedStore, GuardedWorkspaceStore
+from mlflow_lifecycle.guarded_store import GuardedStore, GuardedWorkspaceStore
 
 from lifecycle.domain.ledger import Action, broken_links
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook

@@ -196,7 +196,7 @@ def main() -> None:
     """Carry out orders until there are none."""
     import mlflow.store.model_registry.sqlalchemy_store
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  forks need not import it again
-    import mlflow_lifecycle.registry_store  # noqa: F401
+    import mlflow_lifecycle.guarded_store  # noqa: F401
 
     _say("ready")
     for line in sys.stdin:

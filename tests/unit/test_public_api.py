@@ -55,6 +55,16 @@ def test_help_imports_nothing_that_only_commands_use():
     } & set(imported)
 
 
+def test_a_client_of_a_server_does_without_the_database_store():
+    probe = (
+        "import sys, lifecycle.registry.mlflow_registry;"
+        "from mlflow.tracking._model_registry.utils import _get_store_registry;"
+        "print('lifecycle+sqlite' in _get_store_registry()._registry, 'sqlalchemy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
 @pytest.mark.parametrize(
     "group", ["mlflow.deployments", "mlflow.model_registry_store", "lifecycle.gates", "lifecycle.targets"]
 )
