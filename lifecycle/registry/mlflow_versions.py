@@ -14,7 +14,6 @@ from typing import Any
 import requests
 from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import SQLAlchemyError
 
 from lifecycle.domain.deployment import apply_lease
 from lifecycle.domain.gate_queue import GIVEN_UP, Claim, QueuedGates
@@ -173,17 +172,23 @@ def translated() -> Iterator[None]:
     except MlflowException as exc:
         _LOG.debug("MLflow refused", exc_info=True)
         raise _our_error(exc) from None
-    except (requests.RequestException, SQLAlchemyError, OSError) as exc:
+    except (requests.RequestException, _database_error(), OSError) as exc:
         _LOG.debug("MLflow does not answer", exc_info=True)
         raise _unavailable(str(exc)) from None
     finally:
         _translating.reset(token)
 
 
+def _database_error() -> type[Exception]:
+    from sqlalchemy.exc import SQLAlchemyError  # slow to import, and a client of a server needs nothing else of it
+
+    return SQLAlchemyError
+
+
 def _our_error(error: MlflowException) -> LifecycleError:
     message = str(error.message).removeprefix(f"{error.error_code}: ")
     # MLflow answers BAD_REQUEST to a broken database file, so the text decides, not the code
-    if isinstance(error.__cause__, SQLAlchemyError) or _DATABASE_SAYS.search(message):
+    if isinstance(error.__cause__, _database_error()) or _DATABASE_SAYS.search(message):
         return _unavailable(message)
     if error.error_code == "RESOURCE_ALREADY_EXISTS":
         return Conflict(_one_line(message))
