@@ -12,6 +12,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "out", Path(folder) / "err"
         command = (str(said[0]), str(said[1]), list(words), str(cwd), dict(env))
-        end = _in_a_shared_process if list(words[:4]) == GATE_RUN else _in_its_own_process
+        end = _in_a_shared_process if tuple(words[1:4]) in THAT_RUN_GATES else _in_its_own_process
         code = end(command, timeout)
         if code is None:
             raise subprocess.TimeoutExpired(words, timeout)
@@ -50,7 +51,7 @@ def run(
         return subprocess.CompletedProcess(words, code, out, err)
 
 
-GATE_RUN = ["-m", "lifecycle.cli", "gate", "run"]
+THAT_RUN_GATES = {("lifecycle.cli", "gate", "run"), ("lifecycle.cli", "worker", "--once")}
 _Command = tuple[str, str, list[str], str, dict[str, str]]
 """Files for output and errors, words, folder, environment."""
 
@@ -117,6 +118,8 @@ def _exit_code(out: str, err: str, *command: Any) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
     return 0
 
 

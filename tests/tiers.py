@@ -28,20 +28,30 @@ BUDGETS_S = {
 
 Files are handed out in this order, the longest first, so that no core waits at the end for another one's longest.
 """
+SHARED = "stack"
+"""A fixture for the whole session that takes a minute of a core: one process makes it, and runs first."""
 SLOWEST = 10
 NOT_TESTED = "not tested: "
 """A skip for want of something on this machine begins with this, and is summed up in one line at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest folders first, and leave out what is for ``make proof``."""
+    """Put the longest first, keep together what shares a server, and leave out what is for ``make proof``."""
     order = list(BUDGETS_S)
-    items.sort(key=lambda item: order.index(_folder(item.nodeid)))
+    items.sort(key=lambda item: (SHARED not in item.fixturenames, order.index(_folder(item.nodeid))))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
     left_out = [] if FULL else [item for item in items if _is_for_proof(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         out = set(left_out)
         items[:] = [item for item in items if item not in out]
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests of a group run in one process: those of a file, and all that use the same server."""
+    return SHARED if SHARED in item.fixturenames else item.nodeid.partition("::")[0]
 
 
 def _is_for_proof(item: pytest.Item) -> bool:
@@ -57,7 +67,7 @@ class Report:
         self.not_tested: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid] += report.duration
+        self.seconds[report.nodeid.partition("@")[0]] += report.duration
         if report.skipped and isinstance(report.longrepr, tuple):
             _, found, reason = report.longrepr[2].partition(NOT_TESTED)
             self.not_tested.update([reason] if found else [])

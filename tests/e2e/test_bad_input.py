@@ -155,7 +155,7 @@ def test_a_taken_port_is_a_conflict_for_the_server_too(stack, tmp_path, belongin
 
 def test_a_server_that_hangs_is_unavailable(stack):
     with stopped(stack.home):
-        done = stack.lifecycle(TO_STAGING)
+        done = stack.lifecycle(TO_STAGING, MLFLOW_HTTP_REQUEST_TIMEOUT="3")
     done.refused(7, "does not answer in time")
 
 

@@ -13,11 +13,12 @@ from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.registry.tags import PROMOTION
 from tests.databases import PostgresServer, postgresql
 from tests.e2e.guarded_server import Person, mlflow_server, with_sign_in
+from tests.proof import rounds
 
 pytestmark = pytest.mark.slow
 
 SEED = 20261121
-ROUNDS = 30
+ROUNDS = rounds(30, 4)
 FOUR_EYES = """
 defaults:
   stages:

@@ -13,12 +13,12 @@ from tests.proof import rounds, some
 
 SEED = 20261121
 REPEATS = rounds(3, 1)
-KILLS = rounds(5, 2)
+KILLS = rounds(5, 1)
 DONE = {"stages": [(1, "Archived"), (2, "Production"), (3, "None"), (4, "None")], "aliases": [("champion", 2)]}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("blow", some(["SIGKILL", "SIGTERM", "exception"], "SIGKILL", "exception"))
+@pytest.mark.parametrize("blow", some(["SIGKILL", "SIGTERM", "exception"], "SIGKILL"))
 def test_struck_at_each_point_it_has_happened_or_not_and_is_repeated(wine, promoters, blow):
     (promoter,) = promoters(wine)
     for point, repeat in ((point, repeat) for point in POINTS for repeat in range(REPEATS)):
