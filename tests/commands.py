@@ -1,8 +1,8 @@
 """Commands as a user types them, without the seconds that importing MLflow takes every time.
 
 A process that has imported it forks for each command, which else is as in a shell: words, environment, folder,
-output and exit code. Gate runs share such a process, and with it the libraries that the gates' process has imported,
-as the runs of a notebook do. What only an interpreter of its own can show, test_serve.py, test_story.py,
+output and exit code. Gate runs share such a process, and with it the libraries that the process of the gates has
+imported, as the runs of a notebook do. What only an interpreter of its own can show, test_serve.py, test_story.py,
 test_packaging.py and test_ci_templates.py show.
 """
 
