@@ -51,7 +51,7 @@ mariadb:
 
 # One more than there are cores: a good part of the tests' time is spent waiting for servers.
 WORKERS = $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
-PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 test: check browser  ## every check, every contract and every user story once, in minutes
 	$(PYTEST)

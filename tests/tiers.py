@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,30 +29,22 @@ BUDGETS_S = {
 
 Files are handed out in this order, the longest first, so that no core waits at the end for another one's longest.
 """
-SHARED = "stack"
-"""A fixture for the whole session that takes a minute of a core: one process makes it, and runs first."""
+TOGETHER = "tests/e2e/stack/"
+"""A folder whose server and models take a minute of a core: its tests run first, and in one process."""
 SLOWEST = 10
 NOT_TESTED = "not tested: "
 """A skip for want of something on this machine begins with this, and is summed up in one line at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest first, keep together what shares a server, and leave out what is for ``make proof``."""
+    """Put the longest first, and leave out what is for ``make proof``."""
     order = list(BUDGETS_S)
-    items.sort(key=lambda item: (SHARED not in item.fixturenames, order.index(_folder(item.nodeid))))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: (not item.nodeid.startswith(TOGETHER), order.index(_folder(item.nodeid))))
     left_out = [] if FULL else [item for item in items if _is_for_proof(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         out = set(left_out)
         items[:] = [item for item in items if item not in out]
-
-
-def _group(item: pytest.Item) -> str:
-    """Tests of a group run in one process: those of a file, and all that use the same server."""
-    return SHARED if SHARED in item.fixturenames else item.nodeid.partition("::")[0]
 
 
 def _is_for_proof(item: pytest.Item) -> bool:
@@ -67,7 +60,7 @@ class Report:
         self.not_tested: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid.partition("@")[0]] += report.duration
+        self.seconds[report.nodeid] += report.duration
         if report.skipped and isinstance(report.longrepr, tuple):
             _, found, reason = report.longrepr[2].partition(NOT_TESTED)
             self.not_tested.update([reason] if found else [])
@@ -110,3 +103,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Only the process that shows the results adds up."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Report(), "time by folder")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out whole files, and :data:`TOGETHER` as if it were one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class FilesAndFolders(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+
+    return FilesAndFolders(config, log)

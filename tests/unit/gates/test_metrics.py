@@ -189,7 +189,13 @@ def evaluated(tmp_path_factory):
     ("load", "model", "model_type", "names"),
     [
         (load_breast_cancer, LogisticRegression(C=1e-4, max_iter=50), "classifier", BINARY),
-        (load_wine, LogisticRegression(C=1e-4, max_iter=50), "classifier", BINARY - {"precision_recall_auc"}),
+        pytest.param(
+            load_wine,
+            LogisticRegression(C=1e-4, max_iter=50),
+            "classifier",
+            BINARY - {"precision_recall_auc"},
+            marks=pytest.mark.proof,
+        ),
         (load_diabetes, LinearRegression(), "regressor", NUMBERS),
     ],
 )

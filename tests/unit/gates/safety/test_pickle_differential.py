@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.gates.safety.pickle_analysis import analyse_pickle
+from tests.proof import rounds
 
 
 def text(value):
@@ -121,7 +122,7 @@ def comes_to_its_end(unpickler):
 
 
 @pytest.mark.slow  # many examples
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=rounds(1500, 150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(PARTS), max_size=25), st.sampled_from(TAILS))
 def test_no_import_and_no_call_is_overlooked(parts, tail):
     source = b"".join(parts) + tail
@@ -138,7 +139,7 @@ def test_no_import_and_no_call_is_overlooked(parts, tail):
         assert not (ended and doings.broken)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=rounds(500, 100), deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_break_it(source):
     assert analyse_pickle(BytesIO(source), len(source)).length <= len(source)

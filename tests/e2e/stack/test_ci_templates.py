@@ -13,7 +13,7 @@ import yaml
 
 from tests.proof import some
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ACTION = yaml.safe_load((ROOT / ".github/actions/gate/action.yml").read_text())
 GITLAB = yaml.safe_load((ROOT / "docs/ci/gitlab.yml").read_text())[".lifecycle-gate"]
 GOOD, BAD = "models:/flights-delay/2", "models:/unsigned/1"

@@ -29,7 +29,7 @@ models:
 @pytest.fixture(scope="module")
 def rows():
     """The very rows that the model was trained on."""
-    file = Path(__file__).parents[2] / "projects" / "flights" / "flights.py"
+    file = Path(__file__).parents[3] / "projects" / "flights" / "flights.py"
     spec = importlib.util.spec_from_file_location("flights_data", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
