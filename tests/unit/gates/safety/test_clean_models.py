@@ -35,6 +35,7 @@ MODELS = [
     "a text classifier",
     "a pipeline on flights",
 ]
+USUAL = ["RandomForestRegressor", "SVC", "StackingClassifier", "a pipeline on flights"]
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +103,7 @@ def _on_flights():
 
 
 @pytest.mark.parametrize("serialization", ["skops", "cloudpickle", "pickle"])
-@pytest.mark.parametrize(
-    "name", some(MODELS, "RandomForestRegressor", "SVC", "StackingClassifier", "a pipeline on flights")
-)
+@pytest.mark.parametrize("name", some(MODELS, *USUAL))
 def test_an_ordinary_model_passes(name, serialization, fitted, verdict_on, tmp_path):
     import mlflow.sklearn
 
