@@ -22,4 +22,5 @@ def rounds(full: int, usual: int) -> int:
 
 def some(cases: Iterable[Any], *often: Any) -> list[Any]:
     """All cases as parameters; those that are not among ``often`` are for ``make proof`` alone."""
-    return [case if case in often else pytest.param(case, marks=pytest.mark.proof) for case in cases]
+    tuples = [(case, case if isinstance(case, tuple) else (case,)) for case in cases]
+    return [case if case in often else pytest.param(*values, marks=pytest.mark.proof) for case, values in tuples]

@@ -45,6 +45,7 @@ from tests.adapter import (
 )
 from tests.adapter.conftest import Registry
 from tests.databases import Databases, forget, run
+from tests.proof import rounds
 
 ON_EVERY_DATABASE = (
     test_approvals,
@@ -221,10 +222,10 @@ def test_the_longest_texts_fit(registry):
     long = registry.evidence(1)
     verdicts = tuple(replace(v, message="葡" * 2_000) for v in long.verdicts)
     registry.deliver(replace(long, verdicts=verdicts))
-    for number in range(60):
+    for number in range(rounds(60, 6)):
         registry.ask(PromotionRequest("wine", 1, "production", reason="葡" * 1_000, key=f"{number}"))
         registry.move(1, "Archived")
-    assert len(registry.ledger()) == 120
+    assert len(registry.ledger()) == rounds(120, 12)
     assert registry.ledger()[0].reason == "葡" * 1_000
     assert broken_links(registry.ledger()) == []
     assert tags.history_of(registry.shown())[-1] == registry.ledger()[-1]

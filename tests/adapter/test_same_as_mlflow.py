@@ -16,9 +16,10 @@ from mlflow.store.model_registry import sqlalchemy_store
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from lifecycle.domain.policy import ModelPolicy, PolicyBook
+from tests.proof import rounds
 
 SEED = 20261122
-STEPS = 600
+STEPS = rounds(600, 200)
 Step = tuple[str, tuple[Any, ...]]
 
 # Each with what is right first, and what is wrong or odd behind it.
@@ -149,7 +150,7 @@ def played(store: Any, steps: list[Step], at: Callable[[int], None]) -> list[Any
 
 
 @pytest.mark.parametrize("guards", ["nothing", "what is not touched"])
-def test_600_random_calls_get_the_same_answers(registry, unguarded, at, guards):
+def test_random_calls_get_the_same_answers(registry, unguarded, at, guards):
     """Wherever the policy looks the other way; a good part of the calls is wrong on purpose."""
     chance = random.Random(SEED)
     stages = STAGES if guards == "nothing" else FREE_STAGES

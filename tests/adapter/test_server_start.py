@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.processes.process import free_port
+from tests.proof import some
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("what", BROKEN)
+@pytest.mark.parametrize("what", some(BROKEN, "an unknown gate", "a key with more rights than there are"))
 def test_it_ends_at_once_and_says_which_file_and_where(what, tmp_path: Path, empty_database: Path):
     policy, keys, said = BROKEN[what]
     (tmp_path / "lifecycle.yaml").write_text(policy)

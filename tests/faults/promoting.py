@@ -42,6 +42,9 @@ class Point:
 
 
 # A promotion from Staging to Production, statement by statement. What comes in between only reads.
+USUAL_POINTS = ("after the lock", "after the ledger row", "just before commit", "just after commit")
+"""Those of POINTS that tests go through where they are many."""
+
 POINTS = {
     "before the lock": Point("before", "UPDATE registered_models"),
     "after the lock": Point("after", "UPDATE registered_models"),

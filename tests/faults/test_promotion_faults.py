@@ -24,8 +24,9 @@ from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.snapshot import SnapshotStore
 from tests.databases import SERVERS, SqliteFiles, forget, run
 from tests.faults.disks import fill, read_only, small_disk
-from tests.faults.promoting import POINTS
+from tests.faults.promoting import POINTS, USUAL_POINTS
 from tests.faults.wine import POLICIES, Wine, now
+from tests.proof import FULL
 
 HANGS_S = 60
 WAITS_LONGEST_S = 40  # for a lock: SQLite and PostgreSQL 20 s
@@ -68,6 +69,7 @@ def repeat(wine: Wine, promoter, key: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", SERVERS, indirect=True)
 def test_connections_that_are_ended_at_each_point(wine, promoters):
     (promoter,) = promoters(wine)
@@ -85,7 +87,7 @@ def test_connections_that_are_ended_at_each_point(wine, promoters):
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_a_server_that_is_killed_at_each_point(wine, promoters, postgres):
     (promoter,) = promoters(wine)
-    for point in POINTS:
+    for point in POINTS if FULL else USUAL_POINTS[2:]:
         before = wine.state()
         promoter.order(wine, 2, key=point, point=point, blow="server killed", server=postgres.server.get_pid())
         answer = promoter.answer()
@@ -98,6 +100,7 @@ def test_a_server_that_is_killed_at_each_point(wine, promoters, postgres):
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_file_that_is_moved_away_at_each_point_and_comes_back(wine, promoters):
     (promoter,) = promoters(wine)
@@ -244,6 +247,7 @@ def test_on_a_full_disk_it_happens_or_it_does_not_and_goes_on_when_there_is_room
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_disk_that_is_full_at_each_point(on_small_disk, disk, promoters):
     wine = on_small_disk

@@ -8,14 +8,15 @@ import re
 import pytest
 
 from tests.faults.wine import VERSIONS
-from tests.proof import rounds
+from tests.proof import rounds, some
 
 SEED = 20261121
 PROCESSES = 4
+TWICE = rounds(200, 10)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("at_once", "times"), [(2, rounds(200, 10)), (3, rounds(50, 5))])
+@pytest.mark.parametrize(("at_once", "times"), some([(2, TWICE), (3, rounds(50, 5))], (2, TWICE)))
 def test_of_several_that_saw_the_same_one_wins_every_round(wine, promoters, at_once, times):
     processes = promoters(wine, PROCESSES)
     chance, before, holder = random.Random(SEED), len(wine.ledger()), 1
