@@ -16,11 +16,28 @@ from lifecycle.gates.data_quality.profiler import derive_suite
 from lifecycle.gates.run import run_gates
 from lifecycle.gates.subject import Candidate, Subject
 from lifecycle.scoring.pyfunc_scorer import PyfuncScorer
+from tests.proof import some
 
 pytestmark = pytest.mark.slow
 
 ROWS = 600
 NUMBERS, TEXTS, LABEL = ["month", "sched_dep_time", "dep_delay", "distance"], ["carrier", "origin"], "late"
+USUAL = [
+    "no current data",
+    "no rows",
+    "one current row",
+    "no columns",
+    "nothing but nulls on either side",
+    "a missing column",
+    "a constant number",
+    "an infinite number",
+    "a number and text mixed",
+    "a category for every row",
+    "labels of one class on either side",
+    "no labels",
+    "no reference",
+    "an infinite reference",
+]
 GATES = {
     "data_quality": {"min_rows": 100},
     "drift": {"min_rows": 500, "columns": ["sched_dep_time", "dep_delay", "distance", "carrier", "origin"]},
@@ -323,7 +340,7 @@ def test_data_that_is_not_degenerate_passes_every_gate(candidate, sides):
     assert set(judged(candidate, *sides).values()) == {"PASSED"}
 
 
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", some(INPUTS, *USUAL))
 def test_each_gate_says_what_the_table_says(candidate, sides, name):
     reference, current = sides
     change = INPUTS[name]

@@ -18,7 +18,7 @@ from tests.serving_here import Model, echo, mixed, numbers, serving
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES, ACCEPTED = rounds(200, 5), rounds(500, 25)
+EXAMPLES, ACCEPTED = rounds(200, 2), rounds(500, 10)
 
 
 def narrow() -> Model:

@@ -26,7 +26,7 @@ from tests.databases import SERVERS, SqliteFiles, forget, run
 from tests.faults.disks import fill, read_only, small_disk
 from tests.faults.promoting import POINTS, USUAL_POINTS
 from tests.faults.wine import POLICIES, Wine, now
-from tests.proof import FULL
+from tests.proof import FULL, some
 
 HANGS_S = 60
 WAITS_LONGEST_S = 40  # for a lock: SQLite and PostgreSQL 20 s
@@ -178,6 +178,7 @@ def test_a_server_that_is_gone_is_unavailable_without_its_password(wine):
 
 
 @pytest.mark.slow  # as long as MLflow and we wait for a lock
+@pytest.mark.parametrize("kind", some(["sqlite", "postgresql", "mysql"], "sqlite"), indirect=True)
 def test_a_lock_that_somebody_holds_is_a_conflict_after_a_while_and_nothing_changes(wine):
     before = wine.state()
     with locked(wine):
