@@ -29,8 +29,8 @@ BUDGETS_S = {
 
 Files are handed out in this order, the longest first, so that no core waits at the end for another one's longest.
 """
-TOGETHER = "tests/e2e/stack/"
-"""A folder whose server and models take a minute of a core: its tests run first, and in one process."""
+TOGETHER = ("tests/e2e/stack/", "tests/browser/test_ui_", "tests/faults/test_promotion_")
+"""Tests whose files begin so run first, each group in one process: its server and models take up to a minute."""
 SLOWEST = 10
 NOT_TESTED = "not tested: "
 """A skip for want of something on this machine begins with this, and is summed up in one line at the end."""
@@ -106,11 +106,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out whole files, and :data:`TOGETHER` as if it were one."""
+    """Hand out whole files, and each group of :data:`TOGETHER` as if it were one."""
     from xdist.scheduler import LoadFileScheduling
 
     class FilesAndFolders(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+            groups = (group for group in TOGETHER if nodeid.startswith(group))
+            return next(groups, super()._split_scope(nodeid))
 
     return FilesAndFolders(config, log)
