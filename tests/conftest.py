@@ -1,18 +1,21 @@
-"""Two real models on real flights, trained once a session: what targets deploy in the tests."""
+"""Two real models on real flights, trained once a run: what targets deploy in the tests."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
+import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from lifecycle.domain.deployment import DeploymentSpec, Variant
 from lifecycle.domain.model import ModelRef, Snapshot
+from lifecycle.durable import exclusive
 from lifecycle.processes.process import owned_by_me
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.contract import Batch, Predictions
@@ -40,11 +43,13 @@ def mlflow_is_left_as_it_was() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with MLflow's empty tables, to copy: laying them out takes seconds."""
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
-    path = tmp_path_factory.mktemp("database") / "empty.db"
-    SqlAlchemyStore(f"sqlite:///{path}").engine.dispose()
-    return path
+    def lay_out(folder: Path) -> None:
+        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(f"sqlite:///{folder / 'empty.db'}").engine.dispose()
+
+    return made_once(tmp_path_factory, "database", lay_out) / "empty.db"
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +87,39 @@ class TrainedModel:
 @pytest.fixture(scope="session")
 def lifecycle_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, TrainedModel]:
     """Two versions that differ in how strongly they are regularised, hence in every prediction."""
-    folder = tmp_path_factory.mktemp("models")
+    made = made_once(tmp_path_factory, "lifecycle-models", _train)
+    folder = tmp_path_factory.mktemp("models") / "models"
+    shutil.copytree(made, folder)  # tests damage files
+    first, second = pickle.loads((folder / "models.pickle").read_bytes())  # noqa: S301  written by _train
+    return _within(folder, first), _within(folder, second)
+
+
+def _train(folder: Path) -> None:
     flights = _flights()
-    return _trained(folder, flights, version=1, strength=1.0), _trained(folder, flights, version=2, strength=0.001)
+    models = [
+        _trained(folder, flights, version=1, strength=1.0),
+        _trained(folder, flights, version=2, strength=0.001),
+    ]
+    (folder / "models.pickle").write_bytes(pickle.dumps([_within(Path(), model, folder) for model in models]))
+
+
+def _within(folder: Path, model: TrainedModel, before: Path = Path()) -> TrainedModel:
+    """The same model with its files in another folder than before."""
+    snapshot = Snapshot(model.snapshot.digest, folder / model.snapshot.path.relative_to(before))
+    return replace(model, snapshot=snapshot, compiled=folder / model.compiled.relative_to(before))
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first of the run's processes to want it makes, for all of them."""
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    folder = (factory.getbasetemp() if alone else factory.getbasetemp().parent) / name
+    with exclusive(folder.with_suffix(".lock"), wait=True):
+        if not folder.exists():
+            making = folder.with_suffix(".making")
+            making.mkdir()
+            make(making)
+            making.rename(folder)
+    return folder
 
 
 def _flights():
