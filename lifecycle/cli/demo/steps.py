@@ -194,7 +194,6 @@ def refuse_bad(scene: Scene) -> tuple[str, str]:
     """8. Three bad candidates, each refused for its own reason."""
     reasons = []
     for version, stage, month, gate in BAD:
-        scene.candidates[version - 2].result()
         uri = f"models:/{MODEL}/{version}"
         current = ("--current", str(scene.data / f"{month}.parquet")) if month else ()
         said = scene.lifecycle("gate", "run", uri, "--stage", stage, *current, "--json", expect=1)
@@ -252,7 +251,7 @@ STEPS = (
 def _refused_unless_promoted(scene: Scene) -> None:
     from mlflow.exceptions import MlflowException
 
-    scene.candidates[0].result()
+    scene.candidates.result()
     second = _deploy("rest", "second", f"models:/{MODEL}/2")
     try:
         scene.mlflow(*second)

@@ -168,12 +168,12 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     _quiet()
     try:
         status = console.status("Starting the guarded MLflow server, writing months of flights …")
-        start_early(_OF_THE_GATES)
         with status, ThreadPoolExecutor(2) as pool:
             months = pool.submit(write_months, scene.project, scene.data)
             pool.submit(importlib.import_module, "mlflow.cli")  # every step needs it
             scene.url = start_server(scene.home, scene.project / "lifecycle.yaml").url
             os.environ.update(scene.environment())
+            start_early(_OF_THE_GATES)  # the server has started, and the training leaves a processor free
             months.result()
         yield scene
     finally:
