@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def convert(snapshot: Snapshot, expected: Predictions) -> CompiledModel:
     signature = Signature.from_snapshot(snapshot.path)
     if signature.params:
         raise NotCompilable("the model takes parameters, which a compiled one cannot")
-    onnx, output = _to_onnx(snapshot.path, signature, one_value=expected.ndim == 1)
+    onnx, output = _to_onnx(snapshot, one_value=expected.ndim == 1)
     scorer = {
         "matrix": MATRIX if signature.one_type is not None else None,
         "output": output,
@@ -111,8 +112,9 @@ def convert(snapshot: Snapshot, expected: Predictions) -> CompiledModel:
     return CompiledModel(snapshot.digest, signature.as_dict(), scorer, onnx)
 
 
-def _to_onnx(snapshot: Path, signature: Signature, *, one_value: bool) -> tuple[bytes, str]:
-    flavors = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+@lru_cache(maxsize=1)  # two gates of one run need it
+def _to_onnx(snapshot: Snapshot, *, one_value: bool) -> tuple[bytes, str]:
+    flavors = yaml.safe_load((snapshot.path / "MLmodel").read_text(encoding="utf-8"))["flavors"]
     if "sklearn" not in flavors:
         raise NotCompilable(f"no compiler for the flavor(s) {', '.join(sorted(flavors))}")
     import mlflow.sklearn
@@ -121,7 +123,9 @@ def _to_onnx(snapshot: Path, signature: Signature, *, one_value: bool) -> tuple[
 
     predict_fn = flavors["python_function"].get("predict_fn", "predict")
     try:
-        model, output = sklearn_to_onnx(mlflow.sklearn.load_model(str(snapshot)), signature, predict_fn)
+        model, output = sklearn_to_onnx(
+            mlflow.sklearn.load_model(str(snapshot.path)), Signature.from_snapshot(snapshot.path), predict_fn
+        )
     except Exception as exc:  # skl2onnx raises whatever the failing converter raises
         _LOG.debug("conversion failed", exc_info=True)
         raise NotCompilable(f"scikit-learn model without an exact ONNX form ({type(exc).__name__})") from exc

@@ -170,7 +170,7 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
         status = console.status("Starting the guarded MLflow server, writing months of flights …")
         with status, ThreadPoolExecutor(2) as pool:
             months = pool.submit(write_months, scene.project, scene.data)
-            pool.submit(importlib.import_module, "mlflow.cli")  # every step needs it
+            pool.submit(_import_what_the_steps_need)
             scene.url = start_server(scene.home, scene.project / "lifecycle.yaml").url
             os.environ.update(scene.environment())
             start_early(_OF_THE_GATES)  # the server has started, and the training leaves a processor free
@@ -179,6 +179,11 @@ def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     finally:
         scene.stop_training()
         _stop_everything(scene.home)
+
+
+def _import_what_the_steps_need() -> None:
+    importlib.import_module("skops.io")  # first: its time grows with the number of modules imported so far
+    importlib.import_module("mlflow.cli")
 
 
 def _stop_everything(home: Path) -> None:
