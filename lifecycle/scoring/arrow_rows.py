@@ -124,11 +124,9 @@ def _matrix(table: pa.Table, signature: Signature) -> Matrix | None:
     """All columns as one array, if they are numbers of exactly the model's type without missing values."""
     if signature.one_type is None or tuple(table.schema.names) != signature.names:
         return None
-    kind = pa.from_numpy_dtype(signature.one_type)
-    batches = table.to_batches()
-    if len(batches) != 1 or any(type_ != kind for type_ in table.schema.types):
-        return None
-    if any(column.null_count for column in batches[0].columns):
+    kind, batches = pa.from_numpy_dtype(signature.one_type), table.to_batches()
+    plain = all(c.type == kind and not c.null_count for c in table.columns)
+    if len(batches) != 1 or not plain:
         return None
     return Matrix(signature.names, batches[0].to_tensor(row_major=True).to_numpy())
 
@@ -136,7 +134,12 @@ def _matrix(table: pa.Table, signature: Signature) -> Matrix | None:
 def _values(column: pa.ChunkedArray) -> NDArray[Any]:
     """Values as numpy has them. Texts of a dictionary are referenced: written out they could be millions."""
     if pa.types.is_dictionary(column.type):
-        parts = [chunk.dictionary.to_numpy(zero_copy_only=False)[_indices(chunk)] for chunk in column.chunks]
+        if any(chunk.null_count for chunk in column.chunks):
+            raise InvalidInput("a dictionary column has missing values; send it as plain values")
+        parts = [
+            chunk.dictionary.to_numpy(zero_copy_only=False)[chunk.indices.to_numpy(zero_copy_only=False)]
+            for chunk in column.chunks
+        ]
         return np.concatenate(parts) if parts else np.empty(0, object)
     if pa.types.is_nested(column.type):
         raise pa.ArrowInvalid
@@ -145,12 +148,6 @@ def _values(column: pa.ChunkedArray) -> NDArray[Any]:
         return objects
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return values
-
-
-def _indices(chunk: pa.DictionaryArray) -> NDArray[np.intp]:
-    if chunk.null_count:
-        raise InvalidInput("a dictionary column has missing values; send it as plain values")
-    return np.asarray(chunk.indices.to_numpy(zero_copy_only=False), np.intp)
 
 
 def arrow_from_predictions(predictions: Predictions) -> pa.RecordBatch:

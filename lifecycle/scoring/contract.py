@@ -34,12 +34,10 @@ class Scorer(Protocol):
     @property
     def signature(self) -> Signature:
         """The model's inputs, outputs and parameters."""
-        ...
 
     @property
     def kind(self) -> str:
         """``compiled`` or ``pyfunc``."""
-        ...
 
     def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
         """Score a batch. Thread-safe; the same rows give the same predictions in any batch size.
@@ -50,11 +48,9 @@ class Scorer(Protocol):
         Raises:
             InvalidInput: the batch does not fit the signature.
         """
-        ...
 
     def close(self) -> None:
         """Release the model. Idempotent."""
-        ...
 
 
 def demand_columns(batch: Batch, signature: Signature) -> None:

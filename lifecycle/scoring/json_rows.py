@@ -41,11 +41,7 @@ def batch_from_content(content: Any, signature: Signature) -> Batch:
 
 
 def shape_of(content: Any) -> str:
-    """The shape of a parsed body: one of four.
-
-    Raises:
-        Malformed: it has none of them, or several.
-    """
+    """The shape of a parsed body: one of four. Raises Malformed if it has none of them, or several."""
     if not isinstance(content, dict):
         got = "a list" if isinstance(content, list) else f"unexpected input type '{type(content)}'"
         raise Malformed(f"Invalid input. {_REQUIRED}. Received {got}.")
@@ -68,11 +64,7 @@ def is_unwrapped(content: Any) -> bool:
 
 
 def batch_from_unwrapped(content: dict[str, Any], signature: Signature) -> Batch:
-    """One row whose columns are the body's own keys.
-
-    Raises:
-        SchemaMismatch: the model has other columns.
-    """
+    """One row whose columns are the body's own keys. Raises SchemaMismatch if the model has other columns."""
     taken = {key: [value] for key, value in content.items() if key in signature.names}
     if signature.is_tensor or not taken:
         raise SchemaMismatch(
@@ -105,10 +97,10 @@ def _parts_of_split(content: Any, signature: Signature) -> tuple[list[str], list
             "Invalid input. Dataframe split format must have 'data' field and optionally 'columns' and 'index' "
             "fields, and no others."
         )
-    names, rows = content.get("columns", list(signature.names)), content["data"]
+    names, rows = content.get("columns"), content["data"]
     if names is None:
         names = list(signature.names)
-    if not _are_names(names):
+    if not (isinstance(names, list) and _all_of(str, names) and len(set(names)) == len(names)):
         raise Malformed("Invalid input. 'columns' must be a list of different names.")
     if not isinstance(rows, list) or not _all_of(list, rows):
         raise Malformed("Invalid input. 'data' must be a list of rows, each a list.")
@@ -116,10 +108,6 @@ def _parts_of_split(content: Any, signature: Signature) -> tuple[list[str], list
     if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
         raise Malformed("Invalid input. 'index' must be a list with an entry for each row.")
     return names, rows
-
-
-def _are_names(names: Any) -> bool:
-    return isinstance(names, list) and _all_of(str, names) and len(set(names)) == len(names)
 
 
 def _all_of(kind: type, values: Iterable[Any]) -> bool:

@@ -23,8 +23,8 @@ def load_verified(snapshot: Snapshot, compiled: Path | None) -> Scorer:
         DeploymentFailed: the model does not load, or cannot score its example.
     """
     SnapshotStore(snapshot.path.parent).verify(snapshot)
-    if compiled is not None:
-        _check_compiled(compiled, snapshot.digest)
+    if compiled is not None and read_compiled(compiled).digest != snapshot.digest:
+        raise IntegrityError(f"{compiled} was compiled from other files than the snapshot's")
     try:
         scorer = load_scorer(snapshot.path, compiled)
         _score_example(scorer, snapshot.path)
@@ -36,11 +36,6 @@ def load_verified(snapshot: Snapshot, compiled: Path | None) -> Scorer:
             f"the model does not load or score its input example ({type(exc).__name__})"
         ) from exc
     return scorer
-
-
-def _check_compiled(compiled: Path, digest: str) -> None:
-    if read_compiled(compiled).digest != digest:
-        raise IntegrityError(f"{compiled} was compiled from other files than the snapshot's")
 
 
 def _score_example(scorer: Scorer, snapshot: Path) -> None:

@@ -40,15 +40,11 @@ class OnnxScorer:
     def predict(self, batch: Batch, params: Params | None = None) -> Predictions:
         """Score a batch. A model with parameters is not compiled, so there are none."""
         del params
-        if self._matrix is not None:
-            return self._run({self._matrix: self._together(batch)})
-        demand_columns(batch, self._signature)
-        return self._run({given: _feed(batch[name]) for given, name in self._inputs})
-
-    def _together(self, batch: Batch) -> NDArray[Any]:
-        if not isinstance(batch, Matrix):
+        if self._matrix is None or not isinstance(batch, Matrix):
             demand_columns(batch, self._signature)
-        return array_of(batch, self._signature)
+        if self._matrix is not None:
+            return self._run({self._matrix: array_of(batch, self._signature)})
+        return self._run({given: _feed(batch[name]) for given, name in self._inputs})
 
     def _run(self, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
         if not len(next(iter(feed.values()))):  # which some of ONNX Runtime's operators refuse

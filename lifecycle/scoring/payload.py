@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from email.message import Message
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,32 +113,23 @@ def _objects(content: dict[str, Any], shape: str) -> list[dict[str, Any]]:
     return [value for value in found if isinstance(value, dict)]
 
 
-def _read_csv(body: bytes, signature: Signature) -> Body:
-    from lifecycle.scoring.csv_rows import batch_from_csv  # loads pyarrow, which JSON does without
-
-    batch = batch_from_csv(body, signature)
-    return Body(batch, row_count(batch), checked(None, signature.params))
-
-
-def _read_parquet(body: bytes, signature: Signature) -> Body:
-    from lifecycle.scoring.arrow_rows import batch_from_parquet  # pyarrow: 50 MB that most servers never need
-
-    batch = batch_from_parquet(body, signature)
-    return Body(batch, row_count(batch), checked(None, signature.params))
-
-
-def _read_arrow(body: bytes, signature: Signature) -> Body:
-    from lifecycle.scoring.arrow_rows import batch_from_stream
-
-    batch = batch_from_stream(body, signature)
+def _read_table(kind: str, body: bytes, signature: Signature) -> Body:
+    """The rows of CSV, Parquet or Arrow. Their readers load pyarrow: 50 MB that JSON does without."""
+    if kind == CSV:
+        from lifecycle.scoring.csv_rows import batch_from_csv as rows_of
+    elif kind == PARQUET:
+        from lifecycle.scoring.arrow_rows import batch_from_parquet as rows_of
+    else:
+        from lifecycle.scoring.arrow_rows import batch_from_stream as rows_of
+    batch = rows_of(body, signature)
     return Body(batch, row_count(batch), checked(None, signature.params))
 
 
 _READERS: dict[str, Callable[[bytes, Signature], Body]] = {
-    CSV: _read_csv,
+    CSV: partial(_read_table, CSV),
     JSON: _read_json,
-    PARQUET: _read_parquet,
-    ARROW: _read_arrow,
+    PARQUET: partial(_read_table, PARQUET),
+    ARROW: partial(_read_table, ARROW),
 }
 
 MEDIA_TYPES = tuple(_READERS)

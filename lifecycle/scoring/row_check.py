@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,7 @@ def score_rows(scorer: Scorer, rows: pa.RecordBatch, where: str, texts: Iterable
 
 
 def batch_of(rows: pa.RecordBatch, signature: Signature) -> Batch:
-    """The rows as the scorer takes them.
-
-    Raises:
-        InvalidInput: some value does not fit.
-    """
+    """The rows as the scorer takes them. Raises InvalidInput if some value does not fit."""
     types = {column.name: column for column in signature.inputs}
     return assemble(
         signature, rows.schema.names, lambda name: _numpy_of(rows.column(name), types[name]), rows.num_rows
@@ -115,7 +112,7 @@ def find_misfits(rows: pa.RecordBatch, columns: Iterable[Column]) -> RowRejectio
     for column in columns:
         unblamed = np.flatnonzero(~mask)
         values = rows.column(column.name).take(pa.array(unblamed))
-        refused = refused_rows(len(values), _coercion_of(values, column))
+        refused = refused_rows(len(values), partial(_coerced, values, column))
         empty = values.is_null().to_numpy(zero_copy_only=False)
         reasons[unblamed[refused]] = UNFIT
         reasons[unblamed[refused & empty]] = MISSING
@@ -184,16 +181,15 @@ def _refused_of(scorer: Scorer, rows: pa.RecordBatch, where: str, texts: Iterabl
 
 
 def _joined(parts: Sequence[RowRejections]) -> RowRejections:
-    positions = [part.positions for part in parts]
     return RowRejections(
-        np.concatenate(positions) if positions else np.empty(0, np.int64),
+        np.concatenate([np.empty(0, np.int64), *(part.positions for part in parts)]),
         [reason for part in parts for reason in part.reasons],
         [column for part in parts for column in part.columns],
     )
 
 
-def _coercion_of(values: pa.Array, column: Column) -> Callable[[slice], object]:
-    return lambda part: coerce(column, _numpy_of(values[part], column))
+def _coerced(values: pa.Array, column: Column, part: slice) -> object:
+    return coerce(column, _numpy_of(values[part], column))
 
 
 def _numpy_of(values: pa.Array, column: Column) -> NDArray[Any]:

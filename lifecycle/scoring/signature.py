@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -94,19 +94,18 @@ class Signature:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON types."""
-        return {
-            side: [
-                {"name": c.name, "type": c.type, "shape": c.shape and list(c.shape), "required": c.required}
-                for c in columns
-            ]
-            for side, columns in (("inputs", self.inputs), ("outputs", self.outputs))
-        } | ({"params": [param.as_dict() for param in self.params]} if self.params else {})
+        sides = {"inputs": self.inputs, "outputs": self.outputs}
+        columns = {side: [asdict(c) | {"shape": c.shape and list(c.shape)} for c in sides[side]] for side in sides}
+        return columns | ({"params": [asdict(param) for param in self.params]} if self.params else {})
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Signature:
         """The inverse of :meth:`as_dict`."""
-        inputs, outputs = (tuple(_own_column(c) for c in fields[side]) for side in ("inputs", "outputs"))
-        return cls(inputs, outputs, tuple(Param.from_dict(param) for param in fields.get("params", ())))
+        inputs, outputs = (
+            tuple(Column(**c | {"shape": None if c["shape"] is None else tuple(c["shape"])}) for c in fields[side])
+            for side in ("inputs", "outputs")
+        )
+        return cls(inputs, outputs, tuple(Param(**param) for param in fields.get("params", ())))
 
     @classmethod
     def from_snapshot(cls, snapshot: Path) -> Signature:
@@ -138,11 +137,6 @@ def _column(spec: dict[str, Any]) -> Column:
     if spec["type"] not in _NUMPY:
         raise NoSignature(f"column {name!r} has type {spec['type']!r}, which cannot be served yet")
     return Column(name, spec["type"], required=spec.get("required", True))
-
-
-def _own_column(fields: dict[str, Any]) -> Column:
-    shape = fields["shape"]
-    return Column(fields["name"], fields["type"], tuple(shape) if shape is not None else None, fields["required"])
 
 
 class InvalidInput(LifecycleError):
@@ -191,15 +185,6 @@ class Param:
     default: Any = None
     many: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        return {"name": self.name, "type": self.type, "default": self.default, "many": self.many}
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Param:
-        """The inverse of :meth:`as_dict`."""
-        return cls(**fields)
-
     def value(self, given: Any) -> Any:
         """Python value of a JSON value. Whole numbers are accepted for float; nothing else is converted.
 
@@ -228,11 +213,7 @@ class Param:
 
 
 def param_from_mlmodel(spec: Mapping[str, Any]) -> Param:
-    """Read one of the signature's parameters.
-
-    Raises:
-        ValueError: the type is not supported.
-    """
+    """Read one of the signature's parameters. Raises ValueError if the type is not supported."""
     name, kind = str(spec["name"]), spec.get("type") or spec.get("dtype")
     if kind not in _TAKES:
         raise ValueError(f"parameter {name!r} has type {kind!r}, which cannot be served yet")

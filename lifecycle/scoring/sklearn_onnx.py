@@ -13,10 +13,11 @@ than the model does.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import ModelProto, TensorProto, helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import (
     BooleanTensorType,
@@ -102,7 +103,7 @@ def _convert(model: Any, inputs: list[tuple[str, Any]]) -> ModelProto:
         initial_types=inputs,
         options={id(model): {"zipmap": False}} if is_classifier(model) else None,
         custom_conversion_functions={SimpleImputer: _convert_imputer},
-        custom_shape_calculators={SimpleImputer: _imputer_shape},
+        custom_shape_calculators={SimpleImputer: _set_imputer_shape},
     )
 
 
@@ -152,9 +153,8 @@ def _fills_nan(imputer: SimpleImputer) -> bool:
     return numeric and marker_is_nan and not imputer.add_indicator
 
 
-def _imputer_shape(operator: Any) -> None:
-    kind = type(operator.inputs[0].type)
-    operator.outputs[0].type = kind([None, operator.raw_operator.n_features_in_])
+def _set_imputer_shape(operator: Any) -> None:
+    operator.outputs[0].type = type(operator.inputs[0].type)([None, operator.raw_operator.n_features_in_])
 
 
 def _cast_before_trees(model: ModelProto) -> None:
@@ -191,7 +191,7 @@ def split_matrix(model: ModelProto, signature: Signature) -> None:
     widths = f"{MATRIX}_widths"
     graph.initializer.append(helper.make_tensor(widths, TensorProto.INT64, [width], [1] * width))
     graph.node.insert(0, helper.make_node("Split", [MATRIX, widths], columns, axis=1))
-    _set_inputs(model, [_input(MATRIX, _ELEMENTS[signature.inputs[0].type], width)])
+    _set_inputs(model, [(MATRIX, _ELEMENTS[signature.inputs[0].type], width)])
 
 
 def gather_columns(model: ModelProto, signature: Signature) -> None:
@@ -200,7 +200,7 @@ def gather_columns(model: ModelProto, signature: Signature) -> None:
     model.graph.node.insert(0, helper.make_node("Concat", doubles, [MATRIX], axis=1))
     for name, double in zip(signature.names, doubles, strict=True):
         model.graph.node.insert(0, helper.make_node("Cast", [name], [double], to=TensorProto.DOUBLE))
-    _set_inputs(model, [_input(c.name, _ELEMENTS[c.type], 1) for c in signature.inputs])
+    _set_inputs(model, [(c.name, _ELEMENTS[c.type], 1) for c in signature.inputs])
 
 
 def keep_only(model: ModelProto, output: str) -> None:
@@ -219,10 +219,9 @@ def keep_only(model: ModelProto, output: str) -> None:
     graph.initializer.extend(constants)
 
 
-def _input(name: str, element: int, width: int) -> ValueInfoProto:
-    return helper.make_tensor_value_info(name, element, [None, width])
-
-
-def _set_inputs(model: ModelProto, inputs: list[ValueInfoProto]) -> None:
+def _set_inputs(model: ModelProto, inputs: Iterable[tuple[str, int, int]]) -> None:
+    """Replace the inputs by these: name, type of the elements, number of columns."""
     del model.graph.input[:]
-    model.graph.input.extend(inputs)
+    model.graph.input.extend(
+        helper.make_tensor_value_info(name, kind, [None, width]) for name, kind, width in inputs
+    )

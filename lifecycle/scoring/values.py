@@ -66,9 +66,7 @@ def _to_integer(column: Column, values: Array) -> Array:
         values = np.array([int(v) for v in values])
     limits = np.iinfo(column.dtype)
     if values.dtype.kind == "f":
-        # the limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">"
-        fits = (values == np.floor(values)) & (values > float(limits.min) - 1) & (values < float(limits.max) + 1)
-        _demand_all(column, fits)
+        _demand_all(column, _are_whole(values, limits))
     elif values.dtype.kind in "iu":
         _demand_all(column, (values >= limits.min) & (values <= limits.max))
     else:
@@ -77,10 +75,10 @@ def _to_integer(column: Column, values: Array) -> Array:
 
 
 def _to_boolean(column: Column, values: Array) -> Array:
-    if values.dtype.kind == "O":
-        _demand(column, values, lambda v: isinstance(v, bool | np.bool_))
-        return values.astype(np.bool_)
-    raise _wrong_type(column, 0)
+    if values.dtype.kind != "O":
+        raise _wrong_type(column, 0)
+    _demand(column, values, lambda v: isinstance(v, bool | np.bool_))
+    return values.astype(np.bool_)
 
 
 def _to_text(column: Column, values: Array) -> Array:
@@ -167,17 +165,17 @@ _MAYBE_FLOAT = {float, int, type(None)}
 
 
 def from_cells(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
-    """Values of a column from its cells.
-
-    Raises:
-        InvalidInput: a cell does not fit the column's type.
-    """
+    """Values of a column from its cells. Raises InvalidInput if a cell does not fit the column's type."""
     array = numbers(column, cells)
     if array is not None:
         return array
-    if column.type in ("string", "datetime"):
-        return _texts(column, cells)
-    return _looked_at(column, cells)
+    kinds = set(map(type, cells))
+    if not kinds:
+        return np.empty(0, column.dtype)
+    if kinds == {bool}:  # numpy would read a boolean among numbers as a number
+        return coerce(column, np.array(cells))
+    values = np.fromiter(cells, object, len(cells))
+    return values if column.type == "string" and kinds <= _TEXT else coerce(column, values)
 
 
 def numbers(column: Column, cells: Sequence[Any]) -> NDArray[Any] | None:
@@ -208,23 +206,6 @@ def _narrowed(values: NDArray[np.float64], column: Column) -> NDArray[Any]:
         return values
     with np.errstate(over="raise"):
         return values.astype(column.dtype)
-
-
-def _texts(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
-    array = np.fromiter(cells, object, len(cells))
-    if column.type == "string" and set(map(type, cells)) <= _TEXT:
-        return array
-    return coerce(column, array)
-
-
-def _looked_at(column: Column, cells: Sequence[Any]) -> NDArray[Any]:
-    """Values in their own type. numpy would read a boolean among numbers as a number."""
-    if not len(cells):
-        return np.empty(0, column.dtype)
-    kinds = set(map(type, cells))
-    if kinds == {bool}:
-        return coerce(column, np.array(cells))
-    return coerce(column, np.fromiter(cells, object, len(cells)))
 
 
 def assemble(
@@ -274,8 +255,8 @@ def tensor(column: Column, values: Any) -> NDArray[Any]:
         raise SchemaMismatch(f"the input wants shape {shape} and has {array.shape}")
     if array.dtype == column.dtype:
         return array
-    if wanted in "iu":
-        return _whole(column, array)
+    if wanted in "iu" and not _are_whole(array, np.iinfo(column.dtype)).all():
+        raise InvalidInput(f"the input wants {column.type} numbers, and one is not whole or too large")
     try:
         with np.errstate(over="raise"):
             return array.astype(column.dtype)
@@ -283,10 +264,12 @@ def tensor(column: Column, values: Any) -> NDArray[Any]:
         raise InvalidInput(f"the input wants {column.type} numbers, and one is beyond them") from None
 
 
-def _whole(column: Column, array: NDArray[Any]) -> NDArray[Any]:
-    limits = np.iinfo(column.dtype)
-    # the limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">"
-    fits = (array == np.floor(array)) & (array > float(limits.min) - 1) & (array < float(limits.max) + 1)
-    if not fits.all():
-        raise InvalidInput(f"the input wants {column.type} numbers, and one is not whole or too large")
-    return array.astype(column.dtype)
+def _are_whole(values: Array, limits: np.iinfo[Any]) -> Array:
+    """Which floats are whole numbers of that type.
+
+    The limits of int64 are beyond 2**53, where a float may have been another number: hence "<" and ">".
+    """
+    fits: Array = (
+        (values == np.floor(values)) & (values > float(limits.min) - 1) & (values < float(limits.max) + 1)
+    )
+    return fits
