@@ -16,9 +16,14 @@ from lifecycle.errors import Conflict, UsageError
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.\-]{0,62}[A-Za-z0-9])?")
 
 
+def is_deployment_name(name: str) -> bool:
+    """Whether ``name`` is safe as a file name."""
+    return bool(_NAME.fullmatch(name)) and ".." not in name
+
+
 def check_deployment_name(name: str) -> str:
     """Return ``name`` when it is safe as a file name, or raise UsageError."""
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not is_deployment_name(name):
         raise UsageError(
             f"{name[:80]!r} is not a usable deployment name: use 1 to 64 letters, digits, '_', '-' and '.'"
         )

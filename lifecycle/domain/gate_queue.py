@@ -68,11 +68,7 @@ class Claim:
 
     @classmethod
     def parse(cls, text: str) -> Claim:
-        """Parse a worker's line, as :meth:`__str__` writes it.
-
-        Raises:
-            UsageError: it is no such line.
-        """
+        """Parse a worker's line, as :meth:`__str__` writes it. Raises UsageError if it is no such line."""
         run, _, rest = text.partition(" ")
         word, _, reason = rest.partition(": ")
         if (

@@ -66,9 +66,14 @@ _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _SELECTOR = re.compile(r"[A-Za-z0-9_\-]{1,255}")
 
 
+def is_model_name(name: str) -> bool:
+    """Whether ``name`` is safe to use in messages, URLs and file names."""
+    return bool(_NAME.fullmatch(name)) and ".." not in name
+
+
 def check_model_name(name: str) -> str:
     """Return ``name`` when it is safe to use in messages, URLs and file names, or raise UsageError."""
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not is_model_name(name):
         raise UsageError(
             f"{name[:80]!r} is not a usable model name: use letters, digits, '_', '-', '.' and spaces"
         )

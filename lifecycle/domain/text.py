@@ -58,11 +58,7 @@ def to_timestamp(moment: datetime) -> str:
 
 
 def from_timestamp(text: str) -> datetime:
-    """The inverse of :func:`to_timestamp`.
-
-    Raises:
-        ValueError: the text is not such a timestamp.
-    """
+    """The inverse of :func:`to_timestamp`. Raises ValueError if the text is not such a timestamp."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 

@@ -129,7 +129,9 @@ class _Stage:
         where = f"{self.policy.where} of {self.model}"
         for version in self.held:
             if version not in self.told:
-                yield Mismatch.UNPROMOTED, self._unpromoted(version), self._mend(version)
+                told = f"; by the ledger it is version {_listed(list(self.told))}" if self.told else ""
+                said = f"{where} holds version {version}, which no promotion put there{told}"
+                yield Mismatch.UNPROMOTED, said, self._mend(version)
             elif now and (entry := self.told[version]).moved and not entry.stands(now):
                 said = f"the override of version {version} in {where} has ended"
                 yield Mismatch.OVERRIDE_ENDED, said, self._mend(version)
@@ -147,17 +149,13 @@ class _Stage:
         if alias is None or self.policy.stage is None or points == holder:
             return
         known = points is None or points in self.told
-        if known and (holder is None or self._adopted(holder)):
+        if known and (holder is None or (holder in self.told and self.told[holder].action is Action.ADOPTED)):
             return
         to = f"version {points}" if points else "nothing"
         holds = f"version {holder} holds" if holder else "no version holds"
         mend = self._mend(holder) if holder else "Delete the alias, in MLflow's UI or with its client"
         said = f"alias {alias} of {self.model} points to {to}, and {holds} {self.policy.stage}"
         yield Mismatch.ALIAS, said, mend
-
-    def _unpromoted(self, version: int) -> str:
-        told = f"; by the ledger it is version {_listed(list(self.told))}" if self.told else ""
-        return f"{self.policy.where} of {self.model} holds version {version}, which no promotion put there{told}"
 
     def _mend(self, version: int | None = None) -> str:
         """The advice: roll back to what the ledger says, without new gates; else run the gates."""
@@ -172,9 +170,6 @@ class _Stage:
             f"Run: lifecycle gate run {uri} --stage {stage}, then lifecycle promote {uri} --stage {stage}; "
             f"or {leave}"
         )
-
-    def _adopted(self, version: int) -> bool:
-        return version in self.told and self.told[version].action is Action.ADOPTED
 
 
 def _strangers(state: ModelState, policy: StagePolicy) -> list[Inconsistency]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, InterfaceError, NoSuchModuleError
@@ -48,7 +47,10 @@ def open_database(uri: str) -> Iterator[Engine]:
         Unavailable: the database does not answer, also later in the block.
     """
     url = parse_uri(uri)
-    _check_file(url)
+    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+        raise NotFound(
+            f"{shown(url)}: no such file. Three slashes come before a relative path, four before others"
+        )
     engine = _engine(url)
     try:
         with engine.connect():
@@ -78,13 +80,6 @@ def one_moment(engine: Engine) -> Iterator[Connection]:
         connection.rollback()
 
 
-def _check_file(url: URL) -> None:
-    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
-        raise NotFound(
-            f"{shown(url)}: no such file. Three slashes come before a relative path, four before others"
-        )
-
-
 def _engine(url: URL) -> Engine:
     try:
         engine = create_engine(url)
@@ -97,9 +92,6 @@ def _engine(url: URL) -> Engine:
             f"Run: pip install 'mlflow-lifecycle[{extra}]', and write {_FORMS}"
         ) from None
     if url.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _be_patient)
+        patience = f"PRAGMA busy_timeout = {_BUSY_MS}"
+        event.listen(engine, "connect", lambda connection, _record: connection.execute(patience))
     return engine
-
-
-def _be_patient(connection: Any, _record: object) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")

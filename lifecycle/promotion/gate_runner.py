@@ -83,9 +83,19 @@ class GateRunner:
         policy = self.policies.of(ref.name).stage(stage)
         state = self.registry.state(ref.name)
         version = version_meant(ref, state.versions, self.policies.of(ref.name))
-        attempt = 0 if only else _next_attempt(state.evidence_of(version.version), policy)
-        _check_attempts_left(version, policy, attempt)
-        job = self._job(state, version, policy, current, reference, only)
+        shown = () if only else state.evidence_of(version.version)
+        attempt = 0 if only else 1 + max((e.attempt for e in shown if e.stage == policy.name), default=0)
+        if policy.max_attempts is not None and attempt > policy.max_attempts:
+            raise PromotionRefused(out_of_attempts(version.model, version.version, policy, attempt))
+        job = GateJob(
+            gates=_chosen(policy, only),
+            stage=policy.name,
+            candidate=(version, self.registry.fetched(version)),
+            champion=self._champion(state, version, policy),
+            tracked=self.registry.tracked(version),
+            current=current,
+            reference=reference if reference is not None else self.policies.of(version.model).reference,
+        )
         _check_readable(job)
         results = self.execute(job, self.progress)
         evidence = self._evidence(job, policy, results, attempt)
@@ -102,25 +112,6 @@ class GateRunner:
             self.registry.attach(report.evidence, report.pages())
         except LifecycleError as exc:
             _LOG.warning("The verdicts are recorded, but their report is not in MLflow: %s", exc)
-
-    def _job(
-        self,
-        state: ModelState,
-        version: ModelVersion,
-        policy: StagePolicy,
-        current: Rows | None,
-        reference: Rows | None,
-        only: Sequence[str],
-    ) -> GateJob:
-        return GateJob(
-            gates=_chosen(policy, only),
-            stage=policy.name,
-            candidate=(version, self.registry.fetched(version)),
-            champion=self._champion(state, version, policy),
-            tracked=self.registry.tracked(version),
-            current=current,
-            reference=reference if reference is not None else self.policies.of(version.model).reference,
-        )
 
     def _evidence(self, job: GateJob, policy: StagePolicy, results: GateResults, attempt: int) -> Evidence:
         now = self.clock()
@@ -150,15 +141,6 @@ class GateRunner:
         if champion.version == version.version:
             return None
         return champion, self.registry.fetched(champion)
-
-
-def _next_attempt(shown: Sequence[Evidence], policy: StagePolicy) -> int:
-    return 1 + max((e.attempt for e in shown if e.stage == policy.name), default=0)
-
-
-def _check_attempts_left(version: ModelVersion, policy: StagePolicy, attempt: int) -> None:
-    if policy.max_attempts is not None and attempt > policy.max_attempts:
-        raise PromotionRefused(out_of_attempts(version.model, version.version, policy, attempt))
 
 
 def _chosen(policy: StagePolicy, only: Sequence[str]) -> tuple[GateSpec, ...]:

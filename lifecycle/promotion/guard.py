@@ -86,11 +86,7 @@ class Guard:
         self._carry_out(model, Demotion(model.name, version, policy.name), actor)
 
     def approve(self, model: ModelTransaction, version: int, stage: str, reason: str, actor: str) -> None:
-        """Record an approval.
-
-        Raises:
-            NotTrusted, PromotionRefused: it would not count.
-        """
+        """Record an approval. Raises NotTrusted, PromotionRefused if it would not count."""
         policy = self.policies.of(model.name).stage(stage)
         request = ApprovalRequest(model.name, version, policy.name, check_reason(reason))
         entry = self._carry_out(model, request, actor).entry

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, text, update
+from sqlalchemy import Engine, delete, insert, text, update
 from sqlalchemy.orm import Session
 
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
@@ -51,6 +51,11 @@ class FoundVersion:
     stage: str
     adopted: bool
 
+    @property
+    def uri(self) -> str:
+        """``models:/name/version``."""
+        return f"models:/{self.model}/{self.version}"
+
 
 def upgrade_registry(engine: Engine, policies: PolicyBook, who: str, now: datetime) -> list[FoundVersion]:
     """Create or upgrade the guard's tables, and adopt what guarded stages hold. Idempotent.
@@ -65,17 +70,12 @@ def upgrade_registry(engine: Engine, policies: PolicyBook, who: str, now: dateti
     with engine.connect() as connection:
         new = not has_tables(connection)
     create_tables(engine)
-    if new:
-        _forget_told_histories(engine)
+    if new:  # any client could write the tags of histories on a plain registry; the ledger starts with entry 1
+        with engine.begin() as connection:
+            connection.execute(delete(VERSION_TAGS).where(VERSION_TAGS.c.key == HISTORY))
     with engine.connect() as connection:
         models = registered_models(connection, policies)
     return [found for model in models.values() for found in _adopt(engine, model, policies, who, now)]
-
-
-def _forget_told_histories(engine: Engine) -> None:
-    """Remove history tags, which any client could write on a plain registry; the ledger starts with entry 1."""
-    with engine.begin() as connection:
-        connection.execute(delete(VERSION_TAGS).where(VERSION_TAGS.c.key == HISTORY))
 
 
 def _adopt(
@@ -129,23 +129,13 @@ def _show(session: Session, model: RegisteredModel, entry: LedgerEntry) -> None:
     session.execute(insert(VERSION_TAGS).values(**place, value=history_value(shown, entry.version)))
 
 
-@dataclass
-class RemovedRecords:
-    """Number of exported records by kind."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def counted(self, lines: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-        """The records, counted on the way."""
-        for line in lines:
-            self.counts[line["kind"]] = self.counts.get(line["kind"], 0) + 1
-            yield line
-
-
-def remove_guard(engine: Engine, export: Path) -> RemovedRecords:
+def remove_guard(engine: Engine, export: Path) -> dict[str, int]:
     """Write ledger and evidence to a file, sync it, then remove all tables of the guard.
 
     Nothing can be written in between, except on MySQL, which commits each drop: stop the servers first.
+
+    Returns:
+        Number of exported records by kind.
 
     Raises:
         Conflict: the file exists.
@@ -154,21 +144,22 @@ def remove_guard(engine: Engine, export: Path) -> RemovedRecords:
     """
     if export.exists():
         raise Conflict(f"{export} is there already; choose another file with --export")
-    removed = RemovedRecords()
+    counts: dict[str, int] = {}
     with alone(engine) as connection:
         check_current(connection)
-        _keep_writers_out(connection)
+        if connection.dialect.name == "postgresql":  # keep writers out
+            tables = ", ".join(table.name for table in (LEDGER, EVIDENCE, HEADS))
+            connection.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
+
+        def counted() -> Iterator[Mapping[str, Any]]:
+            for record in records(connection, None, with_evidence=True):
+                counts[record["kind"]] = counts.get(record["kind"], 0) + 1
+                yield record
+
         try:
             with writing_durably(export) as file:
-                for line in as_jsonl(removed.counted(records(connection, None, with_evidence=True))):
-                    file.write(line)
+                file.writelines(as_jsonl(counted()))
         except OSError as exc:
             raise Unavailable(f"{export}: cannot be written ({exc.strerror}), so nothing was removed") from exc
         remove(connection)
-    return removed
-
-
-def _keep_writers_out(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        tables = ", ".join(table.name for table in (LEDGER, EVIDENCE, HEADS))
-        connection.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
+    return counts

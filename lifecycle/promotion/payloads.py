@@ -39,11 +39,7 @@ def read_evidence(text: str, model: str, version: int, stage: str, trust: TrustS
 
 
 def read_request(text: str, model: str, version: int) -> PromotionRequest:
-    """A promotion request for exactly this version.
-
-    Raises:
-        UsageError: anything else.
-    """
+    """A promotion request for exactly this version. Raises UsageError for anything else."""
     if len(text) > _MAX_REQUEST_CHARS:
         raise UsageError(f"a promotion request of {len(text)} characters; {_MAX_REQUEST_CHARS} are allowed")
     request = _read(PromotionRequest, text, "a promotion request")

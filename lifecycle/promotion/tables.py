@@ -120,7 +120,12 @@ def create_tables(engine: Engine) -> None:
         ConfigError: a newer release has upgraded them.
         Unavailable: another process has been upgrading them for too long.
     """
-    if _revision(engine) != REVISION:
+    with engine.connect() as connection:
+        try:
+            revision = connection.execute(select(_VERSION.c.version_num)).scalar()
+        except (OperationalError, ProgrammingError):  # no such table, most likely; an upgrade says what else it is
+            revision = None
+    if revision != REVISION:
         from lifecycle.promotion.migrations.upgrade import upgrade
 
         upgrade(engine)
@@ -129,14 +134,6 @@ def create_tables(engine: Engine) -> None:
 def model_uid(workspace: str, name: str, creation_time_ms: int) -> str:
     """Key of a model's evidence and ledger; a model that is created again gets another one."""
     return sha256_of([workspace, name, creation_time_ms])
-
-
-def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        try:
-            return connection.execute(select(_VERSION.c.version_num)).scalar()
-        except (OperationalError, ProgrammingError):  # no such table, most likely; an upgrade says what else it is
-            return None
 
 
 MODELS = table("registered_models", *map(column, ("workspace", "name", "creation_time", "last_updated_time")))

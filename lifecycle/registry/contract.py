@@ -31,11 +31,9 @@ class FollowerLeases(Protocol):
             Conflict: another follower has it; names it.
             NotFound: no such model.
         """
-        ...
 
     def release_lease(self, model: str, scope: str, holder: str) -> None:
         """Give it back, so that another may have it at once. Raises as :meth:`hold_lease`."""
-        ...
 
 
 class ModelReader(Protocol):
@@ -48,15 +46,12 @@ class ModelReader(Protocol):
             NotFound: no such model or version, or nothing in that stage or under that alias.
             Unavailable: the registry does not answer.
         """
-        ...
 
     def versions(self, model: str) -> Sequence[ModelVersion]:
         """All versions, oldest first. Raises NotFound for an unknown model."""
-        ...
 
     def models(self) -> Sequence[str]:
         """Names of models, at most 100: those that were changed last."""
-        ...
 
     def state(self, model: str) -> ModelState:
         """Versions, history and shown evidence of a model at one moment.
@@ -65,14 +60,12 @@ class ModelReader(Protocol):
             NotFound: an unknown model.
             IntegrityError: its history is unreadable.
         """
-        ...
 
     def etag(self, model: str) -> str:
         """Change token: differs when a stage or alias points to another version. One cheap question.
 
         It does not change where the newest version of each stage stays as it is, so read the state now and then.
         """
-        ...
 
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
         """An immutable local copy of the version's files, as the registry has them now.
@@ -83,7 +76,6 @@ class ModelReader(Protocol):
         Raises:
             IntegrityError: the registry's files are not those bytes any more.
         """
-        ...
 
     def fetched(self, version: ModelVersion) -> Snapshot:
         """The version's files as they were fetched last, or fetched now.
@@ -91,11 +83,9 @@ class ModelReader(Protocol):
         Files of a version change only by tampering. So only for what is compared with
         the registry's files later, as evidence is.
         """
-        ...
 
     def tracked(self, version: ModelVersion) -> TrackedData | None:
         """What ``lifecycle.track()`` logged with the training run, or None."""
-        ...
 
 
 class PromotionLog(Protocol):
@@ -104,7 +94,6 @@ class PromotionLog(Protocol):
     @property
     def guarded(self) -> bool:
         """Whether the registry itself refuses unchecked promotions by any client."""
-        ...
 
     def publish(self, evidence: Evidence, documents: Mapping[str, str]) -> Evidence:
         """Record evidence, and show it where people look.
@@ -115,15 +104,12 @@ class PromotionLog(Protocol):
         Returns:
             The evidence as recorded.
         """
-        ...
 
     def attach(self, evidence: Evidence, documents: Mapping[str, str]) -> None:
         """Add reports, by file name, to the MLflow run of published evidence."""
-        ...
 
     def evidence(self, version: ModelVersion) -> Sequence[Evidence]:
         """The newest evidence of each stage, for display."""
-        ...
 
     def promote(self, request: PromotionRequest) -> LedgerEntry:
         """Move a version to a stage, once, with alias and previous version.
@@ -133,7 +119,6 @@ class PromotionLog(Protocol):
             Conflict: the stage no longer holds what the caller expected.
             NotTrusted: an override without the signature of a key with that permission.
         """
-        ...
 
     def approve(self, version: ModelVersion, stage: str, reason: str) -> LedgerEntry:
         """Approve a version for a stage, as the user that the registry has authenticated.
@@ -142,11 +127,9 @@ class PromotionLog(Protocol):
             NotTrusted: the user is not authenticated.
             PromotionRefused: the user is its author or not listed, or no gate has judged it yet.
         """
-        ...
 
     def history(self, model: str) -> Sequence[LedgerEntry]:
         """The model's ledger, oldest first."""
-        ...
 
     def verify(self, version: ModelVersion, move: LedgerEntry) -> None:
         """Check that a version's move rests on something that a key trusted here has signed.
@@ -154,7 +137,6 @@ class PromotionLog(Protocol):
         Raises:
             NotTrusted: it does not: the history was not written by a guard that trusts the same keys.
         """
-        ...
 
 
 class GateQueueClient(Protocol):
@@ -162,7 +144,6 @@ class GateQueueClient(Protocol):
 
     def queued(self) -> Sequence[QueuedGates]:
         """Every open gate run, whichever worker has it."""
-        ...
 
     def claim(self, gates: QueuedGates, claim: Claim) -> None:
         """Claim a gate run for a worker, extend the claim, or give it back.
@@ -171,7 +152,6 @@ class GateQueueClient(Protocol):
             NotFound: it is not queued any more, or it is given up.
             Conflict: another worker has it.
         """
-        ...
 
 
 class ModelRegistry(ModelReader, PromotionLog, GateQueueClient, FollowerLeases, Protocol):

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from lifecycle.domain.deployment import RELEASED, apply_lease
@@ -84,7 +85,8 @@ class MemoryRegistry:
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
         """An immutable local copy of the version's files."""
         source = self._files[version.model, version.version]
-        return self._snapshots.obtain(version.uri, lambda folder: _copy(source, folder), digest)
+        copy = partial(shutil.copytree, source, symlinks=True, dirs_exist_ok=True)
+        return self._snapshots.obtain(version.uri, copy, digest)
 
     def fetched(self, version: ModelVersion) -> Snapshot:
         """A snapshot without downloading, if it is here."""
@@ -248,10 +250,6 @@ class _MemoryExecutor:
 
     def show(self, entry: LedgerEntry, signed: str) -> None:
         """There are no tags: the ledger is what is shown."""
-
-
-def _copy(source: Path, folder: Path) -> None:
-    shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,15 @@ from lifecycle.domain.deployment import RELEASED
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
+from lifecycle.domain.model import (
+    ModelRef,
+    ModelState,
+    ModelVersion,
+    Snapshot,
+    TrackedData,
+    check_model_name,
+    is_model_name,
+)
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import NotFound, NotTrusted, Unavailable, unknown
@@ -37,9 +45,7 @@ from lifecycle.registry.mlflow_versions import (
     lease_plainly,
     ledger_of,
     queued_gates,
-    say,
     translated,
-    usable_names,
 )
 from lifecycle.registry.plain_promotion import PlainRegistry
 from lifecycle.registry.signer import EvidenceSigner, check_attestation
@@ -91,7 +97,15 @@ class MlflowRegistry:
 
     def snapshot(self, version: ModelVersion, digest: str | None = None) -> Snapshot:
         """An immutable local copy of the version's files."""
-        found = self._snapshots.obtain(version.uri, lambda folder: self._download(version, folder), digest)
+
+        def download(folder: Path) -> None:
+            """The version's own files; a ``models:/`` URI would add a file of MLflow's."""
+            with self._mlflow():
+                uri = self._models.get_model_version_download_uri(version.model, str(version.version))
+                store = get_artifact_repository(uri, self._tracking_uri, self._registry_uri)
+                store.download_artifacts("", str(folder))
+
+        found = self._snapshots.obtain(version.uri, download, digest)
         if digest is None:
             self._snapshots.remember(self._source(version.uri), found.digest)
         return found
@@ -178,7 +192,7 @@ class MlflowRegistry:
         with self._mlflow() as client:
             order = ["last_updated_timestamp DESC"]
             found = client.search_registered_models(max_results=_MODELS_TO_LIST, order_by=order)
-            return usable_names([model.name for model in found])
+            return [model.name for model in found if is_model_name(model.name)]
 
     def state(self, model: str) -> ModelState:
         """Versions and history of a model at one moment, in two requests."""
@@ -210,14 +224,15 @@ class MlflowRegistry:
         if not self.guarded:
             return []
         with self._mlflow() as client:
-            return queued_gates(client, self._policies)
+            return list(queued_gates(client, self._policies))
 
     def claim(self, gates: QueuedGates, claim: Claim) -> None:
         """Take, keep or return a gate run as a worker."""
         with self._mlflow() as client:
             if not self._has_guard(gates.model, gates.version):
                 raise NotFound("this registry has no guard, so it has no queue of gate runs")
-            say(client, gates, claim)
+            key = tags.claim_key(gates.stage)
+            client.set_model_version_tag(gates.model, str(gates.version), key, str(claim))
 
     def hold_lease(self, model: str, scope: str, holder: str) -> None:
         """Take or renew a follower's lease."""
@@ -308,14 +323,6 @@ class MlflowRegistry:
             known = [m.name for m in client.search_registered_models(max_results=_MODELS_TO_LIST)]
             raise NotFound(unknown("model", model, known)) from exc
         return {alias: int(version) for alias, version in found.items()}
-
-    def _download(self, version: ModelVersion, folder: Path) -> None:
-        """Download the version's own files; a ``models:/`` URI would add a file of MLflow's."""
-        with self._mlflow():
-            uri = self._models.get_model_version_download_uri(version.model, str(version.version))
-            get_artifact_repository(uri, self._tracking_uri, self._registry_uri).download_artifacts(
-                "", str(folder)
-            )
 
     def _fetch_tracked(self, run_id: str, folder: Path) -> bool:
         """Download the tracked data; False when it is incomplete."""

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,13 +15,13 @@ from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException
 from mlflow.tracking import MlflowClient
 
 from lifecycle.domain.deployment import apply_lease
-from lifecycle.domain.gate_queue import GIVEN_UP, Claim, QueuedGates
+from lifecycle.domain.gate_queue import GIVEN_UP, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
-from lifecycle.domain.model import ModelVersion, check_model_name
+from lifecycle.domain.model import ModelVersion, is_model_name
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.text import sha256_of
 from lifecycle.errors import Conflict, LifecycleError, NotFound, PromotionRefused, Unavailable, UsageError
-from lifecycle.registry.tags import HISTORY, attestation_key, claim_key, history_of, queue_key
+from lifecycle.registry.tags import HISTORY, attestation_key, history_of, queue_key
 
 _PAGE = 1000
 _PROOF = attestation_key("")
@@ -30,20 +29,32 @@ _PROOF = attestation_key("")
 
 def all_versions(client: MlflowClient, model: str) -> list[Any]:
     """All versions from MLflow with their tags, oldest first."""
-    found: list[Any] = []
+    return sorted(_pages(client, f"name='{model}'", []), key=lambda mv: int(mv.version))
+
+
+def _pages(client: MlflowClient, wanted: str, order: list[str]) -> Iterator[Any]:
     token = None
     while True:
-        page = client.search_model_versions(f"name='{model}'", max_results=_PAGE, page_token=token)
-        found += page
+        page = client.search_model_versions(wanted, _PAGE, order_by=order, page_token=token)
+        yield from page
         token = page.token
         if not token:
-            return sorted(found, key=lambda mv: int(mv.version))
+            return
 
 
 def in_our_words(found: Sequence[Any], aliases: Mapping[str, int]) -> list[ModelVersion]:
     """MLflow's versions as ours, with the aliases, which a search leaves out."""
-    versions = map(_ours, found)
-    return [replace(v, aliases=tuple(a for a, n in aliases.items() if n == v.version)) for v in versions]
+    return [
+        ModelVersion(
+            model=mv.name,
+            version=int(mv.version),
+            stage=mv.current_stage,
+            aliases=tuple(alias for alias, number in aliases.items() if number == int(mv.version)),
+            run_id=mv.run_id or None,
+            created_at_ms=mv.creation_timestamp,
+        )
+        for mv in found
+    ]
 
 
 def ledger_of(found: Sequence[Any]) -> list[LedgerEntry]:
@@ -59,53 +70,25 @@ def ledger_of(found: Sequence[Any]) -> list[LedgerEntry]:
 
 def fingerprint(registered: Any) -> str:
     """Change token of a registered model: its aliases, and the newest version of each stage."""
-    newest = [
-        [mv.version, mv.current_stage, mv.creation_timestamp, _deciding(mv.tags)]
-        for mv in registered.latest_versions
-    ]
+    newest = []
+    for mv in registered.latest_versions:
+        deciding = sorted((key, text) for key, text in mv.tags.items() if key == HISTORY or key.startswith(_PROOF))
+        newest.append([mv.version, mv.current_stage, mv.creation_timestamp, deciding])
     return sha256_of([registered.creation_timestamp, dict(registered.aliases), sorted(newest)])
 
 
-def usable_names(names: Sequence[str]) -> list[str]:
-    """The names that a ``models:/`` URI can hold; MLflow allows almost any name."""
-    return [name for name in names if _usable(name)]
+def queued_gates(client: MlflowClient, policies: PolicyBook) -> Iterator[QueuedGates]:
+    """All open gate runs of the models and stages in the policies, those that wait longest first in each stage.
 
-
-def _deciding(tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    return sorted((key, text) for key, text in tags.items() if key == HISTORY or key.startswith(_PROOF))
-
-
-def _usable(name: str) -> bool:
-    try:
-        check_model_name(name)
-    except UsageError:
-        return False
-    return True
-
-
-def _ours(mv: Any) -> ModelVersion:
-    return ModelVersion(
-        model=mv.name,
-        version=int(mv.version),
-        stage=mv.current_stage,
-        aliases=tuple(mv.aliases),
-        run_id=mv.run_id or None,
-        created_at_ms=mv.creation_timestamp,
-    )
-
-
-_PAGE = 1000
-
-
-def queued_gates(client: MlflowClient, policies: PolicyBook) -> list[QueuedGates]:
-    """All open gate runs of the models and stages in the policies."""
+    That is as far as MLflow knows: tags have no time.
+    """
     stages = {stage.name for policy in (policies.default, *policies.models.values()) for stage in policy.stages}
-    return [gates for stage in sorted(stages) for gates in _queued_for(client, stage)]
-
-
-def say(client: MlflowClient, gates: QueuedGates, claim: Claim) -> None:
-    """Send a worker's report on a gate run to the guard."""
-    client.set_model_version_tag(gates.model, str(gates.version), claim_key(gates.stage), str(claim))
+    for stage in sorted(stages):
+        key = queue_key(stage)
+        for version in _pages(client, f"tags.`{key}` LIKE '%'", ["last_updated_timestamp ASC"]):
+            shown = version.tags.get(key, GIVEN_UP)
+            if not shown.startswith(GIVEN_UP) and is_model_name(version.name):
+                yield QueuedGates(version.name, int(version.version), stage, shown)
 
 
 def lease_plainly(client: MlflowClient, model: str, key: str, said: str, now: datetime) -> None:
@@ -121,22 +104,6 @@ def lease_plainly(client: MlflowClient, model: str, key: str, said: str, now: da
         apply_lease(client.get_registered_model(model).tags.get(key, ""), said, now)
     elif kept:
         client.delete_registered_model_tag(model, key)
-
-
-def _queued_for(client: MlflowClient, stage: str) -> Iterator[QueuedGates]:
-    """Queued gate runs, longest waiting first as far as MLflow knows: tags have no time."""
-    key, token = queue_key(stage), None
-    while True:
-        page = client.search_model_versions(
-            f"tags.`{key}` LIKE '%'", _PAGE, order_by=["last_updated_timestamp ASC"], page_token=token
-        )
-        for version in page:
-            shown = version.tags.get(key, GIVEN_UP)
-            if not shown.startswith(GIVEN_UP) and usable_names([version.name]):
-                yield QueuedGates(version.name, int(version.version), stage, shown)
-        token = page.token
-        if not token:
-            return
 
 
 _LOG = logging.getLogger(__name__)

@@ -31,11 +31,7 @@ class EvidenceSigner:
     trust: TrustStore
 
     def sign_evidence(self, evidence: Evidence) -> str:
-        """Sign evidence as a compact JWS.
-
-        Raises:
-            UsageError: it is longer than a tag may be.
-        """
+        """Sign evidence as a compact JWS. Raises UsageError if it is longer than a tag may be."""
         text = sign(self.key(), Permission.EVIDENCE, evidence.to_json())
         if len(text) > MAX_EVIDENCE_CHARS:
             raise UsageError(f"signed evidence of {len(text)} characters; {MAX_EVIDENCE_CHARS} are allowed")

@@ -41,7 +41,6 @@ Manifest = list[tuple[str, int, str]]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _INCOMING = ".incoming-"
 _LITTER_AGE_S = 24 * 3600
-_CHUNK = 1 << 20
 
 
 class SnapshotStore:
@@ -163,7 +162,10 @@ def incoming_folder(root: Path) -> Iterator[Path]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _sweep(root)
+        for litter in root.glob(f"{_INCOMING}*"):  # of killed processes
+            with suppress(OSError):  # another process sweeps the same
+                if time.time() - litter.stat().st_mtime > _LITTER_AGE_S:
+                    shutil.rmtree(litter) if litter.is_dir() else litter.unlink()
         folder = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=root))
         try:
             yield folder
@@ -198,10 +200,12 @@ def digest_of(folder: Path) -> str:
 
 
 def _manifest_of(folder: Path) -> Manifest:
-    return sorted(
-        (path.relative_to(folder).as_posix(), path.stat().st_size, _sha256_of_file(path))
-        for path in _files_of(folder)
-    )
+    manifest = []
+    for path in _files_of(folder):
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        manifest.append((path.relative_to(folder).as_posix(), path.stat().st_size, sha256))
+    return sorted(manifest)
 
 
 def _files_of(folder: Path) -> Iterator[Path]:
@@ -216,14 +220,6 @@ def _files_of(folder: Path) -> Iterator[Path]:
             raise IntegrityError(f"{entry.name} is a link or a special file, which a snapshot may not hold")
 
 
-def _sha256_of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _make_read_only(folder: Path, manifest: Manifest) -> None:
     for name, _, _ in manifest:
         path = folder / name
@@ -231,14 +227,6 @@ def _make_read_only(folder: Path, manifest: Manifest) -> None:
         path.chmod(0o444)
     for parent, _, _ in os.walk(folder):
         sync_folder(Path(parent))
-
-
-def _sweep(root: Path) -> None:
-    """Remove old folders of killed processes."""
-    for litter in root.glob(f"{_INCOMING}*"):
-        with suppress(OSError):  # another process sweeps the same
-            if time.time() - litter.stat().st_mtime > _LITTER_AGE_S:
-                shutil.rmtree(litter) if litter.is_dir() else litter.unlink()
 
 
 _DESTINATION = "_MLFLOW_SERVER_ARTIFACT_DESTINATION"  # mlflow.server.constants
@@ -289,7 +277,10 @@ class ArtifactDigests:
         if known and known[0] == fingerprint:
             return known[1]
         digest = digest_of(folder)
-        if fingerprint == _fingerprint(folder) and _settled(fingerprint):
+        # old enough that a change within one clock tick cannot be missed
+        newest_ns = max((ctime for _, _, _, ctime, _ in fingerprint), default=0)
+        settled = time.time_ns() - newest_ns > _SETTLED_S * 1e9
+        if settled and fingerprint == _fingerprint(folder):
             with self._lock:
                 self._known[uri] = (fingerprint, digest)
                 while len(self._known) > _MOST_KNOWN:
@@ -322,9 +313,3 @@ def _stamps(root: Path, folder: Path) -> Iterator[tuple[str, int, int, int, int]
             s = entry.stat(follow_symlinks=False)
             name = Path(entry.path).relative_to(root).as_posix()
             yield name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino
-
-
-def _settled(fingerprint: _Fingerprint) -> bool:
-    """Whether the files are old enough that a change within one clock tick cannot be missed."""
-    newest_ns = max((ctime for _, _, _, ctime, _ in fingerprint), default=0)
-    return time.time_ns() - newest_ns > _SETTLED_S * 1e9

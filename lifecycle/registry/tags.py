@@ -23,10 +23,11 @@ PROMOTION = "lifecycle.promotion"
 """Delivers a PromotionRequest, signed for an override; not stored."""
 HISTORY = "lifecycle.history"
 """The version's part of the ledger."""
-_EVIDENCE = "lifecycle.evidence."
-_APPROVE = "lifecycle.approve."
-_CLAIM = "lifecycle.claim."
-_FOLLOWER = "lifecycle.follower."
+EVIDENCE = "lifecycle.evidence."
+APPROVE = "lifecycle.approve."
+CLAIM = "lifecycle.claim."
+FOLLOWER = "lifecycle.follower."
+"""Beginnings of tags that end with a policy stage or, the last one, with a scope."""
 
 GUARD_SAYS = "is written by the lifecycle guard alone"
 """Part of the guard's answer to any other reserved tag, by which clients recognise the guard."""
@@ -47,24 +48,19 @@ def is_reserved(key: str) -> bool:
     return may_start_with(key, RESERVED_PREFIX)
 
 
+def end_of(key: str, beginning: str) -> str | None:
+    """What follows a beginning such as :data:`EVIDENCE` in a tag; None for any other tag."""
+    return key.removeprefix(beginning) if key.startswith(beginning) else None
+
+
 def evidence_key(stage: str) -> str:
     """The tag that delivers evidence for a policy stage."""
-    return _EVIDENCE + stage
-
-
-def stage_of_evidence_key(key: str) -> str | None:
-    """The inverse of :func:`evidence_key`; None for any other tag."""
-    return _rest(key, _EVIDENCE)
+    return EVIDENCE + stage
 
 
 def approve_key(stage: str) -> str:
     """The tag that approves a version for a policy stage; its value is the reason. Not stored."""
-    return _APPROVE + stage
-
-
-def stage_of_approve_key(key: str) -> str | None:
-    """The inverse of :func:`approve_key`; None for any other tag."""
-    return _rest(key, _APPROVE)
+    return APPROVE + stage
 
 
 def approvals_key(stage: str) -> str:
@@ -79,22 +75,12 @@ def approvals_shown(approvers: Collection[str], needed: int) -> str:
 
 def claim_key(stage: str) -> str:
     """The tag with a worker's report on a queued gate run (:mod:`lifecycle.domain.gate_queue`). Not stored."""
-    return _CLAIM + stage
-
-
-def stage_of_claim_key(key: str) -> str | None:
-    """The inverse of :func:`claim_key`; None for any other tag."""
-    return _rest(key, _CLAIM)
+    return CLAIM + stage
 
 
 def follower_key(scope: str) -> str:
     """The tag of a registered model with the lease of a scope (:mod:`lifecycle.domain.deployment`)."""
-    return _FOLLOWER + scope
-
-
-def scope_of_follower_key(key: str) -> str | None:
-    """The inverse of :func:`follower_key`; None for any other tag."""
-    return _rest(key, _FOLLOWER)
+    return FOLLOWER + scope
 
 
 def queue_key(stage: str) -> str:
@@ -118,13 +104,9 @@ def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of
         NotTrusted: raised by ``read``.
     """
     try:
-        return [decode(Evidence, read(text)) for key, text in sorted(tags.items()) if key.startswith(_EVIDENCE)]
+        return [decode(Evidence, read(text)) for key, text in sorted(tags.items()) if key.startswith(EVIDENCE)]
     except ValueError as exc:
-        raise IntegrityError(f"a tag {_EVIDENCE}… does not hold evidence: {exc}") from exc
-
-
-def _rest(key: str, prefix: str) -> str | None:
-    return key.removeprefix(prefix) if key.startswith(prefix) else None
+        raise IntegrityError(f"a tag {EVIDENCE}… does not hold evidence: {exc}") from exc
 
 
 def summary_key(stage: str) -> str:
@@ -176,9 +158,13 @@ def described(description: str, evidence: Evidence) -> str:
     """
     start, end = f"<!-- lifecycle:{evidence.stage} -->", f"<!-- /lifecycle:{evidence.stage} -->"
     there = _block(markdown_text(evidence.stage), start, end)
-    for table in _shorter_and_shorter(evidence):
+    headline = (
+        f"{markdown_text(evidence.stage)}: {evidence.outcome} · attempt {evidence.attempt} · "
+        f"{evidence.created_at:%Y-%m-%d %H:%M} UTC · snapshot {markdown_text(evidence.digest[:12])}"
+    )
+    for table in [*(f"\n{_table(evidence, chars)}\n" for chars in _MESSAGE_CHARS), ""]:
         # MLflow's list of versions shows how the first line begins, as it is written: so with words, not markup.
-        block = f"{_headline(evidence)} {start}\n{table}{end}"
+        block = f"{headline} {start}\n{table}{end}"
         combined, replaced = there.subn(lambda _, block=block: block, description, count=1)  # type: ignore[misc]
         if not replaced:
             combined = f"{description.rstrip()}\n\n{block}".lstrip()
@@ -192,17 +178,6 @@ def _block(stage: str, start: str, end: str) -> re.Pattern[str]:
     headline = rf"(?:{re.escape(stage)}: [A-Z]+ · [^\n]*)?{re.escape(start)}"
     # not across another start: a block without its end would reach into text by people
     return re.compile(rf"{headline}(?:(?!{re.escape(start)}).)*?{re.escape(end)}", re.DOTALL)
-
-
-def _headline(evidence: Evidence) -> str:
-    return (
-        f"{markdown_text(evidence.stage)}: {evidence.outcome} · attempt {evidence.attempt} · "
-        f"{evidence.created_at:%Y-%m-%d %H:%M} UTC · snapshot {markdown_text(evidence.digest[:12])}"
-    )
-
-
-def _shorter_and_shorter(evidence: Evidence) -> list[str]:
-    return [*(f"\n{_table(evidence, chars)}\n" for chars in _MESSAGE_CHARS), ""]
 
 
 def _table(evidence: Evidence, message_chars: int) -> str:

@@ -136,12 +136,12 @@ class GuardedStore(JoiningStore):
         number = _number(version)
         if tag.key == names.PROMOTION:
             self._take_request(name, number, tag.value)
-        elif (stage := names.stage_of_evidence_key(tag.key)) is not None:
+        elif (stage := names.end_of(tag.key, names.EVIDENCE)) is not None:
             self._take_evidence(name, number, stage, tag.value)
-        elif (stage := names.stage_of_approve_key(tag.key)) is not None:
+        elif (stage := names.end_of(tag.key, names.APPROVE)) is not None:
             with self._locked(name) as model:
                 self._guard.approve(model, number, stage, tag.value, actor())
-        elif (stage := names.stage_of_claim_key(tag.key)) is not None:
+        elif (stage := names.end_of(tag.key, names.CLAIM)) is not None:
             self._take_claim(name, number, stage, tag.value)
         else:
             _check_unreserved([tag.key])
@@ -153,7 +153,7 @@ class GuardedStore(JoiningStore):
 
     def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
         """A follower's lease arrives here; any other reserved tag is refused."""
-        if names.scope_of_follower_key(tag.key or "") is not None:
+        if names.end_of(tag.key or "", names.FOLLOWER) is not None:
             self._take_lease(name, tag)
             return
         _check_unreserved([tag.key])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,24 +42,10 @@ def decide(request: PromotionRequest, policy: StagePolicy, context: PromotionCon
     Args:
         now: UTC, from the registry's clock.
     """
+    case = _Case(request, policy, context, now)
     if request.kind is RequestKind.ROLLBACK:
-        return _decide_rollback(request, policy, context.ledger)
-    if request.kind is RequestKind.OVERRIDE:
-        return _decide_override(request, policy, context, now)
-    fresh = [e for e in context.evidence if _counts(e, request, policy, now)]
-    if not fresh:
-        return Decision(False, _nothing_fresh(request, policy, context, now), unjudged=True)
-    newest = fresh[-1]
-    problem = (
-        _other_files(request, policy, newest, context)
-        or _too_many_attempts(request, policy, newest, context)
-        or _not_passed(request, policy, newest)
-        or _out_of_order(request, policy, newest, context)
-        or _not_approved(request, policy, newest, context, now)
-    )
-    if problem:
-        return Decision(False, problem, digest=newest.digest, evidence_id=newest.evidence_id)
-    return Decision(True, digest=newest.digest, evidence_id=newest.evidence_id)
+        return case.rollback()
+    return case.override() if request.kind is RequestKind.OVERRIDE else case.promotion()
 
 
 def attempt_of(evidence: Evidence, on_record: Sequence[Evidence]) -> int:
@@ -80,144 +66,143 @@ def last_move(ledger: Sequence[LedgerEntry], stage: str) -> LedgerEntry | None:
     return next((e for e in reversed(ledger) if e.moved and e.stage == stage), None)
 
 
-def _other_files(
-    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext
-) -> str:
-    if context.digest is None:
-        return _refusal(request, policy, "evidence arrived during this request; retry")
-    if context.digest != newest.digest:
-        return _refusal(request, policy, "its files have changed since its gates ran")
-    return ""
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One request, with everything that decides it."""
 
+    request: PromotionRequest
+    policy: StagePolicy
+    context: PromotionContext
+    now: datetime
 
-def _too_many_attempts(
-    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext
-) -> str:
-    attempt = attempt_of(newest, context.evidence)
-    if policy.max_attempts is None or attempt <= policy.max_attempts:
-        return ""
-    return out_of_attempts(request.model, request.version, policy, attempt)
-
-
-def _not_passed(request: PromotionRequest, policy: StagePolicy, newest: Evidence) -> str:
-    missing = _gates_not_passed(policy, newest)
-    return _refusal(request, policy, f"not passed: {', '.join(missing)}") if missing else ""
-
-
-def _out_of_order(
-    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext
-) -> str:
-    if not policy.after or _earned(context.ledger, policy.after, request.version, newest.digest):
-        return ""
-    return (
-        f"Version {request.version} of {request.model} has not been promoted to {policy.after} with these "
-        f"files, which {policy.name} demands. Run: lifecycle promote models:/{request.model}/"
-        f"{request.version} --stage {policy.after}"
-    )
-
-
-def _not_approved(
-    request: PromotionRequest, policy: StagePolicy, newest: Evidence, context: PromotionContext, now: datetime
-) -> str:
-    needed = approvals_needed(policy, context.author)
-    given = approvers_of(request.version, newest.digest, policy, context.ledger, context.author, now)
-    if len(given) >= needed:
-        return ""
-    whose = f" ({', '.join(sorted(given))})" if given else ""
-    unknown = ", one of them because its author is unknown" if needed > policy.approvals else ""
-    return (
-        f"Version {request.version} of {request.model} may not go to {policy.where}: it has {len(given)} of "
-        f"{needed} approvals{whose}{unknown}. Someone who did not register it can run: lifecycle approve "
-        f"models:/{request.model}/{request.version} --stage {policy.name} --reason …"
-    )
-
-
-def _decide_rollback(request: PromotionRequest, policy: StagePolicy, ledger: Sequence[LedgerEntry]) -> Decision:
-    held = _earned(ledger, policy.name, request.version)
-    if held is None:
-        return Decision(
-            False,
-            f"Version {request.version} of {request.model} was never in {policy.name} by its gates, so there is "
-            f"nothing to roll back to. Run: lifecycle history {request.model}",
+    def promotion(self) -> Decision:
+        fresh = [e for e in self.context.evidence if self._counts(e)]
+        if not fresh:
+            return Decision(False, self._nothing_fresh(), unjudged=True)
+        newest = fresh[-1]
+        problem = (
+            self._other_files(newest)
+            or self._too_many_attempts(newest)
+            or self._not_passed(newest)
+            or self._out_of_order(newest)
+            or self._not_approved(newest)
         )
-    return Decision(True, digest=held.digest, evidence_id=held.evidence_id)
+        return Decision(not problem, problem, newest.digest, newest.evidence_id)
 
+    def rollback(self) -> Decision:
+        model, version = self.request.model, self.request.version
+        held = _earned(self.context.ledger, self.policy.name, version)
+        if held is None:
+            return Decision(
+                False,
+                f"Version {version} of {model} was never in {self.policy.name} by its gates, so there is nothing "
+                f"to roll back to. Run: lifecycle history {model}",
+            )
+        return Decision(True, digest=held.digest, evidence_id=held.evidence_id)
 
-def _decide_override(
-    request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime
-) -> Decision:
-    """The decision about an override, whose signature the caller has checked."""
-    subject = f"The override for version {request.version} of {request.model} to {policy.where}"
-    if request.issued_at is None or request.until is None or not request.reason.strip() or not request.key:
-        return Decision(False, f"{subject} says no reason, no end, or not when it was signed")
-    if not now - _OVERRIDE_IS_FRESH <= request.issued_at <= now + CLOCK_TOLERANCE:
-        return Decision(False, f"{subject} was not signed just now. Sign it again, and check the clocks")
-    if not now < request.until <= request.issued_at + LONGEST_OVERRIDE:
-        return Decision(False, f"{subject} may last {LONGEST_OVERRIDE.days} days at most, and has to end later")
-    if request.digest != context.digest:
-        return Decision(False, f"{subject} speaks of other files than the version has now")
-    return Decision(True, digest=request.digest)
+    def override(self) -> Decision:
+        """The decision about an override, whose signature the caller has checked."""
+        request, now = self.request, self.now
+        subject = f"The override for version {request.version} of {request.model} to {self.policy.where}"
+        if request.issued_at is None or request.until is None or not request.reason.strip() or not request.key:
+            return Decision(False, f"{subject} says no reason, no end, or not when it was signed")
+        if not now - _OVERRIDE_IS_FRESH <= request.issued_at <= now + CLOCK_TOLERANCE:
+            return Decision(False, f"{subject} was not signed just now. Sign it again, and check the clocks")
+        if not now < request.until <= request.issued_at + LONGEST_OVERRIDE:
+            return Decision(
+                False, f"{subject} may last {LONGEST_OVERRIDE.days} days at most, and has to end later"
+            )
+        if request.digest != self.context.digest:
+            return Decision(False, f"{subject} speaks of other files than the version has now")
+        return Decision(True, digest=request.digest)
+
+    def _counts(self, evidence: Evidence) -> bool:
+        request, policy, now = self.request, self.policy, self.now
+        return (
+            (evidence.model, evidence.version, evidence.stage) == (request.model, request.version, policy.name)
+            and evidence.policy_digest == policy.digest
+            and evidence.created_at <= now + CLOCK_TOLERANCE
+            and now < min(evidence.expires_at, evidence.created_at + policy.max_age)
+        )
+
+    def _nothing_fresh(self) -> str:
+        if not self.context.evidence:
+            if self.context.distrusted:
+                return self._refusal("the key that signed its evidence is not trusted (any more)")
+            gates = ", ".join(g.name for g in self.policy.gates)
+            return self._refusal(f"no gate has been run for it (needed: {gates})")
+        newest = self.context.evidence[-1]
+        if newest.policy_digest != self.policy.digest:
+            return self._refusal("the policy has changed since its gates ran")
+        if newest.created_at > self.now + CLOCK_TOLERANCE:
+            return self._refusal("its evidence is dated in the future; check the clocks")
+        return self._refusal("its evidence has expired")
+
+    def _other_files(self, newest: Evidence) -> str:
+        if self.context.digest is None:
+            return self._refusal("evidence arrived during this request; retry")
+        return (
+            ""
+            if self.context.digest == newest.digest
+            else self._refusal("its files have changed since its gates ran")
+        )
+
+    def _too_many_attempts(self, newest: Evidence) -> str:
+        attempt = attempt_of(newest, self.context.evidence)
+        if self.policy.max_attempts is None or attempt <= self.policy.max_attempts:
+            return ""
+        return out_of_attempts(self.request.model, self.request.version, self.policy, attempt)
+
+    def _not_passed(self, newest: Evidence) -> str:
+        """Demanded gates without a PASSED verdict, each with its outcome. One other verdict is enough."""
+        said: dict[str, Outcome] = {}
+        for verdict in newest.verdicts:
+            if said.get(verdict.gate, Outcome.PASSED) is Outcome.PASSED:
+                said[verdict.gate] = verdict.outcome
+        missing = [g.name for g in self.policy.gates if said.get(g.name) is not Outcome.PASSED]
+        listed = ", ".join(f"{name} ({said.get(name, 'not run')})" for name in missing)
+        return self._refusal(f"not passed: {listed}") if missing else ""
+
+    def _out_of_order(self, newest: Evidence) -> str:
+        model, version, after = self.request.model, self.request.version, self.policy.after
+        if not after or _earned(self.context.ledger, after, version, newest.digest):
+            return ""
+        return (
+            f"Version {version} of {model} has not been promoted to {after} with these files, which "
+            f"{self.policy.name} demands. Run: lifecycle promote models:/{model}/{version} --stage {after}"
+        )
+
+    def _not_approved(self, newest: Evidence) -> str:
+        model, version, policy, context = self.request.model, self.request.version, self.policy, self.context
+        needed = approvals_needed(policy, context.author)
+        given = approvers_of(version, newest.digest, policy, context.ledger, context.author, self.now)
+        if len(given) >= needed:
+            return ""
+        whose = f" ({', '.join(sorted(given))})" if given else ""
+        unknown = ", one of them because its author is unknown" if needed > policy.approvals else ""
+        return (
+            f"Version {version} of {model} may not go to {policy.where}: it has {len(given)} of {needed} "
+            f"approvals{whose}{unknown}. Someone who did not register it can run: lifecycle approve "
+            f"models:/{model}/{version} --stage {policy.name} --reason …"
+        )
+
+    def _refusal(self, why: str) -> str:
+        """The refusal as one short paragraph, which MLflow's UI shows unchanged."""
+        model, version, policy = self.request.model, self.request.version, self.policy
+        inherited = f" ({model} has no policy of its own, so the defaults apply)" if policy.inherited else ""
+        return (
+            f"Version {version} of {model} may not go to {policy.where}: {why}{inherited}. "
+            f"Run: lifecycle gate run models:/{model}/{version} --stage {policy.name}"
+        )
 
 
 def _earned(
-    ledger: Iterable[LedgerEntry], stage: str, version: int, digest: str | None = None
+    ledger: Sequence[LedgerEntry], stage: str, version: int, digest: str | None = None
 ) -> LedgerEntry | None:
     """The newest entry that promoted the version (with that digest) to the stage, without overrides."""
-    matches = [
-        e
-        for e in ledger
-        if e.action in (Action.PROMOTED, Action.ROLLED_BACK)
-        and (e.stage, e.version) == (stage, version)
-        and digest in (None, e.digest)
-    ]
-    return matches[-1] if matches else None
-
-
-def _counts(evidence: Evidence, request: PromotionRequest, policy: StagePolicy, now: datetime) -> bool:
-    return (
-        (evidence.model, evidence.version, evidence.stage) == (request.model, request.version, policy.name)
-        and evidence.policy_digest == policy.digest
-        and evidence.created_at <= now + CLOCK_TOLERANCE
-        and now < min(evidence.expires_at, evidence.created_at + policy.max_age)
-    )
-
-
-def _gates_not_passed(policy: StagePolicy, evidence: Evidence) -> list[str]:
-    """Demanded gates without a PASSED verdict, each with its outcome. One other verdict is enough."""
-    said: dict[str, Outcome] = {}
-    for verdict in evidence.verdicts:
-        if said.get(verdict.gate, Outcome.PASSED) is Outcome.PASSED:
-            said[verdict.gate] = verdict.outcome
-    return [
-        f"{gate.name} ({said.get(gate.name, 'not run')})"
-        for gate in policy.gates
-        if said.get(gate.name) is not Outcome.PASSED
-    ]
-
-
-def _nothing_fresh(
-    request: PromotionRequest, policy: StagePolicy, context: PromotionContext, now: datetime
-) -> str:
-    if not context.evidence:
-        if context.distrusted:
-            return _refusal(request, policy, "the key that signed its evidence is not trusted (any more)")
-        gates = ", ".join(g.name for g in policy.gates)
-        return _refusal(request, policy, f"no gate has been run for it (needed: {gates})")
-    newest = context.evidence[-1]
-    if newest.policy_digest != policy.digest:
-        return _refusal(request, policy, "the policy has changed since its gates ran")
-    if newest.created_at > now + CLOCK_TOLERANCE:
-        return _refusal(request, policy, "its evidence is dated in the future; check the clocks")
-    return _refusal(request, policy, "its evidence has expired")
-
-
-def _refusal(request: PromotionRequest, policy: StagePolicy, why: str) -> str:
-    """The refusal as one short paragraph, which MLflow's UI shows unchanged."""
-    inherited = f" ({request.model} has no policy of its own, so the defaults apply)" if policy.inherited else ""
-    return (
-        f"Version {request.version} of {request.model} may not go to {policy.where}: {why}{inherited}. "
-        f"Run: lifecycle gate run models:/{request.model}/{request.version} --stage {policy.name}"
-    )
+    earning = (Action.PROMOTED, Action.ROLLED_BACK)
+    own = (e for e in reversed(ledger) if e.action in earning and (e.stage, e.version) == (stage, version))
+    return next((e for e in own if digest in (None, e.digest)), None)
 
 
 def approvers_of(
@@ -272,7 +257,8 @@ def check_may_approve(model: str, version: int, policy: StagePolicy, actor: str,
             f"{actor} may not approve {subject}: they registered it, and four eyes are demanded"
         )
     if not _may(actor, policy):
-        raise PromotionRefused(f"{actor} may not approve {subject}: the policy lists {_listed(policy)}")
+        listed = ", ".join(sorted(policy.approvers))
+        raise PromotionRefused(f"{actor} may not approve {subject}: the policy lists {listed}")
 
 
 def _may(actor: str, policy: StagePolicy) -> bool:
@@ -282,7 +268,3 @@ def _may(actor: str, policy: StagePolicy) -> bool:
 def _same_person(one: str, other: str) -> bool:
     """Whether a database of users may find the two names equal."""
     return may_be_equal(one, other) or may_be_equal(other, one)
-
-
-def _listed(policy: StagePolicy) -> str:
-    return ", ".join(sorted(policy.approvers))

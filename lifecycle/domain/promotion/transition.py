@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from lifecycle.domain.gate_queue import WaitingPromotion
-from lifecycle.domain.ledger import Action, LedgerEntry
+from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.policy import ModelPolicy, OnMissing, StagePolicy
 from lifecycle.domain.promotion.decide import Decision, check_may_approve, decide, last_move
 from lifecycle.domain.promotion.request import (
@@ -67,23 +67,18 @@ class PromotionExecutor(Protocol):
 
     def place(self, version: int, stage: str) -> None:
         """Put a version into MLflow's stage and archive every other version there."""
-        ...
 
     def point(self, alias: str, version: int | None) -> None:
         """Point an alias to a version, or remove it."""
-        ...
 
     def enqueue(self, request: PromotionRequest, actor: str) -> None:
         """Queue a gate run, unless one is queued already."""
-        ...
 
     def append(self, entry: LedgerEntry) -> LedgerEntry:
         """Number, hash and write a ledger entry."""
-        ...
 
     def show(self, entry: LedgerEntry, signed: str) -> None:
         """Show the version's history and what its move rests on, where people look."""
-        ...
 
 
 def carry_out(found: Transition, executor: PromotionExecutor) -> LedgerEntry:
@@ -113,20 +108,20 @@ def transition(
         Conflict: the stage no longer holds what the caller expected, or the key belongs to another request.
         NotTrusted, PromotionRefused: an approval that would not count. A refused promotion is an entry instead.
     """
-    policy = policies.stage(request.stage)
+    rule = _Rule(context, policies, policies.stage(request.stage), actor, now)
     match request:
         case PromotionRequest():
-            return _promotion(context, request, policies, policy, actor, now)
+            return rule.promotion(request)
         case ApprovalRequest():
-            return Transition(_approval(context, request, policy, actor, now))
+            return rule.approval(request)
         case Demotion():
-            return _demotion(context, request, policies, actor, now)
+            return rule.demotion(request)
         case Adoption():
-            return Transition(_adoption(request, policy, now))
+            return rule.adoption(request)
         case CopyRequest():
-            return _copy(context, request, policy, actor, now)
+            return rule.copy(request)
         case CopyArrival():
-            return _arrival(context, request, policies, actor, now)
+            return rule.arrival(request)
 
 
 def complete(
@@ -142,220 +137,145 @@ def complete(
         return None
     request = replace(waiting.request, kind=RequestKind.PROMOTE, expected=None, key="")
     once = replace(policy, on_missing=OnMissing.REFUSE)
-    return _promotion(replace(context, earlier=None), request, policies, once, waiting.actor, now)
+    return _Rule(replace(context, earlier=None), policies, once, waiting.actor, now).promotion(request)
 
 
-def _promotion(
-    context: PromotionContext,
-    request: PromotionRequest,
-    policies: ModelPolicy,
-    policy: StagePolicy,
-    actor: str,
-    now: datetime,
-) -> Transition:
-    if context.earlier is not None:
-        _check_same(request, policy, context.earlier)
-        return Transition(context.earlier, is_new=False)
-    _check_expected(request, policy, context.holder(policy.name))
-    decision = decide(request, policy, context, now)
-    if not decision.allowed:
-        return _refusal(context, request, policy, decision, actor, now)
-    aliases = _aliases_after(context, policies, policy, request.version)
-    last = last_move(context.ledger, policy.name)
-    if last and _is_so_already(request, policy, context, decision, last):
-        return Transition(last, is_new=False, entered=policy, aliases=aliases)
-    entry = _asked(context, request, policy, decision, actor, now)
-    return Transition(entry, entered=policy, aliases=aliases, signed=request.signed)
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a request to one stage leads to."""
 
+    context: PromotionContext
+    policies: ModelPolicy
+    policy: StagePolicy
+    actor: str
+    now: datetime
 
-def _refusal(
-    context: PromotionContext,
-    request: PromotionRequest,
-    policy: StagePolicy,
-    decision: Decision,
-    actor: str,
-    now: datetime,
-) -> Transition:
-    """A refusal; where the policy says so, one for want of a gate run queues a gate run."""
-    entry = _asked(context, request, policy, decision, actor, now)
-    if not (decision.unjudged and policy.on_missing is OnMissing.ENQUEUE):
+    def promotion(self, request: PromotionRequest) -> Transition:
+        earlier, holder = self.context.earlier, self.context.holder(self.policy.name)
+        if earlier is not None:
+            self._check_same(request, earlier)
+            return Transition(earlier, is_new=False)
+        self._check_expected(request, holder)
+        decision = decide(request, self.policy, self.context, self.now)
+        if not decision.allowed:
+            return self._refusal(request, decision)
+        aliases = self._aliases_after(request.version)
+        last = last_move(self.context.ledger, self.policy.name)
+        overrides = request.kind is RequestKind.OVERRIDE  # which can be confirmed or extended
+        if last and last.action is not Action.OVERRIDDEN and not overrides:
+            wanted = (request.version, request.version, decision.digest)
+            if (holder, last.version, last.digest) == wanted:  # it is so already
+                return Transition(last, is_new=False, entered=self.policy, aliases=aliases)
+        entry = self._asked(request, decision)
+        return Transition(entry, entered=self.policy, aliases=aliases, signed=request.signed)
+
+    def approval(self, request: ApprovalRequest) -> Transition:
+        """An approval speaks of the files that the newest evidence speaks of."""
+        model, version, stage = request.model, request.version, self.policy.name
+        check_may_approve(model, version, self.policy, self.actor, self.context.author)
+        if not self.context.evidence:
+            raise PromotionRefused(
+                f"There is nothing to approve yet: no gate has been run on version {version} of {model} for "
+                f"{stage}. Run: lifecycle gate run models:/{model}/{version} --stage {stage}"
+            )
+        newest = self.context.evidence[-1]
+        found = {"digest": newest.digest, "evidence_id": newest.evidence_id}
+        return Transition(self._entry(request, Action.APPROVED, reason=request.reason, **found))
+
+    def demotion(self, request: Demotion) -> Transition:
+        """The version leaves, and no other takes its place."""
+        aliases = self._aliases_after()
+        if self.policy.is_alias_alone and self.policy.alias:
+            aliases = {**aliases, self.policy.alias: None}
+        last = last_move(self.context.ledger, self.policy.name)
+        digest = last.digest if last and last.version == request.version else ""
+        entry = self._entry(request, Action.DEMOTED, previous=request.version, digest=digest)
+        return Transition(entry, aliases=aliases)
+
+    def adoption(self, request: Adoption) -> Transition:
+        entry = self._entry(
+            request,
+            Action.ADOPTED,
+            previous=None,
+            actor=UNAUTHENTICATED,
+            requested_by=request.requested_by,
+            reason=request.reason,
+            detail=f"held {request.held} when the guard came; nothing has been checked",
+        )
         return Transition(entry)
-    then = "and promotes it if they pass" if policy.auto_promote else "then ask again"
-    detail = f"{entry.detail}, or wait: its gates are queued, a lifecycle worker runs them, {then}"
-    return Transition(replace(entry, detail=detail), enqueue=request)
 
+    def copy(self, request: CopyRequest) -> Transition:
+        """A copy that is allowed is recorded where it arrives; a refusal here, with the version."""
+        asked = PromotionRequest(request.model, request.version, self.policy.name)
+        decision = decide(asked, self.policy, self.context, self.now)
+        entry = self._asked(asked, decision)
+        into = f"may not be copied into {request.into}, which stands for"
+        detail = entry.detail.replace("may not go to", into, 1)
+        return Transition(replace(entry, detail=detail), is_new=not decision.allowed)
 
-def _asked(
-    context: PromotionContext,
-    request: PromotionRequest,
-    policy: StagePolicy,
-    decision: Decision,
-    actor: str,
-    now: datetime,
-) -> LedgerEntry:
-    return _entry(
-        request,
-        policy,
-        now,
-        _MOVE[request.kind] if decision.allowed else Action.REFUSED,
-        previous=context.holder(policy.name),
-        digest=decision.digest,
-        actor=actor,
-        requested_by=request.requested_by,
-        reason=request.reason,
-        evidence_id=decision.evidence_id,
-        detail=decision.detail,
-        key=request.key,
-        until=request.until if request.kind is RequestKind.OVERRIDE else None,
-    )
+    def arrival(self, request: CopyArrival) -> Transition:
+        found = {"digest": request.digest, "evidence_id": request.evidence_id}
+        entry = self._entry(request, Action.PROMOTED, reason=f"copied from {request.source}", **found)
+        aliases = self._aliases_after(request.version)
+        return Transition(entry, entered=self.policy, aliases=aliases, signed=request.signed)
 
+    def _refusal(self, request: PromotionRequest, decision: Decision) -> Transition:
+        """A refusal; where the policy says so, one for want of a gate run queues a gate run."""
+        entry = self._asked(request, decision)
+        if not (decision.unjudged and self.policy.on_missing is OnMissing.ENQUEUE):
+            return Transition(entry)
+        then = "and promotes it if they pass" if self.policy.auto_promote else "then ask again"
+        detail = f"{entry.detail}, or wait: its gates are queued, a lifecycle worker runs them, {then}"
+        return Transition(replace(entry, detail=detail), enqueue=request)
 
-def _approval(
-    context: PromotionContext, request: ApprovalRequest, policy: StagePolicy, actor: str, now: datetime
-) -> LedgerEntry:
-    """An approval speaks of the files that the newest evidence speaks of."""
-    check_may_approve(request.model, request.version, policy, actor, context.author)
-    if not context.evidence:
-        raise PromotionRefused(
-            f"There is nothing to approve yet: no gate has been run on version {request.version} of "
-            f"{request.model} for {policy.name}. Run: lifecycle gate run models:/{request.model}/"
-            f"{request.version} --stage {policy.name}"
+    def _asked(self, request: PromotionRequest, decision: Decision) -> LedgerEntry:
+        return self._entry(
+            request,
+            _MOVE[request.kind] if decision.allowed else Action.REFUSED,
+            digest=decision.digest,
+            requested_by=request.requested_by,
+            reason=request.reason,
+            evidence_id=decision.evidence_id,
+            detail=decision.detail,
+            key=request.key,
+            until=request.until if request.kind is RequestKind.OVERRIDE else None,
         )
-    newest = context.evidence[-1]
-    return _entry(
-        request,
-        policy,
-        now,
-        Action.APPROVED,
-        previous=context.holder(policy.name),
-        digest=newest.digest,
-        actor=actor,
-        reason=request.reason,
-        evidence_id=newest.evidence_id,
-    )
 
+    def _entry(self, request: StageRequest, action: Action, **fields: Any) -> LedgerEntry:
+        """The one place where entries are made. The ledger numbers and hashes them."""
+        known = {"actor": self.actor, "previous": self.context.holder(self.policy.name)} | fields
+        return LedgerEntry(0, self.now, action, request.model, self.policy.name, request.version, **known)
 
-def _demotion(
-    context: PromotionContext, request: Demotion, policies: ModelPolicy, actor: str, now: datetime
-) -> Transition:
-    """The version leaves, and no other takes its place."""
-    policy = policies.stage(request.stage)
-    aliases = _aliases_after(context, policies)
-    if policy.is_alias_alone and policy.alias:
-        aliases = {**aliases, policy.alias: None}
-    last = last_move(context.ledger, policy.name)
-    digest = last.digest if last and last.version == request.version else ""
-    entry = _entry(request, policy, now, Action.DEMOTED, previous=request.version, digest=digest, actor=actor)
-    return Transition(entry, aliases=aliases)
+    def _aliases_after(self, entering: int | None = None) -> dict[str, int | None]:
+        """The guarded aliases that have to change so that each points to the version in its stage, or to none.
 
+        A version that enters the stage leaves the others, except where the stage is an alias alone: that is beside
+        them.
+        """
+        changes: dict[str, int | None] = {}
+        for policy in self.policies.stages:
+            holders = self.context.holders.get(policy.name, ())
+            if entering is not None and policy.name == self.policy.name:
+                holders = (entering,)
+            elif entering is not None and not self.policy.is_alias_alone:
+                holders = tuple(held for held in holders if held != entering)
+            holder = max(holders, default=None)
+            if policy.alias and self.context.aliases.get(policy.alias) != holder:
+                changes[policy.alias] = holder
+        return changes
 
-def _adoption(request: Adoption, policy: StagePolicy, now: datetime) -> LedgerEntry:
-    return _entry(
-        request,
-        policy,
-        now,
-        Action.ADOPTED,
-        requested_by=request.requested_by,
-        reason=request.reason,
-        detail=f"held {request.held} when the guard came; nothing has been checked",
-    )
+    def _check_same(self, request: PromotionRequest, earlier: LedgerEntry) -> None:
+        if (earlier.stage, earlier.version) != (self.policy.name, request.version):
+            raise Conflict(
+                f"the key {request.key!r} was used before, to move version {earlier.version} to {earlier.stage}"
+            )
 
-
-def _copy(
-    context: PromotionContext, request: CopyRequest, policy: StagePolicy, actor: str, now: datetime
-) -> Transition:
-    """A copy that is allowed is recorded where it arrives; a refusal here, with the version."""
-    asked = PromotionRequest(request.model, request.version, policy.name)
-    decision = decide(asked, policy, context, now)
-    entry = _asked(context, asked, policy, decision, actor, now)
-    into = f"may not be copied into {request.into}, which stands for"
-    detail = entry.detail.replace("may not go to", into, 1)
-    return Transition(replace(entry, detail=detail), is_new=not decision.allowed)
-
-
-def _arrival(
-    context: PromotionContext, request: CopyArrival, policies: ModelPolicy, actor: str, now: datetime
-) -> Transition:
-    policy = policies.stage(request.stage)
-    entry = _entry(
-        request,
-        policy,
-        now,
-        Action.PROMOTED,
-        previous=context.holder(policy.name),
-        digest=request.digest,
-        actor=actor,
-        reason=f"copied from {request.source}",
-        evidence_id=request.evidence_id,
-    )
-    aliases = _aliases_after(context, policies, policy, request.version)
-    return Transition(entry, entered=policy, aliases=aliases, signed=request.signed)
-
-
-def _entry(
-    request: StageRequest, policy: StagePolicy, now: datetime, action: Action, **fields: Any
-) -> LedgerEntry:
-    """The one place where entries are made. The ledger numbers and hashes them."""
-    return LedgerEntry(
-        sequence=0,
-        at=now,
-        action=action,
-        model=request.model,
-        stage=policy.name,
-        version=request.version,
-        **fields,
-    )
-
-
-def _aliases_after(
-    context: PromotionContext, policies: ModelPolicy, entered: StagePolicy | None = None, version: int = 0
-) -> dict[str, int | None]:
-    """The guarded aliases that have to change so that each points to the version in its stage, or to none.
-
-    A version that enters a stage leaves the others, except where the stage is an alias alone: that is beside them.
-    """
-    changes: dict[str, int | None] = {}
-    for policy in policies.stages:
-        holders = context.holders.get(policy.name, ())
-        if entered and policy.name == entered.name:
-            holders = (version,)
-        elif entered and not entered.is_alias_alone:
-            holders = tuple(held for held in holders if held != version)
-        holder = max(holders, default=None)
-        if policy.alias and context.aliases.get(policy.alias) != holder:
-            changes[policy.alias] = holder
-    return changes
-
-
-def _is_so_already(
-    request: PromotionRequest,
-    policy: StagePolicy,
-    context: PromotionContext,
-    decision: Decision,
-    last: LedgerEntry,
-) -> bool:
-    """Whether the stage already is as requested. For an override never: it can be confirmed or extended."""
-    return (
-        context.holder(policy.name) == request.version
-        and (last.version, last.digest) == (request.version, decision.digest)
-        and last.action is not Action.OVERRIDDEN
-        and request.kind is not RequestKind.OVERRIDE
-    )
-
-
-def _check_same(request: PromotionRequest, policy: StagePolicy, earlier: LedgerEntry) -> None:
-    if (earlier.stage, earlier.version) != (policy.name, request.version):
+    def _check_expected(self, request: PromotionRequest, holder: int | None) -> None:
+        if request.expected is None or request.expected == (holder or 0):
+            return
+        holds = f"version {holder} holds" if holder else "no version holds"
+        expected = f"version {request.expected}" if request.expected else "none"
         raise Conflict(
-            f"the key {request.key!r} was used before, to move version {earlier.version} to {earlier.stage}"
+            f"{holds} {self.policy.where} of {request.model} now, where {expected} was expected: "
+            f"it was promoted meanwhile. Run: lifecycle history {request.model}"
         )
-
-
-def _check_expected(request: PromotionRequest, policy: StagePolicy, holder: int | None) -> None:
-    if request.expected is None or request.expected == (holder or 0):
-        return
-    holds = f"version {holder} holds" if holder else "no version holds"
-    expected = f"version {request.expected}" if request.expected else "none"
-    raise Conflict(
-        f"{holds} {policy.where} of {request.model} now, where {expected} was expected: "
-        f"it was promoted meanwhile. Run: lifecycle history {request.model}"
-    )

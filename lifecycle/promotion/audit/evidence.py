@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from lifecycle.errors import NotTrusted
 from lifecycle.promotion.audit.findings import AuditIssue, AuditProblem
 from lifecycle.registry.signer import OnceTrusted
 from lifecycle.signing.jws import payload_of, verify
-from lifecycle.signing.trust import Permission, TrustedKey, TrustStore
+from lifecycle.signing.trust import Permission, TrustStore
 
 _COPIED = "copied from "  # lifecycle.promotion.environment
 
@@ -103,35 +104,26 @@ class EvidenceAudit:
 
     def _unsigned(self, row: Row[Any]) -> str:
         """Problem of the signature. One that cannot be checked, or whose key was revoked, is only a note."""
+        keys = self._once_trusted.keys()
         try:
             key = verify(row.signed, Permission.EVIDENCE, self._once_trusted)[1]
         except NotTrusted as exc:
             kid = _unknown_kid(row.signed, self._once_trusted)
             if kid is None:
                 return str(exc)
-            if self._signed_by_another(row.signed, kid):
-                return "names another key than the one that signed it"
+            header, _, rest = row.signed.partition(".")
+            for other in keys:  # perhaps only the key's name was changed
+                named = _decoded(header).replace(kid, other.kid).encode()
+                with suppress(NotTrusted):
+                    spelled = base64.urlsafe_b64encode(named).rstrip(b"=").decode()
+                    verify(f"{spelled}.{rest}", Permission.EVIDENCE, self._once_trusted)
+                    return "names another key than the one that signed it"
             return self._note(f"signed by a key that is not known here ({kid}), and so not checked")
-        known = next(each for each in self._keys() if each.kid == key.kid)
+        known = next(each for each in keys if each.kid == key.kid)
         if not known.permits(Permission.EVIDENCE):
             since = f" since {known.revoked_at:%Y-%m-%d %H:%M} UTC" if known.revoked_at else ""
             return self._note(f"signed by the key {key.name!r}, which is trusted no more{since}")
         return ""
-
-    def _signed_by_another(self, signed: str, kid: str) -> bool:
-        """Whether a known key has signed it, and only the key's name was changed."""
-        header, _, rest = signed.partition(".")
-        for key in self._keys():
-            named = _decoded(header).replace(kid, key.kid)
-            try:
-                verify(f"{_encoded(named)}.{rest}", Permission.EVIDENCE, self._once_trusted)
-            except NotTrusted:
-                continue
-            return True
-        return False
-
-    def _keys(self) -> Sequence[TrustedKey]:
-        return self._once_trusted.keys()
 
     def _note(self, message: str) -> str:
         self._notes[message] += 1
@@ -163,7 +155,3 @@ def _unknown_kid(signed: str, trust: TrustStore) -> str | None:
 
 def _decoded(segment: str) -> str:
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode()
-
-
-def _encoded(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,14 @@ def as_jsonl(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 
 def as_csv(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     """CSV with one line per entry. Cells that a spreadsheet would read as formulas get an apostrophe."""
-    yield _csv_line(COLUMNS)
-    for line in lines:
-        yield _csv_line([line.get(column) for column in COLUMNS])
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for row in chain([COLUMNS], ([line.get(column) for column in COLUMNS] for line in lines)):
+        cells = ["" if cell is None else str(cell) for cell in row]
+        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +131,6 @@ def _evidence(row: Any) -> dict[str, Any]:
         return place | {"evidence": json.loads(payload_of(row.signed))}
     except (ValueError, TypeError, RecursionError):
         return place | {"evidence": None}
-
-
-def _csv_line(cells: Iterable[object]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerow([_harmless(cell) for cell in cells])
-    return text.getvalue().encode()
-
-
-def _harmless(cell: object) -> str:
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 class Comparison:

@@ -50,10 +50,6 @@ class AuditIssue:
     sequence: int | None
     message: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class AuditedLedger:
@@ -98,6 +94,6 @@ class AuditReport:
             "ledgers": [asdict(ledger) for ledger in self.ledgers],
             "entries": sum(ledger.entries for ledger in self.ledgers),
             "evidence": self.evidence,
-            "breaks": [finding.as_dict() for finding in self.breaks],
-            "notes": [finding.as_dict() for finding in self.notes],
+            "breaks": [asdict(finding) for finding in self.breaks],
+            "notes": [asdict(finding) for finding in self.notes],
         }

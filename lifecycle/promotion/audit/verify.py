@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, select
+from sqlalchemy import Connection, Row, Select, Table, func, select
 
 from lifecycle.codec import decode
 from lifecycle.domain.ledger import LedgerEntry, hash_of
@@ -50,8 +50,16 @@ def audit(
     work = _Pass(known, policies, EvidenceAudit(trust, known.names), Comparison(earlier or Earlier(), known.names))
     for row in _rows(connection, EVIDENCE, known.scope):
         work.record(row)
-    entries = _counted(_rows(connection, LEDGER, known.scope), _number(connection, known.scope), progress)
-    for uid, rows in groupby(entries, key=lambda row: str(row.model_uid)):
+    total = _scoped(select(func.count()).select_from(LEDGER), LEDGER, known.scope)
+    number = connection.execute(total).scalar_one()
+
+    def counted() -> Iterator[Row[Any]]:
+        for done, row in enumerate(_rows(connection, LEDGER, known.scope), start=1):
+            yield row
+            if done % _PAGE == 0:
+                progress(done, number)
+
+    for uid, rows in groupby(counted(), key=lambda row: str(row.model_uid)):
         work.ledger(uid, rows)
     return work.report()
 
@@ -145,22 +153,12 @@ def _known(connection: Connection, policies: PolicyBook, model: str | None) -> _
 
 
 def _rows(connection: Connection, table: Table, scope: frozenset[str] | None) -> Iterator[Row[Any]]:
-    query = select(table).order_by(table.c.model_uid, *table.primary_key.columns)
-    wanted = query if scope is None else query.where(table.c.model_uid.in_(sorted(scope)))
-    yield from connection.execute(wanted, execution_options={"yield_per": _PAGE})
+    query = _scoped(select(table).order_by(table.c.model_uid, *table.primary_key.columns), table, scope)
+    yield from connection.execute(query, execution_options={"yield_per": _PAGE})
 
 
-def _number(connection: Connection, scope: frozenset[str] | None) -> int:
-    query = select(func.count()).select_from(LEDGER)
-    wanted = query if scope is None else query.where(LEDGER.c.model_uid.in_(sorted(scope)))
-    return connection.execute(wanted).scalar_one()
-
-
-def _counted(rows: Iterator[Row[Any]], number: int, progress: Progress) -> Iterator[Row[Any]]:
-    for done, row in enumerate(rows, start=1):
-        yield row
-        if done % _PAGE == 0:
-            progress(done, number)
+def _scoped(query: Select[Any], table: Table, scope: frozenset[str] | None) -> Select[Any]:
+    return query if scope is None else query.where(table.c.model_uid.in_(sorted(scope)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ def test_other_tags_are_peoples_own(key):
 
 
 def test_the_stage_of_an_evidence_tag():
-    assert tags.stage_of_evidence_key(tags.evidence_key("staging")) == "staging"
-    assert tags.stage_of_evidence_key("lifecycle.history") is None
+    assert tags.end_of(tags.evidence_key("staging"), tags.EVIDENCE) == "staging"
+    assert tags.end_of("lifecycle.history", tags.EVIDENCE) is None
 
 
 def test_the_summary_is_one_line_for_people():
