@@ -45,7 +45,6 @@ class Gate(Protocol):
     @property
     def options(self) -> GateOptions:
         """The gate's options."""
-        ...
 
     def evaluate(self, subject: Subject) -> Verdict:
         """Judge the subject. Fast; makes no charts.
@@ -54,7 +53,6 @@ class Gate(Protocol):
         runner turns it into an ERROR verdict. What :meth:`ExplainingGate.explain` needs may be left in
         ``subject.findings``; see :func:`findings_of`.
         """
-        ...
 
 
 @runtime_checkable
@@ -68,7 +66,6 @@ class ExplainingGate(Protocol):
         :data:`EXPLAIN_SECONDS`. Late charts and exceptions are noted in the report; the verdict
         stays.
         """
-        ...
 
 
 def findings_of(gate: Gate, subject: Subject) -> Any:

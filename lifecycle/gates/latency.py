@@ -115,7 +115,8 @@ class LatencyGate:
         measured = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
         if "raised" in measured:
             return broke(self.name, "not_measured", f"The model raises {measured['raised']} on the rows.")
-        measured["mib_disk"] = sum(map(_mib, [candidate.snapshot.path, *([compiled] if compiled else [])]))
+        files = [path for folder in (candidate.snapshot.path, compiled) if folder for path in folder.rglob("*")]
+        measured["mib_disk"] = sum(path.stat().st_size for path in files if path.is_file()) / 2**20
         return self._judge(measured, "compiled" if compiled else "pyfunc")
 
     def _judge(self, measured: Mapping[str, float], scorer: str) -> Verdict:
@@ -165,7 +166,3 @@ def _compiled(candidate: Candidate, folder: Path, rows: Batch) -> Path | None:
         return compile_snapshot(candidate.snapshot, folder / "compiled", rows)
     except NotCompilable:
         return None
-
-
-def _mib(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,12 +40,9 @@ def output_problems(before: Signature, after: Signature) -> list[str]:
     Outputs are matched by name, unnamed ones by position; additional ones are compatible. A type may become
     narrower: a client that reads a long can read an integer.
     """
-    known = {_key(i, column): column for i, column in enumerate(after.outputs)}
-    return [
-        problem
-        for i, column in enumerate(before.outputs)
-        if (problem := _output_problem(column, known.get(_key(i, column))))
-    ]
+    known = {column.name or place: column for place, column in enumerate(after.outputs)}
+    pairs = [(column, known.get(column.name or place)) for place, column in enumerate(before.outputs)]
+    return [problem for column, now in pairs if (problem := _output_problem(column, now))]
 
 
 def _input_problem(before: Column | None, after: Column) -> str:
@@ -54,9 +52,8 @@ def _input_problem(before: Column | None, after: Column) -> str:
         return f"input {after.name!r} was {before.type} and is now {after.type}"
     if after.shape != before.shape:
         return f"input {after.name!r} has another shape"
-    return (
-        f"input {after.name!r} was optional and is now required" if after.required and not before.required else ""
-    )
+    stricter = after.required and not before.required
+    return f"input {after.name!r} was optional and is now required" if stricter else ""
 
 
 def _output_problem(before: Column, after: Column | None) -> str:
@@ -68,10 +65,6 @@ def _output_problem(before: Column, after: Column | None) -> str:
     if after.shape != before.shape:
         return f"{name} had shape {_shape(before)} and has now {_shape(after)}"
     return f"{name} was always there and is now optional" if before.required and not after.required else ""
-
-
-def _key(place: int, column: Column) -> str | int:
-    return column.name or place
 
 
 def _shape(column: Column) -> str:
@@ -98,12 +91,8 @@ def _columns(content: Any, batch: Batch) -> Mapping[str, Any]:
         return dict(zip(split.get("columns", batch), zip(*split["data"], strict=True), strict=True))
     given = next(content[shape] for shape in ("dataframe_records", "instances", "inputs") if shape in content)
     if isinstance(given, list) and isinstance(given[0], dict):
-        return {name: [row.get(name) for row in given] for name in dict.fromkeys(_names(given))}
+        return {name: [row.get(name) for row in given] for name in dict.fromkeys(chain(*given))}
     return given if isinstance(given, dict) else dict.fromkeys(batch, given)
-
-
-def _names(records: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    return (name for record in records for name in record)
 
 
 def _kept(given: Any, values: NDArray[Any]) -> bool:
@@ -150,15 +139,11 @@ class SignatureGate:
         try:
             batch = golden_batch(candidate.snapshot.path)
         except InvalidInput as exc:
-            return failed(
-                self.name, "example_does_not_fit", f"The input example does not fit the signature: {exc}."
-            )
+            message = f"The input example does not fit the signature: {exc}."
+            return failed(self.name, "example_does_not_fit", message)
         if batch is None or not row_count(batch):
-            return failed(
-                self.name,
-                "no_example",
-                "The model has no input example; log it with input_example=inputs.head(5).",
-            )
+            message = "The model has no input example; log it with input_example=inputs.head(5)."
+            return failed(self.name, "no_example", message)
         lossy = lossy_columns(golden_content(candidate.snapshot.path), batch)
         if lossy:
             message = (
@@ -169,9 +154,7 @@ class SignatureGate:
         return self._scores(candidate, batch)
 
     def _scores(self, candidate: Candidate, batch: Batch) -> Verdict | None:
-        scorer = (
-            candidate.scorer
-        )  # a model that does not load is an ERROR of the gate, not a verdict on the example
+        scorer = candidate.scorer  # one that does not load is an ERROR of the gate, not a verdict on the example
         try:
             answered = rows_of(scorer.predict(batch))
         except Exception as exc:  # a model's code may raise anything
@@ -198,9 +181,8 @@ class SignatureGate:
             return problem
         dropped = [repr(name) for name in before.names if name not in signature.names]
         words = f" It no longer uses {listing(dropped)}." if dropped else ""
-        return passed(
-            self.name, f"The input example scores, and clients of version {version} can call it.{words}", figures
-        )
+        message = f"The input example scores, and clients of version {version} can call it.{words}"
+        return passed(self.name, message, figures)
 
     def _breaks(
         self, before: Signature, after: Signature, version: int, figures: dict[str, Figure]

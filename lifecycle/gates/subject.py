@@ -109,11 +109,7 @@ _CHUNK_ROWS = 20_000
 
 
 def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
-    """The rows in order, 20,000 at a time.
-
-    Raises:
-        InvalidInput: they do not fit the signature.
-    """
+    """The rows in order, 20,000 at a time. Raises InvalidInput if they do not fit the signature."""
     from lifecycle.scoring.frames import batch_from_frame
 
     for start in range(0, len(frame), _CHUNK_ROWS):
@@ -121,11 +117,7 @@ def batches_of(frame: pd.DataFrame, signature: Signature) -> Iterator[Batch]:
 
 
 def ask(scorer: Scorer, batch: Batch) -> Predictions:
-    """The model's predictions.
-
-    Raises:
-        ModelRaised: the model raises on rows that fit its signature.
-    """
+    """The model's predictions. Raises ModelRaised if the model raises on rows that fit its signature."""
     try:
         return scorer.predict(batch)
     except InvalidInput:

@@ -129,11 +129,18 @@ class NumberMetrics(ColumnMetrics):
             "column.unique_proportion": lambda _: distinct_count(self._ordered()) / self.held,
             "column_values.unique.unexpected_count": lambda _: repeated_count(self._ordered()),
             "column_values.between.unexpected_count": lambda given: self._unexpected(_between(values, **given)),
-            "column_values.in_set.unexpected_count": self._outside_set,
+            "column_values.in_set.unexpected_count": lambda given: self._of_set(given, inside=False),
         }
         if values.dtype.kind in "fi":  # Great Expectations parses the texts of a set of datetimes in its own way
-            known["column_values.not_in_set.unexpected_count"] = self._inside_set
+            known["column_values.not_in_set.unexpected_count"] = lambda given: self._of_set(given, inside=True)
         return known
+
+    def _of_set(self, given: Arguments, *, inside: bool) -> int:
+        """Number of values inside or outside of a set; 0 without one."""
+        if given["value_set"] is None:
+            return 0
+        count = int(self._given.isin(given["value_set"]).sum())
+        return count if inside else self.held - count
 
     def _of_distinct(self, metric: MetricRequest) -> Any:
         if metric.metric_name not in OF_DISTINCT_VALUES:
@@ -142,13 +149,6 @@ class NumberMetrics(ColumnMetrics):
         if len(distinct) > _MOST_DISTINCT:
             raise NeedsSample("too many distinct values")
         return resolved(metric, engine_of(distinct.to_frame()))
-
-    def _outside_set(self, given: Arguments) -> int:
-        inside = None if given["value_set"] is None else self._given.isin(given["value_set"])
-        return 0 if inside is None else self._unexpected(inside)
-
-    def _inside_set(self, given: Arguments) -> int:
-        return 0 if given["value_set"] is None else int(self._given.isin(given["value_set"]).sum())
 
     def _unexpected(self, met: pd.Series[Any]) -> int:
         """Number of unexpected values. Nulls are not counted as unexpected."""
@@ -173,7 +173,9 @@ def aggregates(values: pd.Series[Any]) -> dict[str, MetricFunction]:
         "column.median": lambda _: values.median(),
         "column.sum": lambda _: values.sum(),
         "column.standard_deviation": lambda _: values.std(),
-        "column.quantile_values": lambda given: _quantiles(values, **given),
+        "column.quantile_values": lambda given: values.quantile(
+            given["quantiles"], interpolation=given.get("allow_relative_error") or "nearest"
+        ).tolist(),
     }
 
 
@@ -184,7 +186,8 @@ def _between(
     strict_min: bool = False,
     strict_max: bool = False,
 ) -> pd.Series[Any]:
-    low, high = (_moment(bound) if values.dtype.kind == "M" else bound for bound in (min_value, max_value))
+    moments = values.dtype.kind == "M"
+    low, high = (parse(b) if moments and isinstance(b, str) else b for b in (min_value, max_value))
     if low is None and high is None:
         raise ValueError("no bounds")
     if low is not None and high is not None and low > high:
@@ -192,15 +195,6 @@ def _between(
     above = None if low is None else (values > low if strict_min else values >= low)
     below = None if high is None else (values < high if strict_max else values <= high)
     return below if above is None else above if below is None else above & below
-
-
-def _moment(bound: Any) -> Any:
-    return parse(bound) if isinstance(bound, str) else bound
-
-
-def _quantiles(values: pd.Series[Any], quantiles: list[float], allow_relative_error: Any = False) -> list[Any]:
-    found: list[Any] = values.quantile(quantiles, interpolation=allow_relative_error or "nearest").tolist()
-    return found
 
 
 _OF_KIND = {"in_type_list", "of_type"}

@@ -68,9 +68,10 @@ _WITHOUT_FIGURES = {
 def unmet_words(result: ExpectationResult) -> str:
     """``column: what is wrong``; the expectation's name if there is no wording for it."""
     kind, kwargs = result.expectation["type"], kwargs_of(result.expectation)
+    mostly = kwargs.get("mostly")
     figures = {
         "unexpected": percent((result.details.get("unexpected_percent") or 0) / 100),
-        "allowed": percent(1 - _share(kwargs.get("mostly"))),
+        "allowed": percent(1 - (1.0 if mostly is None else float(mostly))),
         "observed": result.details.get("observed_value"),
         "beyond": _beyond(kwargs),
     }
@@ -96,10 +97,6 @@ def bound(value: object) -> str:
 def _beyond(kwargs: Mapping[str, Any]) -> str:
     low, high = bound(kwargs.get("min_value")), bound(kwargs.get("max_value"))
     return f"outside {low} to {high}" if low and high else f"below {low}" if low else f"above {high}"
-
-
-def _share(mostly: Any) -> float:
-    return 1.0 if mostly is None else float(mostly)
 
 
 def _by_name(result: ExpectationResult) -> str:
@@ -144,28 +141,21 @@ class DataQualityGate:
         if current is None:
             return no_current_data(self.name)
         try:
-            suite = self._suite(subject)
+            named = self.options.suite
+            suite = read_suite(Path(named)) if named is not None else subject.suite or {"expectations": []}
             expectations = expectations_of(suite)
         except UsageError as exc:
             return broke(self.name, "bad_suite", f"The suite cannot be read: {exc}.")
         if not expectations:
-            return self._no_suite()
+            message = "The training run logged no expectations. Call lifecycle.track(reference) inside it."
+            if named is not None:
+                message = f"{named} expects nothing. Derive one: lifecycle gate suite write DATA -o FILE."
+            return inconclusive(self.name, "no_suite", message)
         return (
             too_few_rows(self.name, current, self.options.min_rows)
             or self._missing_columns(expectations, current)
             or self._judge(subject, suite, expectations, current)
         )
-
-    def _suite(self, subject: Subject) -> Suite:
-        if self.options.suite is not None:
-            return read_suite(Path(self.options.suite))
-        return subject.suite or {"expectations": []}
-
-    def _no_suite(self) -> Verdict:
-        message = "The training run logged no expectations. Call lifecycle.track(reference) inside it."
-        if self.options.suite is not None:
-            message = f"{self.options.suite} expects nothing. Derive one: lifecycle gate suite write DATA -o FILE."
-        return inconclusive(self.name, "no_suite", message)
 
     def _missing_columns(self, expectations: Sequence[object], current: Dataset) -> Verdict | None:
         demanded = dict.fromkeys(column for e in expectations for column in columns_of(e))
@@ -229,7 +219,7 @@ class DataQualityGate:
             "not_met": found.count(ExpectationStatus.UNMET),
             "broke": found.count(ExpectationStatus.BROKE) + found.count(ExpectationStatus.UNREADABLE),
             "extra_columns": len(set(current.inputs) - known),
-            "suite": _digest(suite),
+            "suite": hashlib.sha256(json.dumps(suite, sort_keys=True).encode()).hexdigest()[:16],
             "sampled_expectations": sampled,
             **draw,
         }
@@ -242,10 +232,6 @@ def _nowhere(results: Sequence[ExpectationResult], current: Dataset) -> str:
         return ""
     columns = dict.fromkeys(column for e in asked for column in columns_of(e) if column in current.columns)
     return "" if any(current.column(c).notna().any() for c in columns) else "any column"
-
-
-def _digest(suite: Suite) -> str:
-    return hashlib.sha256(json.dumps(suite, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _subjects(results: Sequence[ExpectationResult], finding: ExpectationStatus) -> str:

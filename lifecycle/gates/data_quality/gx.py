@@ -120,8 +120,13 @@ def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Ex
             found = batch.validate(ExpectationSuite("suite", objects), result_format=RESULT_FORMAT).results
         except Exception:  # an expectation that breaks all others
             _log.debug("the suite as a whole broke", exc_info=True)
-            found = [_alone(batch, each) for each in objects]
-    by_number = {number_of(each): each for each in found if each is not None}
+            found = []
+            for each in objects:
+                try:
+                    found.append(batch.validate(each, result_format=RESULT_FORMAT))
+                except Exception:
+                    _log.debug("an expectation broke", exc_info=True)
+    by_number = {number_of(each): each for each in found}
     return [
         result_of(expectation, by_number.get(number), empty) for number, expectation in enumerate(expectations)
     ]
@@ -133,8 +138,16 @@ def result_of(expectation: Expectation, validated: Any | None, empty: Collection
     Args:
         empty: Columns without a single value.
     """
-    fields = _as_json(validated)
-    if fields is None or _raised(fields["exception_info"]):
+    try:
+        fields = validated and validated.to_json_dict()
+    except Exception:  # a figure without a JSON form, such as a complex number
+        _log.debug("a result broke", exc_info=True)
+        fields = None
+    info: Mapping[str, Any] = fields["exception_info"] if fields else {"raised_exception": True}
+    parts: Sequence[Any] = (
+        [info] if "raised_exception" in info else list(info.values())
+    )  # one record, or one per metric
+    if fields is None or any(part.get("raised_exception") for part in parts):
         return ExpectationResult(expectation, ExpectationStatus.BROKE)
     details = fields["result"]
     if not fields["success"]:
@@ -177,30 +190,6 @@ def _batch(rows: pd.DataFrame) -> Any:
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
     return asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows})
-
-
-def _alone(batch: Any, expectation: Any) -> Any | None:
-    try:
-        return batch.validate(expectation, result_format=RESULT_FORMAT)
-    except Exception:
-        _log.debug("an expectation broke", exc_info=True)
-        return None
-
-
-def _as_json(validated: Any | None) -> Mapping[str, Any] | None:
-    try:
-        fields: Mapping[str, Any] | None = validated and validated.to_json_dict()
-    except Exception:  # a figure without a JSON form, such as a complex number
-        _log.debug("a result broke", exc_info=True)
-        return None
-    return fields
-
-
-def _raised(info: Mapping[str, Any]) -> bool:
-    """Whether a metric raised; ``exception_info`` is one record, or one per metric."""
-    if "raised_exception" in info:
-        return bool(info["raised_exception"])
-    return any(part.get("raised_exception") for part in info.values())
 
 
 def engine_of(rows: pd.DataFrame) -> Engine:

@@ -27,7 +27,8 @@ def charts_of(results: Sequence[ExpectationResult]) -> Iterator[Chart]:
 
 def _bar_chart(title: str, results: Sequence[ExpectationResult]) -> BarChart | None:
     """The worst first: unmet ones, then by the used part of the allowed share."""
-    bars = [(_used_up(result), _bar(result)) for result in results if _share(result) is not None]
+    shown = [(result, share) for result in results if (share := _share(result)) is not None]
+    bars = [(share / max(_allowed(result), 1e-9), _bar(result)) for result, share in shown]
     bars.sort(key=lambda pair: (not pair[1].bad, -pair[0]))
     return BarChart(title, tuple(bar for _, bar in bars[:_MOST_BARS])) if bars else None
 
@@ -49,10 +50,6 @@ def _share(result: ExpectationResult) -> float | None:
 def _allowed(result: ExpectationResult) -> float:
     mostly = result.expectation["kwargs"].get("mostly")
     return 0.0 if mostly is None else 1 - float(mostly)
-
-
-def _used_up(result: ExpectationResult) -> float:
-    return (_share(result) or 0.0) / max(_allowed(result), 1e-9)
 
 
 _SIGNS = " _-.,:;+/%()"

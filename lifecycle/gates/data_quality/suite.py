@@ -50,11 +50,7 @@ def read_suite(path: Path) -> Suite:
 
 
 def expectations_of(suite: object) -> Sequence[object]:
-    """The expectations of a suite. Each may still be any JSON value.
-
-    Raises:
-        UsageError: it is not a suite.
-    """
+    """The expectations of a suite. Each may still be any JSON value. Raises UsageError if it is not a suite."""
     if not isinstance(suite, Mapping) or not isinstance(suite.get("expectations"), list):
         raise UsageError("not a Great Expectations suite: it needs a list of 'expectations'")
     expectations: list[object] = suite["expectations"]

@@ -126,7 +126,8 @@ def _changed(before: Demand, after: Demand) -> SuiteChange:
     old, new = before.kwargs.get("value_set"), after.kwargs.get("value_set")
     words = f"{before.words or 'anything'} → {after.words or 'anything'}"
     if isinstance(old, list) and isinstance(new, list):
-        words = "; ".join(filter(None, (_of_sets(old, new), _of_mostly(before, after))))
+        one, other = (_mostly(demand.kwargs) or "in every row" for demand in (before, after))
+        words = "; ".join(filter(None, (_of_sets(old, new), "" if one == other else f"{one} → {other}")))
     return SuiteChange("changed", before, after, words)
 
 
@@ -175,11 +176,6 @@ def _mostly(kwargs: Mapping[str, Any]) -> str:
     if not isinstance(mostly, float | int) or mostly == 1:
         return ""
     return f"in at least {percent(float(mostly))} of the rows"
-
-
-def _of_mostly(before: Demand, after: Demand) -> str:
-    one, other = (_mostly(demand.kwargs) or "in every row" for demand in (before, after))
-    return "" if one == other else f"{one} → {other}"
 
 
 def _shown(value: object) -> str:

@@ -234,27 +234,17 @@ def _as_floats(column: pd.Series[Any], kind: ColumnType) -> Floats:
 
 def _histogram(reference: Floats, current: Floats, show: Callable[[float], str]) -> BinShares:
     different = reference[np.r_[True, np.diff(reference) > 0]]
-    if len(different) <= _BINS:
-        edges, labels = _around(different), [show(value) for value in different]
+    if len(different) <= _BINS:  # edges half-way between the values
+        half = np.diff(different) / 2
+        edges = np.r_[different[0] - half[0], different[:-1] + half, different[-1] + half[-1]]
+        labels = [show(value) for value in different]
     else:
-        edges = _edges(reference)
+        low, high = reference[[int(_TAIL * len(reference)), int((1 - _TAIL) * (len(reference) - 1))]]
+        low, high = reference[[0, -1]] if low == high else (low, high)
+        edges = np.linspace(low, high, _BINS + 1)
         labels = [f"{show(low)} to {show(high)}" for low, high in pairwise(edges)]
     labels = [f"below {labels[0].split(' to ')[0]}", *labels, f"above {labels[-1].split(' to ')[-1]}"]
     return BinShares(tuple(labels), _shares(reference, edges), _shares(current, edges), ordered=True)
-
-
-def _around(different: Floats) -> Floats:
-    """Bin edges half-way between values."""
-    half = np.diff(different) / 2
-    edges: Floats = np.r_[different[0] - half[0], different[:-1] + half, different[-1] + half[-1]]
-    return edges
-
-
-def _edges(reference: Floats) -> Floats:
-    low, high = reference[[int(_TAIL * len(reference)), int((1 - _TAIL) * (len(reference) - 1))]]
-    if low == high:
-        low, high = reference[[0, -1]]
-    return np.linspace(low, high, _BINS + 1)
 
 
 def _shares(values: Floats, edges: Floats) -> tuple[float, ...]:

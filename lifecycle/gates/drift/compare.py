@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -59,13 +59,8 @@ def compare(
     read = list(dict.fromkeys((*names, *also)))
     with ThreadPoolExecutor(_THREADS) as pool:
         columns = list(pool.map(one, read))
-    return ComparedColumns(
-        tuple(c for c in columns if c is not None), (_frame(read, kept, 0), _frame(read, kept, 1))
-    )
-
-
-def _frame(names: Sequence[str], kept: Mapping[str, Pair], side: int) -> pd.DataFrame:
-    return pd.DataFrame({name: kept[name][side] for name in names})
+    before, now = (pd.DataFrame({name: kept[name][side] for name in read}) for side in (0, 1))
+    return ComparedColumns(tuple(c for c in columns if c is not None), (before, now))
 
 
 _log = logging.getLogger(__name__)
@@ -88,6 +83,8 @@ def compare_predictions(
 ) -> tuple[ColumnDrift, ...]:
     """Compare the candidate's predictions for either side, one column for each output or class.
 
+    Of more than 20 those with the largest mean.
+
     Raises:
         NotLoaded: the candidate may not be loaded.
     """
@@ -101,7 +98,10 @@ def compare_predictions(
     except Exception as exc:  # the model's own code
         _log.debug("scoring broke", exc_info=True)
         return (ColumnDrift("prediction", problem=ColumnStatus.BROKE, why=type(exc).__name__),)
-    return tuple(_compare(name, before[name], now[name], seed) for name in _foremost(before))
+    names = list(before)
+    if len(names) > _MOST_OUTPUTS:
+        names = sorted(names, key=lambda name: -float(before[name].mean()))[:_MOST_OUTPUTS]
+    return tuple(_compare(name, before[name], now[name], seed) for name in names)
 
 
 def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
@@ -119,16 +119,10 @@ def _outputs(predictions: Predictions) -> Iterator[tuple[str, pd.Series[Any]]]:
             yield from ((f"prediction {i}", pd.Series(flat[:, i])) for i in range(flat.shape[1]))
 
 
-def _foremost(outputs: Mapping[str, pd.Series[Any]]) -> list[str]:
-    """Names of at most 20 outputs: those with the largest mean."""
-    if len(outputs) <= _MOST_OUTPUTS:
-        return list(outputs)
-    return sorted(outputs, key=lambda name: -float(outputs[name].mean()))[:_MOST_OUTPUTS]
-
-
 def _compare(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed: int) -> ColumnDrift:
     if _are_classes(reference) and _are_classes(current):
-        reference, current = _named(reference), _named(current)
+        codes = [side.astype("category") for side in (reference, current)]
+        reference, current = (c.cat.rename_categories([str(int(n)) for n in c.cat.categories]) for c in codes)
     return measure(name, reference, current, seed)
 
 
@@ -138,8 +132,3 @@ def _are_classes(values: pd.Series[Any]) -> bool:
         return False
     different = values.dropna().unique()
     return len(different) <= _MOST_CLASSES and all(float(value).is_integer() for value in different)
-
-
-def _named(values: pd.Series[Any]) -> pd.Series[Any]:
-    codes = values.astype("category")
-    return codes.cat.rename_categories([str(int(code)) for code in codes.cat.categories])

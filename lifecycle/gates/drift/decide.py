@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pydantic import Field
@@ -187,16 +187,12 @@ def _finding(column: ColumnDrift, limits: ColumnLimits, stands_out: dict[str, bo
         return column.problem, column.why
     if column.nulls and stands_out["nulls"] and column.nulls.change > limits.nulls:
         return ColumnStatus.BEYOND, f"nulls: {_change(column.nulls)}"
-    if column.infinite and _out_of_bounds(column.infinite, limits, stands_out["infinite"]):
-        return ColumnStatus.BEYOND, f"infinite values: {_change(column.infinite)}"
+    infinite = column.infinite  # one is too many where the reference has none: the model has never seen one
+    if infinite and (not infinite.before or (stands_out["infinite"] and infinite.change > limits.nulls)):
+        return ColumnStatus.BEYOND, f"infinite values: {_change(infinite)}"
     if column.values is None:
         return ColumnStatus.UNJUDGED, column.why
     return _of_values(column.values, limits, stands_out["values"])
-
-
-def _out_of_bounds(infinite: ShareChange, limits: ColumnLimits, significant: bool) -> bool:
-    """One infinite value is too many where the reference has none: the model has never seen one."""
-    return not infinite.before or (significant and infinite.change > limits.nulls)
 
 
 def _change(share: ShareChange) -> str:
@@ -210,10 +206,8 @@ def _of_values(values: ValueDrift, limits: ColumnLimits, significant: bool) -> t
             return ColumnStatus.UNJUDGED, f"chance alone gives a distance of {values.chance.distance:.2f}"
         return ColumnStatus.STEADY, ""
     if values.new > limits.new:
-        return (
-            ColumnStatus.BEYOND,
-            f"{words}; {percent(values.new)} of the rows in categories new to the reference",
-        )
+        new = f"{percent(values.new)} of the rows in categories new to the reference"
+        return ColumnStatus.BEYOND, f"{words}; {new}"
     if values.beyond > limits.distance:
         return ColumnStatus.BEYOND, words
     if values.beyond > limits.drifted:
@@ -227,88 +221,75 @@ _LISTED = 7  # columns whose distances and p-values are among the figures
 
 def decide(findings: DriftResults, source: str, options: DriftOptions) -> Verdict:
     """The verdict: failures before errors, and errors before columns that could not be judged."""
-    figures = _figures(findings, options)
-    return (
-        _incomparable(findings, source, figures)
-        or _failed(findings, _summary(findings, source), figures, options)
-        or _unjudged(findings, _summary(findings, source), figures)
-        or _passed(findings, source, figures, options)
-    )
+    verdict = next(_problems(findings, source, options), None)
+    if verdict is None:
+        drifted = _moved(findings.counted)
+        named = f": {listing(drifted)}" if drifted else ""
+        allowed = f"at most {percent(options.max_drifted_share)} are allowed"
+        verdict = passed(_GATE, f"{_summary(findings, source)}; {allowed}{named}.")
+    return replace(verdict, figures=_figures(findings, options) | dict(verdict.figures))
 
 
-def _incomparable(findings: DriftResults, source: str, figures: dict[str, Figure]) -> Verdict | None:
-    changed = _words((*findings.columns, *findings.labels), ColumnStatus.OTHER_KIND)
-    if changed:
+def _problems(findings: DriftResults, source: str, options: DriftOptions) -> Iterator[Verdict]:
+    """What speaks against the rows, the most important first."""
+    yield from _incomparable(findings, source)
+    yield from _failures(findings, _summary(findings, source), options)
+    yield from _gaps(findings, _summary(findings, source))
+
+
+def _incomparable(findings: DriftResults, source: str) -> Iterator[Verdict]:
+    if changed := _words((*findings.columns, *findings.labels), ColumnStatus.OTHER_KIND):
         message = (
             f"{source} holds other kinds of values than the reference in: {listing(changed)}. "
             "If it is a CSV file, give Parquet, which keeps types."
         )
-        return failed(_GATE, "type_changed", message, {**figures, "changed_columns": len(changed)})
+        yield failed(_GATE, "type_changed", message, {"changed_columns": len(changed)})
     if not findings.counted:
         message = "There is nothing to compare: every column is all null on both sides."
-        return inconclusive(_GATE, "no_values", message, figures)
-    return None
+        yield inconclusive(_GATE, "no_values", message)
 
 
-def _failed(
-    findings: DriftResults, summary: str, figures: dict[str, Figure], options: DriftOptions
-) -> Verdict | None:
+def _failures(findings: DriftResults, summary: str, options: DriftOptions) -> Iterator[Verdict]:
     allowed = options.max_drifted_share
     if findings.drifted_share > allowed:
         drifted = listing(_moved(findings.counted))
         message = f"{summary}; at most {percent(allowed)} are allowed. Drifted: {drifted}. Retrain on newer rows."
-        return failed(_GATE, "share_exceeded", message, figures)
+        yield failed(_GATE, "share_exceeded", message)
     if beyond := _words(findings.counted, ColumnStatus.BEYOND):
         message = (
             f"{summary}, and these exceed the limit of a single column: {listing(beyond)}. "
             "If that is intended, add them to 'leave_out'; else fix the data, or retrain on newer rows."
         )
-        return failed(_GATE, "column_exceeded", message, figures)
-    if target := _moved(findings.labels):
-        limit = f"{options.max_target_distance:g}"
-        message = (
-            f"{summary}, but the labels are further away than {limit}: {listing(target)}. Retrain on newer rows."
-        )
-        return failed(_GATE, "target_drifted", message, figures)
-    if answers := _moved(findings.answers):
-        message = (
-            f"{summary}, but the model's predictions are further away than {options.max_prediction_distance:g}: "
-            f"{listing(answers)}. Retrain on newer rows."
-        )
-        return failed(_GATE, "predictions_drifted", message, figures)
-    return None
+        yield failed(_GATE, "column_exceeded", message)
+    for what, reason, found, limit in (
+        ("labels", "target_drifted", findings.labels, options.max_target_distance),
+        ("model's predictions", "predictions_drifted", findings.answers, options.max_prediction_distance),
+    ):
+        if moved := _moved(found):
+            message = f"{summary}, but the {what} are further away than {limit:g}: {listing(moved)}."
+            yield failed(_GATE, reason, f"{message} Retrain on newer rows.")
 
 
-def _unjudged(findings: DriftResults, summary: str, figures: dict[str, Figure]) -> Verdict | None:
+def _gaps(findings: DriftResults, summary: str) -> Iterator[Verdict]:
     rows = (*findings.counted, *findings.labels)
     if broken := _words(rows, ColumnStatus.BROKE):
-        return broke(_GATE, "column_broke", f"{summary}, but comparing broke on {listing(broken)}.", figures)
+        yield broke(_GATE, "column_broke", f"{summary}, but comparing broke on {listing(broken)}.")
     if broken := _words(findings.answers, ColumnStatus.BROKE):
         message = f"{summary}, but the model broke on a sample of the rows: {listing(broken)}."
-        return broke(_GATE, "predictions_broke", message, figures)
+        yield broke(_GATE, "predictions_broke", message)
     if unjudged := _words(rows, ColumnStatus.UNJUDGED):
         message = (
             f"{summary}, but these cannot be judged: {listing(unjudged)}. Give more rows, "
             "or put the columns into 'leave_out'."
         )
-        return inconclusive(_GATE, "columns_unjudged", message, figures)
-    silent = [
-        found.words for found in findings.answers if found.finding in (ColumnStatus.UNJUDGED, ColumnStatus.EMPTY)
-    ]
-    if silent:
+        yield inconclusive(_GATE, "columns_unjudged", message)
+    silent = (ColumnStatus.UNJUDGED, ColumnStatus.EMPTY)
+    if unjudged := [found.words for found in findings.answers if found.finding in silent]:
         message = (
-            f"{summary}, but the model's predictions cannot be judged: {listing(silent)}. "
+            f"{summary}, but the model's predictions cannot be judged: {listing(unjudged)}. "
             "Give rows that it can score, or set 'max_prediction_distance' to null."
         )
-        return inconclusive(_GATE, "predictions_unjudged", message, figures)
-    return None
-
-
-def _passed(findings: DriftResults, source: str, figures: dict[str, Figure], options: DriftOptions) -> Verdict:
-    drifted = _moved(findings.counted)
-    named = f": {listing(drifted)}" if drifted else ""
-    message = f"{_summary(findings, source)}; at most {percent(options.max_drifted_share)} are allowed{named}."
-    return passed(_GATE, message, figures)
+        yield inconclusive(_GATE, "predictions_unjudged", message)
 
 
 def _summary(findings: DriftResults, source: str) -> str:

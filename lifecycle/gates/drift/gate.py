@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from lifecycle.data.dataset import Dataset
 from lifecycle.domain.charts import Chart
@@ -21,9 +21,6 @@ from lifecycle.gates.contract import (
 from lifecycle.gates.drift.decide import DriftOptions
 from lifecycle.gates.subject import NotLoaded, Subject
 from lifecycle.scoring.signature import NoSignature
-
-if TYPE_CHECKING:
-    from lifecycle.gates.drift.decide import DriftResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +84,12 @@ class DriftGate:
         from lifecycle.gates.drift.decide import decide, find
 
         options, asks = self.options, self.options.max_prediction_distance is not None
-        inputs = _shared(_inputs(subject, reference), reference, current) if asks else ()
+        known = set(reference.columns) & set(current.columns)
+        inputs = [name for name in _inputs(subject, reference) if name in known] if asks else []
         compared = compare(columns, inputs, reference, current, options.sample_rows, options.seed)
         labels = compare_labels(reference, current, options)
         try:
-            rows = [sample[list(inputs)] for sample in compared.samples]
+            rows = [sample[inputs] for sample in compared.samples]
             answers = compare_predictions(subject.candidate, rows[0], rows[1], options.seed) if asks else ()
         except NotLoaded:
             findings = find(compared.columns, labels, (), options)
@@ -100,12 +98,7 @@ class DriftGate:
         else:
             findings = find(compared.columns, labels, answers, options)
         subject.findings[self.name] = findings, compared.samples
-        return self._verdict(findings, reference, current)
-
-    def _verdict(self, findings: DriftResults, reference: Dataset, current: Dataset) -> Verdict:
-        from lifecycle.gates.drift.decide import decide
-
-        verdict = decide(findings, current.source, self.options)
+        verdict = decide(findings, current.source, options)
         facts: dict[str, Figure] = {
             "reference_rows": reference.count,
             "current_rows": current.count,
@@ -131,7 +124,3 @@ def _inputs(subject: Subject, reference: Dataset) -> tuple[str, ...]:
     except NoSignature:
         return tuple(reference.inputs)
     return tuple(reference.inputs) if signature.is_tensor else signature.names
-
-
-def _shared(names: Iterable[str], reference: Dataset, current: Dataset) -> tuple[str, ...]:
-    return tuple(name for name in names if name in reference.columns and name in current.columns)

@@ -22,8 +22,11 @@ _MOST_COLUMNS = 20  # in Evidently's report: 2 s, and 0.1 s for each more
 def histograms(findings: DriftResults) -> tuple[Histogram, ...]:
     """Histograms of what drifted first, then of labels and predictions, then of the columns that moved most."""
     found = [*findings.labels, *findings.answers, *sorted(findings.counted, key=ColumnResult.rank)]
-    drawn = (_distribution(one) for one in sorted(found, key=lambda one: not one.moved))
-    return tuple(picture for picture in drawn if picture)[:_MOST_PICTURES]
+    shown = [(one, picture) for one in sorted(found, key=lambda one: not one.moved) if (picture := _picture(one))]
+    return tuple(
+        Histogram(one.column.name, _note(one), p.labels, p.reference, p.current, one.moved, p.ordered)
+        for one, p in shown[:_MOST_PICTURES]
+    )
 
 
 def evidently_page(
@@ -36,15 +39,6 @@ def evidently_page(
     html = evidently_report(*samples, shown[:_MOST_COLUMNS], options.drift_distance, options.max_drifted_share)
     rows = f"{len(samples[1]):,} rows against {len(samples[0]):,} of the reference"
     return (EmbeddedPage("evidently.html", f"Evidently's report ({rows})", html, needs_scripts=True),)
-
-
-def _distribution(one: ColumnResult) -> Histogram | None:
-    picture = _picture(one)
-    if picture is None:
-        return None
-    return Histogram(
-        one.column.name, _note(one), picture.labels, picture.reference, picture.current, one.moved, picture.ordered
-    )
 
 
 def _picture(one: ColumnResult) -> BinShares | None:
@@ -120,7 +114,10 @@ def _sides(reference: pd.DataFrame, current: pd.DataFrame, columns: Sequence[str
     for column, name in zip(columns, _distinct(map(_safe, columns)), strict=True):
         before, now = _plain(reference[column]), _plain(current[column])
         if before.notna().any() and now.notna().any():
-            found[name] = (before, now) if before.dtype.kind == "f" else _largest_categories(before, now)
+            if before.dtype.kind != "f":
+                shown = pd.concat([before, now]).value_counts().index[:_MOST_CATEGORIES]
+                before, now = (side.where(side.isin(shown) | side.isna(), "all others") for side in (before, now))
+            found[name] = before, now
     return found
 
 
@@ -134,12 +131,6 @@ def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
         moments = pd.to_datetime(column, utc=True)
         return (moments - pd.Timestamp(0, tz="UTC")) / _DAY
     return column.astype(object).map(lambda value: _safe(str(value)), na_action="ignore")
-
-
-def _largest_categories(before: pd.Series[Any], now: pd.Series[Any]) -> Sides:
-    shown = pd.concat([before, now]).value_counts().index[:_MOST_CATEGORIES]
-    first, second = (side.where(side.isin(shown) | side.isna(), "all others") for side in (before, now))
-    return first, second
 
 
 def _safe(text: str) -> str:

@@ -127,10 +127,6 @@ def _losses(a: LabelledPredictions) -> Array:
     return losses
 
 
-def _brier(sk: Any, a: LabelledPredictions) -> float:
-    return float(sk.brier_score_loss(a.truth, a.given, labels=range(a.classes)))
-
-
 def _squared_misses(a: LabelledPredictions) -> Array:
     wanted = a.truth if a.given.ndim == 1 else np.eye(a.classes)[a.truth]
     squares: Array = (a.given - wanted) ** 2
@@ -237,7 +233,11 @@ _SHORT = {
 METRICS: dict[str, Metric] = {
     **_MLFLOW,
     "brier_score": Metric(
-        _brier, scores, lambda a: intervals.of_mean(_squared_misses(a)), higher_is_better=False, bounds=(0.0, 2.0)
+        lambda sk, a: sk.brier_score_loss(a.truth, a.given, labels=range(a.classes)),
+        scores,
+        lambda a: intervals.of_mean(_squared_misses(a)),
+        higher_is_better=False,
+        bounds=(0.0, 2.0),
     ),
     **{short: _MLFLOW[name] for short, name in _SHORT.items()},
 }
@@ -273,10 +273,6 @@ class MeasuredMetric:
     def loss_to(self, other: float) -> float:
         """How much worse it is than ``other``; negative if better."""
         return other - self.value if self.metric.higher_is_better else self.value - other
-
-    def support_at(self, rows: NDArray[Any]) -> int:
-        """Number of these rows that the metric would rest on."""
-        return self.metric.support(self.answers.at(rows))
 
     def at(self, rows: NDArray[Any]) -> MeasuredMetric:
         """The metric on some of the rows. Raises Unmeasurable."""

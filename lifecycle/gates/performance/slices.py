@@ -159,7 +159,13 @@ def check_slices(
     believed = holm([test.chance for test in tests], 1 - limits.confidence)
     for test, sure in zip(tests, believed, strict=True):
         if test.beyond:
-            results[test.index] = _with_test(results[test.index], test, sure=sure)
+            result = results[test.index]
+            results[test.index] = replace(
+                result,
+                missed=result.missed or (sure and not test.paired),
+                dropped=result.dropped or (sure and test.paired),
+                within_chance=result.within_chance or not sure,
+            )
     return sorted(results, key=lambda r: (not r.failed, -r.loss_to(ours), r.slice.name))
 
 
@@ -184,15 +190,9 @@ def _tests(index: int, result: SliceResult, limits: SliceLimits) -> Iterator[_Te
         yield _Test(index, True, drop > limits.max_drop, one_sided_p(drop, paired, support))
 
 
-def _with_test(result: SliceResult, test: _Test, *, sure: bool) -> SliceResult:
-    if not sure:
-        return replace(result, within_chance=True)
-    return replace(result, dropped=True) if test.paired else replace(result, missed=True)
-
-
 def _measure(part: Slice, ours: MeasuredMetric, champion: MeasuredMetric | None) -> SliceResult | None:
     """The metric on a slice; None with too few rows or without a value."""
-    if min(m.support_at(part.rows) for m in (ours, champion) if m) < MIN_SUPPORT:
+    if min(m.metric.support(m.answers.at(part.rows)) for m in (ours, champion) if m) < MIN_SUPPORT:
         return None
     try:
         return SliceResult(part, ours.at(part.rows), champion.at(part.rows) if champion else None)
@@ -277,26 +277,20 @@ def slice_rows(
     unsliced: Unmeasurable | None = None
     for column in options.by:
         try:
-            slices += slices_of(_column(rows, column))
+            if column != rows.label and column not in rows.frame:
+                raise Unmeasurable("slice_column_missing", f"{rows.source} has no column {column!r}")
+            values = pd.Series(rows.labels, name=column) if column == rows.label else rows.frame[column]
+            slices += slices_of(values)
         except Unmeasurable as exc:
             unsliced = unsliced or exc
     limits = SliceLimits(options.slice_limit, options.slice_drop, options.min_slice_rows, options.confidence)
     return SlicedRows(options, slices, check_slices(slices, ours, champion, limits), unsliced)
 
 
-def _column(rows: LabelledRows, name: str) -> pd.Series[Any]:
-    if name == rows.label:
-        return pd.Series(rows.labels, name=name)
-    if name not in rows.frame:
-        raise Unmeasurable("slice_column_missing", f"{rows.source} has no column {name!r}")
-    return rows.frame[name]
-
-
 def shown_slices(results: Sequence[SliceResult]) -> str:
     """Slices as text, such as ``carrier = AA (0.6123 on 1,234 rows)``."""
-    return listing([f"{r.slice.name} ({_values(r)} on {len(r.slice.rows):,} rows)" for r in results], limit=3)
-
-
-def _values(result: SliceResult) -> str:
-    was = f", champion {result.champion.value:.4f}," if result.champion else ""
-    return f"{result.ours.value:.4f}{was}"
+    shown = []
+    for r in results:
+        was = f", champion {r.champion.value:.4f}," if r.champion else ""
+        shown.append(f"{r.slice.name} ({r.ours.value:.4f}{was} on {len(r.slice.rows):,} rows)")
+    return listing(shown, limit=3)

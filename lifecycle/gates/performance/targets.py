@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lifecycle.data.dataset import Dataset
-from lifecycle.gates.subject import Candidate, ask
+from lifecycle.gates.subject import Candidate, ask, batches_of
 from lifecycle.scoring.contract import Predictions
 
 Array = NDArray[Any]
@@ -121,7 +121,6 @@ def _check_width(classes: Array, predictions: Array) -> None:
         )
 
 
-_CHUNK_ROWS = 20_000
 _MOST_DRAWN = 10  # times the wanted rows, if few of them have a label
 
 
@@ -181,13 +180,8 @@ def predictions_of(candidate: Candidate, frame: pd.DataFrame) -> Array:
         NoSignature, InvalidInput: the rows cannot be scored.
         Unmeasurable: the model has several outputs.
     """
-    from lifecycle.scoring.frames import batch_from_frame
-
-    answers = []
-    for start in range(0, len(frame), _CHUNK_ROWS):
-        batch = batch_from_frame(frame.iloc[start : start + _CHUNK_ROWS], candidate.signature)
-        answers.append(_one_array(ask(candidate.scorer, batch)))
-    return np.concatenate(answers)
+    batches = batches_of(frame, candidate.signature)
+    return np.concatenate([_one_array(ask(candidate.scorer, batch)) for batch in batches])
 
 
 def _one_array(predictions: Predictions) -> Array:

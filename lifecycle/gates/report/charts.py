@@ -72,56 +72,35 @@ def svg_of(figure: Figure, described: str) -> str:
     shown = ET.Element("svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": described})
     shown.set("style", f"width:100%;max-width:{float(width):.0f}px;height:auto")
     ET.SubElement(shown, "title").text = described
-    shapes = {f"#{path.get('id')}": path for path in root.iterfind(".//{*}defs/{*}path")}
-    for element in _drawn(root):
-        shown.append(_plain(element, shapes))
+    shapes: dict[str, ET.Element] = {}
+    for definitions in root.findall(".//{*}defs"):
+        shapes |= {f"#{path.get('id')}": path for path in definitions.findall("{*}path")}
+        definitions.clear()
+    for element in root.iter():
+        drawn = element.tag.endswith(("}path", "}text", "}use"))
+        if drawn and element.get("style") != "fill: none":  # the transparent background
+            shown.append(_plain(element, shapes))
     return ET.tostring(shown, encoding="unicode")
 
 
-def _drawn(parent: ET.Element) -> Iterator[ET.Element]:
-    """Visible elements in drawing order, without matplotlib's groups."""
-    for child in parent:
-        name = _local(child.tag)
-        if name == "g":
-            yield from _drawn(child)
-        elif name in {"path", "text", "use"} and not _invisible(child):
-            yield child
-
-
-def _invisible(element: ET.Element) -> bool:
-    """Whether an element is the transparent background."""
-    return element.get("style") == "fill: none"
-
-
 def _plain(element: ET.Element, shapes: dict[str, ET.Element]) -> ET.Element:
-    """The element without namespaces and ids, with references resolved."""
-    plain = ET.Element("text" if _local(element.tag) == "text" else "path")
+    """The element without namespaces and ids, with references resolved and in the page's font and colours."""
+    style = _FONT_FAMILY.sub("", element.get("style", ""))
+    for stand_in, colour in _IN_THE_PAGE.items():
+        style = style.replace(stand_in, colour)
     x, y = element.get("x", "0"), element.get("y", "0")
-    if plain.tag == "text":
-        plain.attrib |= {"x": _short(x), "y": _short(y)}
-        plain.text = element.text
-    elif _HREF in element.attrib:
-        shape = shapes[element.attrib[_HREF]]
-        plain.attrib |= {"d": _short(shape.get("d", "")), "transform": _short(f"translate({x} {y})")}
-    else:
-        plain.set("d", _short(element.get("d", "")))
-    plain.set("style", _in_the_page(element.get("style", "")))
-    return plain
+    if element.tag.endswith("}text"):
+        text = ET.Element("text", {"x": _short(x), "y": _short(y), "style": style})
+        text.text = element.text
+        return text
+    if _HREF not in element.attrib:
+        return ET.Element("path", {"d": _short(element.get("d", "")), "style": style})
+    shape = _short(shapes[element.attrib[_HREF]].get("d", ""))
+    return ET.Element("path", {"d": shape, "transform": _short(f"translate({x} {y})"), "style": style})
 
 
 def _short(numbers: str) -> str:
     return _LONG_DECIMAL.sub(r"\1", " ".join(numbers.split()))
-
-
-def _in_the_page(style: str) -> str:
-    style = _FONT_FAMILY.sub("", style)
-    for stand_in, colour in _IN_THE_PAGE.items():
-        style = style.replace(stand_in, colour)
-    return style
-
-
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2]
 
 
 MAX_CATEGORIES, MAX_BINS, MAX_BARS = 14, 80, 24
@@ -173,7 +152,8 @@ def draw_comparison(shown: BarChart, most: int = MAX_BARS) -> str:
         axes.locator_params(axis="x", nbins=6)
         axes.set_yticks(range(len(bars)), labels, color=TEXT)
         if limit is not None:
-            _limit_line(axes, limit)
+            axes.axvline(limit, color=TEXT, linewidth=1.5, linestyle=(0, (4, 3)))
+            axes.text(limit, -0.62, f"limit {limit:.6g}", ha="center", va="bottom", color=TEXT, size=_SIZE)
         for row, bar in enumerate(bars):
             _mark(axes, row, bar)
         return svg_of(figure, printable(shown.title, 2 * _LABEL_CHARS))
@@ -191,7 +171,7 @@ def marks_of(bars: Iterable[Bar]) -> Iterator[tuple[str, str]]:
     bars = list(bars)
     if any(bar.low is not None for bar in bars):
         yield "━", "confidence interval"
-    if any(_is_champion(bar) for bar in bars):
+    if any(map(_is_champion, bars)):
         yield "◇", "champion"
     if any(bar.bad for bar in bars):
         yield "✖", "fails the gate"
@@ -206,17 +186,12 @@ def _histogram(shares: Sequence[_Share], described: str) -> str:
         axes.stairs([s.reference for s in shares], edges, fill=True, color=REFERENCE)
         axes.stairs([s.current for s in shares], edges, color=CURRENT, linewidth=2, clip_on=False)
         axes.set_xticks([])
-        for index, (x, side, chars) in _named_bins(len(shares)).items():
+        middle, last = len(shares) // 2, len(shares) - 1
+        named = {0: (0.0, "left", 14), last: (last + 1.0, "right", 14), middle: (middle + 0.5, "center", 18)}
+        for index, (x, side, chars) in named.items() if shares else ():
             text = printable(shares[index].label, chars)
             axes.text(x, -0.06 * _top(shares), text, ha=side, va="top", color=MUTED, size=_SIZE)
         return svg_of(figure, described)
-
-
-def _named_bins(count: int) -> dict[int, tuple[float, str, int]]:
-    """The bins to label, by index: x position, alignment and most characters."""
-    middle = count // 2
-    places = {0: (0.0, "left", 14), count - 1: (float(count), "right", 14), middle: (middle + 0.5, "center", 18)}
-    return places if count else {}
 
 
 def _pairs_of_bars(shares: Sequence[_Share], described: str) -> str:
@@ -260,11 +235,6 @@ def _percentages(axes: Axes, which: Literal["x", "y"]) -> None:
     axes.grid(axis=which, color=GRID)
 
 
-def _limit_line(axes: Axes, limit: float) -> None:
-    axes.axvline(limit, color=TEXT, linewidth=1.5, linestyle=(0, (4, 3)))
-    axes.text(limit, -0.62, f"limit {limit:.6g}", ha="center", va="bottom", color=TEXT, size=_SIZE)
-
-
 def _mark(axes: Axes, row: int, bar: Bar) -> None:
     """A dot with its interval; a cross where it fails the gate, a hollow diamond for the champion."""
     champion = _is_champion(bar)
@@ -274,7 +244,7 @@ def _mark(axes: Axes, row: int, bar: Bar) -> None:
     face = GROUND if champion and not bar.bad else colour
     marker, size = ("X", 9) if bar.bad else ("D", 7) if champion else ("o", 8)
     axes.plot([bar.value], [row], marker, markersize=size, markerfacecolor=face, markeredgecolor=colour)
-    _beside(axes, row, 12, _value(bar.value), TEXT)
+    _beside(axes, row, 12, f"{bar.value:#.4g}".rstrip("."), TEXT)  # four digits, for columns of equal length
     _beside(axes, row, 80, printable(bar.note, _LABEL_CHARS), MUTED)
 
 
@@ -286,11 +256,6 @@ def _beside(axes: Axes, row: int, pixels: int, text: str, colour: str) -> None:
 
 def _is_champion(bar: Bar) -> bool:
     return bar.label.lower().startswith("champion")
-
-
-def _value(number: float) -> str:
-    """Four digits, so that numbers in a column have equal length."""
-    return f"{number:#.4g}".rstrip(".")
 
 
 def _scale(bars: Sequence[Bar], limit: float | None) -> tuple[float, float]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
-_OURS = {"report"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +39,20 @@ class PlacedPage:
 
 def placed_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Iterator[PlacedPage]:
     """The pages of all explanations, in order, under safe and unique file names."""
-    taken = set(_OURS)
+
+    def plain(name: str) -> str:
+        return _NOT_IN_FILE_NAMES.sub("-", name).strip("-")[:60] or "page"
+
+    taken = {"report"}
     for verdict, explanation in zip(evidence.verdicts, explanations, strict=False):
         for page in explanation.charts:
             if isinstance(page, EmbeddedPage):
-                stem = _free(_plain(page.file_name.removesuffix(".html")), _plain(verdict.gate), taken)
+                own = plain(page.file_name.removesuffix(".html"))
+                long = f"{plain(verdict.gate)}-{own}"
+                stems = [own, long, *(f"{long}-{number}" for number in range(2, len(taken) + 3))]
+                stem = next(name for name in stems if name.lower() not in taken)
                 taken.add(stem.lower())
                 yield PlacedPage(verdict.gate, page, f"{stem}.html")
-
-
-def _plain(name: str) -> str:
-    return _NOT_IN_FILE_NAMES.sub("-", name).strip("-")[:60] or "page"
-
-
-def _free(stem: str, gate: str, taken: set[str]) -> str:
-    candidates = [stem, f"{gate}-{stem}", *(f"{gate}-{stem}-{number}" for number in range(2, len(taken) + 3))]
-    return next(name for name in candidates if name.lower() not in taken)
 
 
 _log = logging.getLogger(__name__)
@@ -105,27 +102,26 @@ def cards_of(
     evidence: Evidence, explanations: Sequence[Explanation], room: Callable[[Verdict], ChartLimits]
 ) -> Iterator[Card]:
     """One card per verdict, in order, with its charts."""
-    pages = tuple(placed_pages(evidence, explanations))
-    by_object = {id(placed.page): placed for placed in pages}
+    from lifecycle.gates.report.charts import drawn_bars, marks_of
+
+    by_object = {id(placed.page): placed for placed in placed_pages(evidence, explanations)}
     explained = chain(explanations, repeat(Explanation()))
     for verdict, explanation in zip(evidence.verdicts, explained, strict=False):
-        distributions = sorted(_of_kind(explanation, Histogram), key=lambda d: not d.moved)
-        comparisons = _of_kind(explanation, BarChart)
+        distributions = [chart for chart in explanation.charts if isinstance(chart, Histogram)]
+        comparisons = [chart for chart in explanation.charts if isinstance(chart, BarChart)]
+        distributions.sort(key=lambda chart: not chart.moved)
         fits = room(verdict)
+        bars = [bar for c in comparisons[: fits.comparisons] for bar in drawn_bars(c, fits.bars)]
         yield Card(
             verdict=verdict,
             figures=tuple(figures_of(verdict.figures)),
             distributions=tuple(_distribution(d) for d in distributions[: fits.distributions]),
             comparisons=tuple(_comparison(c, fits.bars) for c in comparisons[: fits.comparisons]),
-            marks=tuple(_marks(comparisons[: fits.comparisons], fits.bars)),
+            marks=tuple(marks_of(bars)),
             left_out=max(0, len(distributions) - fits.distributions) + max(0, len(comparisons) - fits.comparisons),
             problem=printable(explanation.note, _NOTE_CHARS),
             pages=tuple(by_object[id(page)] for page in explanation.charts if id(page) in by_object),
         )
-
-
-def _of_kind(explanation: Explanation, kind: type[Drawn]) -> list[Drawn]:
-    return [chart for chart in explanation.charts if isinstance(chart, kind)]
 
 
 def _distribution(shown: Histogram) -> DrawnChart:
@@ -143,12 +139,6 @@ def _comparison(shown: BarChart, most: int) -> DrawnChart:
     return DrawnChart(
         printable(shown.title, _NAME_CHARS), note, _drawn(partial(draw_comparison, most=most), shown)
     )
-
-
-def _marks(shown: Sequence[BarChart], most: int) -> Iterator[tuple[str, str]]:
-    from lifecycle.gates.report.charts import drawn_bars, marks_of
-
-    return marks_of(bar for comparison in shown for bar in drawn_bars(comparison, most))
 
 
 def _drawn(draw: Callable[[Drawn], str], shown: Drawn) -> Markup:

@@ -14,8 +14,9 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
-from typing import IO, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 MIB = 1 << 20
 CHUNK = MIB
@@ -143,9 +144,13 @@ def unzip(content: Content, allowance: Allowance) -> Iterator[Content]:
             entries = [info for info in archive.infolist() if not info.is_dir()]
             _check_names([info.filename for info in archive.infolist()])
             for info in entries:
-                _check_packing(info)
+                if info.flag_bits & 0x1:
+                    raise UnknownPacking("is an encrypted zip file")
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise UnknownPacking("is a zip file with an unusual compression")
                 with archive.open(info) as packed:
-                    yield allowance.unpack(content, info.filename, info.compress_size, _chunks(packed))
+                    chunks = iter(partial(packed.read, CHUNK), b"")
+                    yield allowance.unpack(content, info.filename, info.compress_size, chunks)
     except _ZIP_ERRORS as exc:
         raise BrokenArchive("is a zip file that cannot be unpacked") from exc
 
@@ -184,18 +189,6 @@ def _check_names(names: list[str]) -> None:
             raise BrokenArchive(f"is a zip file with an entry outside of it, {name}")
 
 
-def _check_packing(info: zipfile.ZipInfo) -> None:
-    if info.flag_bits & 0x1:
-        raise UnknownPacking("is an encrypted zip file")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise UnknownPacking("is a zip file with an unusual compression")
-
-
-def _chunks(packed: IO[bytes]) -> Iterator[bytes]:
-    while chunk := packed.read(CHUNK):
-        yield chunk
-
-
 class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
@@ -205,7 +198,6 @@ class _Decompressor(Protocol):
 
     def decompress(self, data: bytes, most: int, /) -> bytes:
         """Decompress at most that many bytes; call it again with :meth:`rest`."""
-        ...
 
 
 _COMPRESSIONS: tuple[tuple[bytes, str, Callable[[], _Decompressor]], ...] = (

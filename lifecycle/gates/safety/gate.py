@@ -68,14 +68,14 @@ class SafetyGate:
             folder, scan, allow_code=self.options.allow_code, allow_unpinned=self.options.allow_unpinned
         )
         inspection.run(allowed)
-        findings = [found for found in inspection.findings if not self._is_accepted(found)]
+        accepted = self.options.accept_unknown or ()
+        findings = [
+            found
+            for found in inspection.findings
+            if found.what != "unknown_format"
+            or not any(fnmatchcase(found.file.partition("!")[0], pattern) for pattern in accepted)
+        ]
         return self._verdict(sorted(findings, key=lambda found: found.weight), dict(inspection.figures()))
-
-    def _is_accepted(self, found: SafetyIssue) -> bool:
-        file = found.file.partition("!")[0]
-        return found.what == "unknown_format" and any(
-            fnmatchcase(file, pattern) for pattern in self.options.accept_unknown or ()
-        )
 
     def _verdict(self, findings: Sequence[SafetyIssue], figures: dict[str, Figure]) -> Verdict:
         figures["findings"] = len(findings)

@@ -30,11 +30,9 @@ _CONDA = re.compile(r"([A-Za-z0-9_.-]+)\s*(==?\s*[A-Za-z0-9_.!+-]+)?([<>=!~]\S*)
 
 def judge_environment(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[SafetyIssue]:
     """Check a requirements file for pip or, by its name, a YAML file for conda or MLflow."""
-    judge = _judge_yaml if file.endswith((".yaml", ".yml")) else _judge_requirements
-    yield from judge(file, text, allow_unpinned=allow_unpinned)
-
-
-def _judge_requirements(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[SafetyIssue]:
+    if file.endswith((".yaml", ".yml")):
+        yield from _judge_yaml(file, text, allow_unpinned=allow_unpinned)
+        return
     try:
         lines = text.decode("utf-8").replace("\\\n", " ").replace("\\\r\n", " ").splitlines()
     except UnicodeDecodeError:
@@ -52,13 +50,13 @@ def _judge_yaml(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Saf
     if not isinstance(document, dict):
         yield SafetyIssue("broken", file, "describes no environment")
         return
-    if any(channel not in _CHANNELS for channel in _texts(document.get("channels"))):
+    if any(channel not in _CHANNELS for channel in map(_text, _list(document.get("channels")))):
         yield SafetyIssue("option_in_requirements", file, "names a channel other than conda-forge and defaults")
     conda = "channels" in document or "build_dependencies" not in document
-    pip_lines = list(_texts(document.get("build_dependencies")))
+    pip_lines = list(map(_text, _list(document.get("build_dependencies"))))
     for entry in _list(document.get("dependencies")):
         if isinstance(entry, dict):
-            pip_lines += [line for lines in entry.values() for line in _texts(lines)]
+            pip_lines += [line for lines in entry.values() for line in map(_text, _list(lines))]
         elif conda:
             yield from _judge_conda(file, _text(entry), allow_unpinned=allow_unpinned)
         else:
@@ -68,10 +66,6 @@ def _judge_yaml(file: str, text: bytes, *, allow_unpinned: bool) -> Iterator[Saf
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    return (_text(entry) for entry in _list(value))
 
 
 def _text(entry: Any) -> str:

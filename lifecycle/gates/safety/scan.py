@@ -35,9 +35,7 @@ from lifecycle.gates.safety.requirements import ENVIRONMENTS, judge_environment
 from lifecycle.gates.safety.skops_types import SCHEMA, BrokenSchema, read_schema
 from lifecycle.gates.safety.tensor_files import FIRST_FIELD, NPY, BrokenArray, pickle_start, read_onnx
 
-_PICKLES = tuple(
-    bytes([0x80, protocol]) for protocol in range(2, 6)
-)  # the first byte of all but the oldest pickles
+_PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # all but the oldest pickles begin so
 _BOOSTERS = (b"{L", b"CBM1")  # XGBoost's UBJSON, CatBoost's own format: read by C++, and not the start of a pickle
 _CODE = frozenset(
     {".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pth", ".so", ".dll", ".dylib", ".egg", ".whl", ".jar", ".ipynb"}
@@ -99,7 +97,11 @@ class Scan:
             with closing(inner.file):
                 self.judge(inner)
         elif head.startswith(NPY):
-            self._judge_array(content)
+            start = pickle_start(content)
+            if start is not None:
+                content.file.seek(start)
+                size = content.size - start
+                self._judge_pickle_report(content, analyse_pickle(content.file, size), size)
         elif not (head.startswith(_BOOSTERS) or _is_text(content.file) or self._judge_onnx(content, head)):
             self._find("unknown_format", content, "is of a kind that is not known to be safe")
 
@@ -127,13 +129,6 @@ class Scan:
             self._find("broken", content, f"is a pickle that breaks off: {report.broken}")
         elif report.length < size:
             self._find("hidden_content", content, "goes on after the end of its pickle")
-
-    def _judge_array(self, content: Content) -> None:
-        start = pickle_start(content)
-        if start is not None:
-            content.file.seek(start)
-            size = content.size - start
-            self._judge_pickle_report(content, analyse_pickle(content.file, size), size)
 
     def _judge_zip(self, content: Content) -> None:
         entries: set[str] = set()
@@ -222,7 +217,11 @@ class Inspection:
 
     def run(self, allowed: AllowList) -> None:
         """Inspect all files."""
-        self._judge_files()
+        try:
+            for file in _files_below(self._folder):
+                self._look_at(file)
+        except OSError as exc:
+            self._find("unreadable", "", f"The model's folder cannot be read: {_said(exc)}.")
         if not self._sizes:
             self._find("no_files", "", "The model has no files that could be looked at.")
             return
@@ -255,13 +254,6 @@ class Inspection:
     def _find(self, what: str, file: str, why: str) -> None:
         self.findings.append(SafetyIssue(what, file, why))
 
-    def _judge_files(self) -> None:
-        try:
-            for file in _files_below(self._folder):
-                self._look_at(file)
-        except OSError as exc:
-            self._find("unreadable", "", f"The model's folder cannot be read: {_said(exc)}.")
-
     def _look_at(self, file: str) -> None:
         if len(self._sizes) >= _MOST_FILES:
             raise OSError("it holds too many files")
@@ -293,20 +285,16 @@ class Inspection:
             return MlmodelReport(file)
         report = read_mlmodel(file, text, allowed, allow_code=self._allow_code)
         self.findings += report.findings
-        self._judge_needed_files(report)
-        return report
-
-    def _judge_needed_files(self, report: MlmodelReport) -> None:
-        """Check that the files that MLflow loads exist, and that its ONNX files are ONNX."""
-        for file in sorted(report.needed):
-            below = f"{file.rstrip('/')}/"
-            if file in self._sizes and not self._sizes[file]:
-                self._find("broken", file, "is empty")
-            elif file not in self._sizes and not any(other.startswith(below) for other in self._sizes):
-                self._find("missing_file", file, "is named in MLmodel and is not there")
-            elif file in report.onnx and file not in self._scan.onnx:
+        for needed in sorted(report.needed):  # what MLflow loads exists, and what it loads as ONNX is ONNX
+            below = f"{needed.rstrip('/')}/"
+            if needed in self._sizes and not self._sizes[needed]:
+                self._find("broken", needed, "is empty")
+            elif needed not in self._sizes and not any(other.startswith(below) for other in self._sizes):
+                self._find("missing_file", needed, "is named in MLmodel and is not there")
+            elif needed in report.onnx and needed not in self._scan.onnx:
                 # by the file's name onnx also reads text and JSON, and with them other files
-                self._find("unknown_format", file, "is loaded as ONNX and is no ONNX model in its binary form")
+                self._find("unknown_format", needed, "is loaded as ONNX and is no ONNX model in its binary form")
+        return report
 
     def _judge_tensor_files(self) -> None:
         for file in sorted(self._scan.tensors - self._sizes.keys()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,14 +87,12 @@ def read_onnx(content: Content) -> OnnxModel | None:
         kind = message.DESCRIPTOR.name
         if kind == "TensorProto":
             _look_at_tensor(message, found)
-        elif kind == "NodeProto" and not _is_known(message, local):
-            found.operators.add(f"{message.domain}.{message.op_type}")
+        elif kind == "NodeProto":
+            operator = (message.domain, message.op_type)
+            known = message.domain in _DOMAINS and operator not in _READ_FILES
+            if not known and operator not in local:
+                found.operators.add(".".join(operator))
     return found
-
-
-def _is_known(node: Any, local: set[tuple[str, str]]) -> bool:
-    operator = (node.domain, node.op_type)
-    return (node.domain in _DOMAINS and operator not in _READ_FILES) or operator in local
 
 
 def _look_at_tensor(tensor: Any, found: OnnxModel) -> None:
@@ -113,8 +111,4 @@ def _messages(root: Any) -> Iterator[Any]:
         yield message
         for descriptor, value in message.ListFields():
             if descriptor.message_type is not None:
-                waiting.extend(_all(value))
-
-
-def _all(value: Any) -> Iterable[Any]:
-    return (value,) if hasattr(value, "ListFields") else value
+                waiting.extend((value,) if hasattr(value, "ListFields") else value)
