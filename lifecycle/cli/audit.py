@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -133,18 +134,12 @@ def export(config: Path | None, model: str | None, uri: str | None, options: Exp
         raise click.UsageError("--with-evidence needs --format jsonl: a CSV table has no column for it")
     home = load_config(os.environ, Path.cwd(), config).home
     with guarded_database(uri, home) as connection:
-        lines = _not_empty(records(connection, model, with_evidence=options.with_evidence), model)
+        lines = records(connection, model, with_evidence=options.with_evidence)
+        first = next(lines, None)
+        if first is None and model is not None:  # then its name is wrong
+            raise NotFound(f"the ledger has no entries of a model {model[:80]!r}")
+        lines = chain([] if first is None else [first], lines)
         _write(as_csv(lines) if options.form == "csv" else as_jsonl(lines), options.output)
-
-
-def _not_empty(lines: Iterable[dict[str, Any]], model: str | None) -> Iterator[dict[str, Any]]:
-    """The lines; NotFound when a model was named and has none, as then its name is wrong."""
-    empty = True
-    for line in lines:
-        empty = False
-        yield line
-    if empty and model is not None:
-        raise NotFound(f"the ledger has no entries of a model {model[:80]!r}")
 
 
 def _write(chunks: Iterable[bytes], output: Path | None) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ from lifecycle.errors import NotFound, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from lifecycle.promotion.install import FoundVersion
 
 _SERVER_VARIABLES = ("MLFLOW_REGISTRY_STORE_URI", "MLFLOW_BACKEND_STORE_URI")  # as ``mlflow server`` reads them
 _CLIENT_VARIABLES = ("MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_URI")
@@ -74,10 +74,18 @@ def upgrade(config: Path | None, uri: str, as_json: bool) -> None:
         found = upgrade_registry(engine, settings.policies, local_user(), datetime.now(UTC))
     database = shown(parse_uri(uri))
     if as_json:
-        print_json({"database": database, "revision": REVISION, "found": [_as_dict(f) for f in found]})
+        print_json({"database": database, "revision": REVISION, "found": [asdict(f) for f in found]})
         return
     click.echo(f"The guard's tables are in {database}, at revision {REVISION}.")
-    _print_found(found)
+    for adopted, words in ((True, _ADOPTED), (False, _BEHIND)):
+        rows = [
+            (f.model, f.version, f.stage, f"lifecycle gate run {shlex.quote(f.uri)} --stage {f.stage}")
+            for f in found
+            if f.adopted is adopted
+        ]
+        if rows:
+            click.echo(words)
+            print_table(["Model", "Version", "Stage", "Run, then promote it"], rows)
     click.echo(
         f"Serve it with: mlflow server --backend-store-uri {database} --registry-store-uri lifecycle+{database}"
     )
@@ -116,7 +124,7 @@ def downgrade(uri: str, export: Path | None, yes: bool, as_json: bool) -> None:
             f"lifecycle_*. Stop the servers that use the database, then repeat the command with --yes"
         )
     with console(stderr=True).status("Writing the ledger, then removing it …"), open_database(uri) as engine:
-        counts = remove_guard(engine, file).counts
+        counts = remove_guard(engine, file)
     if as_json:
         print_json({"database": database, "export": str(file), "removed": counts})
         return
@@ -173,27 +181,3 @@ def default_uri(environ: Mapping[str, str], cwd: Path, home: Path) -> str:
             f"Run this where the database can be reached, and name it with {_OPTION}"
         )
     return f"sqlite:///{local}"
-
-
-def _print_found(found: Sequence[FoundVersion]) -> None:
-    for adopted, words in ((True, _ADOPTED), (False, _BEHIND)):
-        some = [f for f in found if f.adopted is adopted]
-        if some:
-            click.echo(words)
-            print_table(["Model", "Version", "Stage", "Run, then promote it"], [_row(f) for f in some])
-
-
-def _row(found: FoundVersion) -> tuple[object, ...]:
-    uri = shlex.quote(f"models:/{found.model}/{found.version}")
-    command = f"lifecycle gate run {uri} --stage {found.stage}"
-    return found.model, found.version, found.stage, command
-
-
-def _as_dict(found: FoundVersion) -> dict[str, object]:
-    return {
-        "workspace": found.workspace,
-        "model": found.model,
-        "version": found.version,
-        "stage": found.stage,
-        "adopted": found.adopted,
-    }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lifecycle.cli.output import (
+    assembled,
     console,
     deployment_as_dict,
     json_option,
@@ -68,10 +69,8 @@ def create(
 
     Example: lifecycle deployments create -t rest --name flights -m models:/flights-delay/Production
     """  # noqa: D301  click reads \b
-    from lifecycle.assembly import assemble
-
     with console(stderr=True).status(f"Deploying {model_uri} …"):
-        deployment = assemble(config).deploy(_kind(target), name, model_uri, parse_pairs(pairs))
+        deployment = assembled(config).deploy(_kind(target), name, model_uri, parse_pairs(pairs))
     _print_one(deployment, as_json)
 
 
@@ -93,10 +92,8 @@ def update(
 
     Example: lifecycle deployments update -t rest --name flights -m models:/flights-delay/2
     """  # noqa: D301  click reads \b
-    from lifecycle.assembly import assemble
-
     with console(stderr=True).status(f"Updating {name} …"):
-        deployment = assemble(config).redeploy(_kind(target), name, model_uri, parse_pairs(pairs))
+        deployment = assembled(config).redeploy(_kind(target), name, model_uri, parse_pairs(pairs))
     _print_one(deployment, as_json)
 
 
@@ -111,9 +108,7 @@ def delete(config: Path | None, target: str, name: str) -> None:
 
     Example: lifecycle deployments delete -t rest --name flights
     """
-    from lifecycle.assembly import assemble
-
-    assemble(config).target(_kind(target)).undeploy(name)
+    assembled(config).target(_kind(target)).undeploy(name)
     click.echo(f"{name} is not deployed.")
 
 
@@ -128,9 +123,7 @@ def list_command(config: Path | None, target: str | None, as_json: bool) -> None
 
     Example: lifecycle deployments list --json
     """
-    from lifecycle.assembly import assemble
-
-    found = assemble(config).deployments(_kind(target) if target else None)
+    found = assembled(config).deployments(_kind(target) if target else None)
     if as_json:
         print_json([deployment_as_dict(d) for d in found])
     elif found:
@@ -151,9 +144,7 @@ def get(config: Path | None, target: str, name: str, as_json: bool) -> None:
 
     Example: lifecycle deployments get -t rest --name flights
     """
-    from lifecycle.assembly import assemble
-
-    _print_one(assemble(config).target(_kind(target)).describe(name), as_json)
+    _print_one(assembled(config).target(_kind(target)).describe(name), as_json)
 
 
 @deployments.command()
@@ -174,12 +165,11 @@ def predict(config: Path | None, target: str, name: str, input_path: str, output
 
     Example: lifecycle deployments predict -t rest --name flights -I july.parquet
     """
-    from lifecycle.assembly import assemble
     from lifecycle.data.read import read_dataset
     from lifecycle.scoring.payload import encode
 
     rows = read_dataset(input_path, label=None).whole()
-    body = encode(assemble(config).predict(_kind(target), name, rows))
+    body = encode(assembled(config).predict(_kind(target), name, rows))
     if output_path is None:
         sys.stdout.write(body.decode() + "\n")
     else:

@@ -15,7 +15,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,10 @@ def main(folder: Path) -> int:
         serve(folder)
         return _exit_code(folder)
     finally:
-        _clear(folder)
+        if read_desired(folder).settings.capture:
+            click.echo(f"The captured rows are kept in {folder}.")
+        else:
+            shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 def _announce(folder: Path) -> None:
@@ -92,25 +94,13 @@ def _shortened(content: Any) -> Any:
 
 
 def _exit_code(folder: Path) -> int:
-    for failed in _failures(folder):
-        click.echo(f"Error: {failed.error}", err=True)
-        kinds: dict[str, type[LifecycleError]] = {kind.code: kind for kind in (Conflict, IntegrityError)}
-        return kinds.get(failed.code, DeploymentFailed).exit_code
-    return 0
-
-
-def _failures(folder: Path) -> Iterator[Observed]:
     for name in [folder.name, *guests_of(folder)]:
         observed = read_observed(folder.parent / name)
         if observed is not None and observed.phase is Phase.FAILED and not observed.version:
-            yield observed
-
-
-def _clear(folder: Path) -> None:
-    if read_desired(folder).settings.capture:
-        click.echo(f"The captured rows are kept in {folder}.")
-    else:
-        shutil.rmtree(folder.parent, ignore_errors=True)
+            click.echo(f"Error: {observed.error}", err=True)
+            kinds: dict[str, type[LifecycleError]] = {kind.code: kind for kind in (Conflict, IntegrityError)}
+            return kinds.get(observed.code, DeploymentFailed).exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.cli.output import as_one_argument, json_option, print_evidence, print_json, print_table
+from lifecycle.cli.output import as_one_argument, assembled, json_option, print_evidence, print_json, print_table
 from lifecycle.errors import Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
     from lifecycle.domain.evidence import Evidence
     from lifecycle.gates.data_quality.suite_diff import SuiteChange
-    from lifecycle.gates.report import GateReport
 
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 3, "ERROR": 4}
 _DATA = "a Parquet or CSV file, a directory or glob of them, or 'URL::SELECT ...'"
@@ -96,15 +95,18 @@ def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, 
     from lifecycle.gates.gate_process import start_early
 
     start_early()  # the gates' libraries are imported while we import ours and ask the registry
-    from lifecycle.assembly import assemble
     from lifecycle.display import gate_progress
     from lifecycle.domain.model import ModelRef
+    from lifecycle.durable import write_durably
+    from lifecycle.gates.report import render_junit, render_markdown
 
     ref = ModelRef.parse(model_uri)
     with gate_progress() as progress:
-        gate_runner = assemble(config).gate_runner(progress)
+        gate_runner = assembled(config).gate_runner(progress)
         report = gate_runner.judge(ref, stage, options.current, options.reference, options.only)
-    _write_reports(report, options)
+    for file, render in ((options.junit, render_junit), (options.markdown, render_markdown)):
+        if file is not None:
+            write_durably(file, render(report.evidence).encode())
     if as_json:
         print_json(_evidence_as_dict(report.evidence))
     else:
@@ -126,16 +128,16 @@ def show_command(config: Path | None, model_uri: str, as_json: bool) -> None:
 
     Example: lifecycle gate show models:/flights-delay/1
     """
-    from lifecycle.assembly import assemble
     from lifecycle.domain.model import ModelRef
 
-    registry = assemble(config).registry
+    registry = assembled(config).registry
     evidence = registry.evidence(registry.get(ModelRef.parse(model_uri)))
     if as_json:
         print_json([_evidence_as_dict(e) for e in evidence])
-    for record in [] if as_json else evidence:
+        return
+    for record in evidence:
         print_evidence(record)
-    if not as_json and not evidence:
+    if not evidence:
         click.echo(f"No gate has been run on {model_uri}. Run: lifecycle gate run {model_uri} --stage staging")
 
 
@@ -163,9 +165,10 @@ def list_command(config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"gates": list(GATES.names()), "demands": demands})
         return
+    kinds = [(name, gate_class(name)) for name in GATES.names()]
     print_table(
         ["Gate", "Judges", "Options"],
-        [(n, _first_line(gate_class(n)), ", ".join(gate_class(n).Options.model_fields)) for n in GATES.names()],
+        [(n, (k.__doc__ or "").strip().partition("\n")[0], ", ".join(k.Options.model_fields)) for n, k in kinds],
     )
     print_table(
         ["Model", "Stage", "Gate", "Options"],
@@ -202,7 +205,12 @@ def write_command(data: str, output: str, label: str | None, force: bool) -> Non
     if path is None:
         click.echo(text, nl=False)
         return
-    _write_text(path, text)
+    from lifecycle.durable import write_durably
+
+    try:
+        write_durably(path, text.encode())
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be written ({exc.strerror})") from exc
     click.echo(
         f"{path}: {len(derived['expectations'])} expectations. Look at them: lifecycle gate suite show {path}"
     )
@@ -262,15 +270,6 @@ def _evidence_as_dict(evidence: Evidence) -> dict[str, object]:
     return {"outcome": str(evidence.outcome), **json.loads(evidence.to_json())}
 
 
-def _write_reports(report: GateReport, options: RunOptions) -> None:
-    from lifecycle.durable import write_durably
-    from lifecycle.gates.report import render_junit, render_markdown
-
-    for file, render in ((options.junit, render_junit), (options.markdown, render_markdown)):
-        if file is not None:
-            write_durably(file, render(report.evidence).encode())
-
-
 def _what_next(evidence: Evidence, only: Sequence[str]) -> str:
     from lifecycle.gates.report import next_step
 
@@ -279,10 +278,6 @@ def _what_next(evidence: Evidence, only: Sequence[str]) -> str:
     sentence, command = next_step(evidence)
     reports = "" if evidence.outcome == "PASSED" else f"The reports are in MLflow run {evidence.run_id}. "
     return f"{reports}{sentence} {command}"
-
-
-def _first_line(gate_type: type) -> str:
-    return (gate_type.__doc__ or "").strip().splitlines()[0]
 
 
 def _derive(data: str, label: str | None) -> dict[str, Any]:
@@ -298,24 +293,15 @@ def _derive(data: str, label: str | None) -> dict[str, Any]:
     return derive_suite(rows.sample(_SAMPLE_ROWS, _SEED)[list(rows.inputs)], count=rows.count)
 
 
-def _write_text(path: Path, text: str) -> None:
-    from lifecycle.durable import write_durably
-
-    try:
-        write_durably(path, text.encode())
-    except OSError as exc:
-        raise UsageError(f"{path}: cannot be written ({exc.strerror})") from exc
-
-
 def _load(config: Path | None, source: str) -> dict[str, Any]:
     from lifecycle.gates.data_quality.suite import read_suite
 
     if not source.startswith("models:/"):
         return read_suite(Path(source))
-    from lifecycle.assembly import assemble
+
     from lifecycle.domain.model import ModelRef
 
-    registry = assemble(config).registry
+    registry = assembled(config).registry
     tracked = registry.tracked(registry.get(ModelRef.parse(source)))
     if tracked is None:
         raise NotFound(
@@ -328,12 +314,12 @@ def _load(config: Path | None, source: str) -> dict[str, Any]:
 def _change_as_dict(change: SuiteChange) -> dict[str, Any]:
     demand = change.after or change.before
     assert demand is not None  # noqa: S101  a change has at least one side
-    sides = {"before": change.before, "after": change.after}
     return {
         "column": demand.subject,
         "expectation": demand.name,
         "type": demand.type,
         "change": change.kind,
         "words": change.words,
-        **{side: None if one is None else dict(one.kwargs) for side, one in sides.items()},
+        "before": change.before and dict(change.before.kwargs),
+        "after": change.after and dict(change.after.kwargs),
     }

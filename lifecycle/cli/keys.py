@@ -47,14 +47,16 @@ def init(name: str | None, as_json: bool) -> None:
 
     Example: lifecycle keys init --name ci
     """
-    from lifecycle.signing.local_key import own_key
+    from lifecycle.signing.local_key import KEY_VARIABLE, own_key, write_public_half
     from lifecycle.signing.trust import check_key_name
 
     name = name or _machine_name()
     check_key_name(name)
     home, trust = _places()
     key = own_key(home, os.environ, trust, datetime.now(UTC))
-    file, known = _public_half(key, home), trust.find(key.kid)
+    # a key from the environment has no file beside which its public half could lie
+    file = None if os.environ.get(KEY_VARIABLE) else write_public_half(key, home)
+    known = trust.find(key.kid)
     command = f"lifecycle keys trust {file.name if file else f'{name}.pub.pem'} --name {name}"
     if as_json:
         print_json(
@@ -97,10 +99,11 @@ def list_(as_json: bool) -> None:
     if not known:
         click.echo(f"No key is trusted here yet ({trust.file}). Begin with: lifecycle keys init")
         return
+    mine = {kid: "this machine's"}
     print_table(
         ["Name", "Thumbprint", "May sign", "Since", "Revoked", ""],
         [
-            (k.name, k.kid, _permissions(k), _minute(k.trusted_at), _minute(k.revoked_at), _own_mark(k, kid))
+            (k.name, k.kid, _permissions(k), _minute(k.trusted_at), _minute(k.revoked_at), mine.get(k.kid))
             for k in known
         ],
         title=f"Trusted keys: {trust.file}",
@@ -218,7 +221,7 @@ def create(name: str, may: str, expires: str | None, deployments: Sequence[str],
     made = _api_keys().create(name, may, deployments, datetime.now(UTC), _lifetime(expires))
     key = made.key
     if as_json:
-        print_json({**_without_hash(key), "key": made.secret})
+        print_json({**_as_dict(key), "key": made.secret})
         return
     click.echo(f"Key:     {made.secret}")
     click.echo(
@@ -240,7 +243,7 @@ def list_api_keys(as_json: bool) -> None:
     store = _api_keys()
     keys = store.all()
     if as_json:
-        print_json({"file": store.file, "keys": [_without_hash(key) for key in keys]})
+        print_json({"file": store.file, "keys": [_as_dict(key) for key in keys]})
         return
     if not keys:
         click.echo(f"There is no API key yet ({store.file}). Create one: lifecycle keys api create NAME")
@@ -263,7 +266,7 @@ def revoke_api_key(name: str, as_json: bool) -> None:
     """
     revoked = _api_keys().revoke(name, datetime.now(UTC))
     if as_json:
-        print_json(_without_hash(revoked))
+        print_json(_as_dict(revoked))
         return
     click.echo(f"{revoked.name} was revoked at {_minute(revoked.revoked_at)}; it opens nothing any more.")
 
@@ -288,13 +291,6 @@ def _read(file: str) -> PublicKey:
     return PublicKey.from_pem(content.decode("ascii", "replace"), where)
 
 
-def _public_half(key: PublicKey, home: Path) -> Path | None:
-    """Write the public half beside the private key; None for a key from the environment, which has no file."""
-    from lifecycle.signing.local_key import KEY_VARIABLE, write_public_half
-
-    return None if os.environ.get(KEY_VARIABLE) else write_public_half(key, home)
-
-
 def _machine_name() -> str:
     """The host's name, shortened to what a key's name can hold."""
     import socket
@@ -302,10 +298,10 @@ def _machine_name() -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname().partition(".")[0]).strip("-")[:40] or "machine"
 
 
-def _as_dict(key: TrustedKey) -> dict[str, Any]:
-    fields = key.as_fields()
-    del fields["x"]
-    return {"thumbprint": fields.pop("kid"), **fields}
+def _as_dict(key: TrustedKey | ApiKey) -> dict[str, Any]:
+    """The key's fields, without what it is recognised by."""
+    fields = {name: value for name, value in key.as_fields().items() if name not in ("x", "sha256")}
+    return {"thumbprint": fields.pop("kid"), **fields} if "kid" in fields else fields
 
 
 def _trusted_as(key: TrustedKey | None) -> str:
@@ -318,10 +314,6 @@ def _trusted_as(key: TrustedKey | None) -> str:
 
 def _permissions(key: TrustedKey) -> str:
     return " and ".join(sorted(key.may))
-
-
-def _own_mark(key: TrustedKey, own: str | None) -> str | None:
-    return "this machine's" if key.kid == own else None
 
 
 def _minute(moment: datetime | None) -> str:
@@ -343,12 +335,6 @@ def _lifetime(text: str | None) -> timedelta | None:
     if not timedelta() < lasts <= _LONGEST:
         raise UsageError(f"--expires {text[:20]!r}: write 90d, 12h or 30m, and at most {_LONGEST.days}d")
     return lasts
-
-
-def _without_hash(key: ApiKey) -> dict[str, Any]:
-    fields = key.as_fields()
-    del fields["sha256"]
-    return fields
 
 
 def _opens(key: ApiKey) -> str:

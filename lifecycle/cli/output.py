@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,13 +14,20 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from lifecycle.assembly import Lifecycle
     from lifecycle.domain.deployment import Deployment
     from lifecycle.domain.evidence import Evidence
-    from lifecycle.domain.ledger import LedgerEntry
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 _WIDTH_WITHOUT_TERMINAL = 140
+
+
+def assembled(config: Path | None) -> Lifecycle:
+    """The assembled product. Its import takes a part of a second, so help texts do without it."""
+    from lifecycle.assembly import assemble
+
+    return assemble(config)
 
 
 def print_json(value: Any) -> None:
@@ -43,11 +51,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     from rich.text import Text
 
     from lifecycle.display import COLOURS
+    from lifecycle.domain.text import printable
 
     headers = [Column(name, overflow="fold") for name in columns]  # so that paths and URLs can be copied
     table = Table(*headers, title=None if title is None else Text(title), title_justify="left")
     for row in rows:
-        cells = ["" if cell is None else _cell(str(cell)) for cell in row]
+        # lines that cannot steer a terminal: names and reasons in a registry come from other people
+        cells = ["" if cell is None else "\n".join(map(printable, str(cell).split("\n"))) for cell in row]
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in cells))
     console().print(table)
 
@@ -61,13 +71,6 @@ def print_evidence(evidence: Evidence) -> None:
         [(v.gate, v.outcome, v.message, f"{v.seconds:.1f}") for v in evidence.verdicts],
         title=title_of(evidence),
     )
-
-
-def print_history(entries: Iterable[LedgerEntry]) -> None:
-    """Print ledger entries, newest last: what moved where, by whom, when, why and on what evidence."""
-    from lifecycle.display import HISTORY_COLUMNS, history_rows
-
-    print_table(HISTORY_COLUMNS, history_rows(entries))
 
 
 def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
@@ -121,10 +124,3 @@ def as_one_argument(kind: type) -> Callable[[Callable[..., Any]], Callable[..., 
         return call
 
     return decorate
-
-
-def _cell(text: str) -> str:
-    """Lines of text that cannot steer a terminal: names and reasons in a registry come from other people."""
-    from lifecycle.domain.text import printable
-
-    return "\n".join(printable(line) for line in text.split("\n"))

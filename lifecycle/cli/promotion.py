@@ -12,9 +12,9 @@ import click
 
 from lifecycle.cli.output import (
     as_one_argument,
+    assembled,
     console,
     json_option,
-    print_history,
     print_json,
     print_table,
 )
@@ -72,14 +72,13 @@ def promote(
       lifecycle promote models:/flights-delay/1 --stage production --reason "July looks good"
       lifecycle promote models:/flights-delay/2 --stage production --override --hours 4 --reason "INC-4711"
     """  # noqa: D301  click reads \b
-    from lifecycle.assembly import assemble
     from lifecycle.domain.model import ModelRef
 
     ref = ModelRef.parse(model_uri)
     if options.override and not reason.strip():
         raise click.UsageError("an override needs a --reason")
     with console(stderr=True).status("Promoting …"):
-        promoter = assemble(config).promoter
+        promoter = assembled(config).promoter
         if options.override:
             entry = promoter.override(ref, stage, reason, timedelta(hours=options.hours))
         else:
@@ -105,10 +104,9 @@ def approve(config: Path | None, model_uri: str, stage: str, reason: str, as_jso
 
     Example: lifecycle approve models:/flights-delay/1 --stage production --reason "read the report"
     """  # noqa: D301  click reads \b
-    from lifecycle.assembly import assemble
     from lifecycle.domain.model import ModelRef
 
-    registry = assemble(config).registry
+    registry = assembled(config).registry
     entry = registry.approve(registry.get(ModelRef.parse(model_uri)), stage, reason)
     if as_json:
         print_json(entry.as_dict())
@@ -137,11 +135,10 @@ def rollback(config: Path | None, model: str, stage: str, to: int | None, reason
 
     Example: lifecycle rollback flights-delay --reason "complaints since this morning"
     """  # noqa: D301  click reads \b
-    from lifecycle.assembly import assemble
     from lifecycle.domain.model import check_model_name
 
     with console(stderr=True).status("Checking that the earlier version still loads …"):
-        entry = assemble(config).promoter.rollback(check_model_name(model), stage, to, reason)
+        entry = assembled(config).promoter.rollback(check_model_name(model), stage, to, reason)
     _print_moved(entry, as_json)
 
 
@@ -180,23 +177,33 @@ def history(config: Path | None, model: str, stage: str | None, at: str | None, 
       lifecycle history flights-delay
       lifecycle history flights-delay --stage production --at 2026-05-03
     """  # noqa: D301  click reads \b
-    from lifecycle.assembly import assemble
+    from lifecycle.display import HISTORY_COLUMNS, history_rows
     from lifecycle.domain.model import check_model_name
     from lifecycle.domain.stage_history import TimeRange, stage_assignments
 
     period = TimeRange.parse(at) if at else None
-    product = assemble(config)
+    product = assembled(config)
     entries = product.registry.history(check_model_name(model))
     stages = _stages(entries, product.config.policies.of(model), stage)
     if period is None:
-        _print_entries([entry for entry in entries if entry.stage in stages], model, as_json)
+        shown = [entry for entry in entries if entry.stage in stages]
+        if as_json:
+            print_json([entry.as_dict() for entry in shown])
+        elif shown:
+            print_table(HISTORY_COLUMNS, history_rows(shown))
+        else:
+            click.echo(f"The history of {model} is empty.")
         return
     assignments = stage_assignments(entries, product.config.policies.of(model).aliases_alone)
     touching = [assignment for assignment in assignments if assignment.touches(period)]
     held = {name: [assignment for assignment in touching if assignment.entry.stage == name] for name in stages}
     evidence = _evidence(product.registry, model, touching)
     if as_json:
-        print_json({"model": model, **period.as_dict(), "stages": _as_dicts(held, evidence, period)})
+        shown_stages = [
+            {"stage": name, "held": [_as_dict(assignment, evidence, period) for assignment in assigned]}
+            for name, assigned in held.items()
+        ]
+        print_json({"model": model, **period.as_dict(), "stages": shown_stages})
     else:
         _print_held(held, evidence, period, title=f"{model} on {at}, times in UTC")
 
@@ -230,15 +237,6 @@ def _evidence(registry: ModelRegistry, model: str, held: Sequence[StageAssignmen
     return found
 
 
-def _print_entries(entries: Sequence[LedgerEntry], model: str, as_json: bool) -> None:
-    if as_json:
-        print_json([entry.as_dict() for entry in entries])
-    elif entries:
-        print_history(entries)
-    else:
-        click.echo(f"The history of {model} is empty.")
-
-
 def _print_held(
     held: Mapping[str, Sequence[StageAssignment]], evidence: Mapping[str, Evidence], period: TimeRange, title: str
 ) -> None:
@@ -251,15 +249,6 @@ def _print_held(
             if problem := assignment.why_not_served(period.start):
                 version, stage = assignment.entry.version, assignment.entry.stage
                 click.echo(f"Version {version} was in {stage} but could not be deployed: {problem}.")
-
-
-def _as_dicts(
-    held: Mapping[str, Sequence[StageAssignment]], evidence: Mapping[str, Evidence], period: TimeRange
-) -> list[dict[str, Any]]:
-    return [
-        {"stage": stage, "held": [_as_dict(assignment, evidence, period) for assignment in assignments]}
-        for stage, assignments in held.items()
-    ]
 
 
 def _as_dict(assignment: StageAssignment, evidence: Mapping[str, Evidence], period: TimeRange) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lifecycle.cli.output import console, parse_pairs
+from lifecycle.cli.output import assembled, console, parse_pairs
 from lifecycle.errors import OptionError, UsageError
 
 if TYPE_CHECKING:
@@ -62,11 +62,10 @@ def serve(
       lifecycle serve models:/flights-delay/3 models:/wine@champion --port 8080 -C workers=2
       lifecycle serve models:/flights-delay/3 -C promote=true -C current=july.parquet
     """  # noqa: D301  click reads \b
-    from lifecycle.assembly import assemble
     from lifecycle.targets.rest.servers import lay_out
 
     options = _options(pairs, host, port)
-    product = assemble(config)
+    product = assembled(config)
     specs: list[DeploymentSpec] = []
     for model_uri, name in zip(model_uris, _names(model_uris), strict=True):
         with console(stderr=True).status(f"Checking, fetching and compiling {model_uri} …"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lifecycle.cli.output import console, deployment_as_dict, json_option, print_deployments, print_json
+from lifecycle.cli.output import assembled, console, deployment_as_dict, json_option, print_deployments, print_json
 from lifecycle.errors import CheckBroke, IntegrityError
 
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ def up(config: Path | None, port: int) -> None:
 
     Example: lifecycle up --port 5000
     """
-    from lifecycle.assembly import assemble
     from lifecycle.stack import start_server
 
-    product = assemble(config)
+    product = assembled(config)
     with console(stderr=True).status("Starting the guarded MLflow server …"):
         server = start_server(product.config.home, product.config.file, port)
         product.keep_following(server.as_environment())
@@ -78,11 +77,10 @@ def status(config: Path | None, as_json: bool) -> int:
 
     Example: lifecycle status --json
     """
-    from lifecycle.assembly import assemble
     from lifecycle.controller.follower import running_follower
     from lifecycle.stack import running_server
 
-    product = assemble(config)
+    product = assembled(config)
     home, deployed = product.config.home, product.deployments()
     server, follower = running_server(home), running_follower(home)
     if server and not any(variable in os.environ for variable in server.as_environment()):
@@ -140,7 +138,6 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
     """
     import logging
 
-    from lifecycle.assembly import assemble
     from lifecycle.controller.follower import being_the_follower
     from lifecycle.processes.process import watch_owner
 
@@ -149,7 +146,7 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    product = assemble(config)
+    product = assembled(config)
     while not stopping.is_set():
         with being_the_follower(product.config.home):
             idle = 0
@@ -158,10 +155,8 @@ def follow(config: Path | None, every: float, until_idle: bool) -> None:
                     idle = 0 if product.reconciler.step() else idle + 1
             finally:
                 product.reconciler.close()
-        if (
-            not product.reconciler.following()
-        ):  # otherwise a deployment has just been made and relies on this follower
-            return
+        if not product.reconciler.following():
+            return  # otherwise a deployment has just been made and relies on this follower
 
 
 def _machine_name() -> str:
@@ -210,11 +205,17 @@ def worker(config: Path | None, every: float, once: bool, name: str, as_json: bo
     """  # noqa: D301  click reads \b
     import logging
 
-    from lifecycle.assembly import assemble
     from lifecycle.processes.process import watch_owner
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    product = assemble(config).worker(name, _print_as_json if as_json else _log_done)
+
+    def report(done: Done) -> None:
+        if as_json:
+            click.echo(json.dumps(done.as_dict(), allow_nan=False))
+        else:
+            logging.getLogger(__name__).log(logging.WARNING if done.broke else logging.INFO, "%s", done)
+
+    product = assembled(config).worker(name, report)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: product.stop())
     watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -222,13 +223,3 @@ def worker(config: Path | None, every: float, once: bool, name: str, as_json: bo
         product.serve(every)
     elif not product.drain():
         raise CheckBroke("some gate runs could not be started; the version's tag lifecycle.queue.<stage> says why")
-
-
-def _log_done(done: Done) -> None:
-    import logging
-
-    logging.getLogger(__name__).log(logging.WARNING if done.broke else logging.INFO, "%s", done)
-
-
-def _print_as_json(done: Done) -> None:
-    click.echo(json.dumps(done.as_dict(), allow_nan=False))

@@ -14,10 +14,10 @@ from lifecycle.cli.output import (
     parse_pairs,
     print_deployments,
     print_evidence,
-    print_history,
     print_json,
     print_table,
 )
+from lifecycle.display import HISTORY_COLUMNS, history_rows
 from lifecycle.domain.deployment import Deployment, Status
 from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
@@ -155,7 +155,7 @@ def test_history_shows_who_when_from_to_why_and_on_what_evidence(shown):
         evidence_id="0123456789abcdef",
     )
     refused = LedgerEntry(2, NOW, Action.REFUSED, "wine", "production", 3, actor="bob", detail="not passed: drift")
-    print_history([moved, refused])
+    print_table(HISTORY_COLUMNS, history_rows([moved, refused]))
     said = shown()
     for word in ("2026-11-21 12:30:00", "PROMOTED", "ada (unverified)", "looks good", "0123456789abcdef"):
         assert word in said
