@@ -44,8 +44,15 @@ def load_settings(explicit: Path | None = None) -> Config:
     Raises:
         ConfigError: the file, a key, a gate or a gate's option is wrong.
     """
+    from lifecycle.gates.discovery import load_gate
+
     config = load_config(os.environ, Path.cwd(), explicit)
-    _check_gates(config)
+    for model in (config.policies.default, *config.policies.models.values()):
+        for spec in (spec for stage in model.stages for spec in stage.gates):
+            try:
+                load_gate(spec)
+            except LifecycleError as exc:
+                raise ConfigError(f"{config.file or 'built-in policy'}: {exc}") from exc
     return config
 
 
@@ -267,19 +274,6 @@ def assemble(explicit: Path | None = None) -> Lifecycle:
         ConfigError: the configuration is wrong.
     """
     return Lifecycle(load_settings(explicit))
-
-
-def _check_gates(config: Config) -> None:
-    from lifecycle.gates.discovery import load_gate
-
-    book = config.policies
-    for model in (book.default, *book.models.values()):
-        for stage in model.stages:
-            for spec in stage.gates:
-                try:
-                    load_gate(spec)
-                except LifecycleError as exc:
-                    raise ConfigError(f"{config.file or 'built-in policy'}: {exc}") from exc
 
 
 def _prove_loadable(snapshot: Snapshot) -> None:

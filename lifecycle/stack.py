@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -60,11 +61,18 @@ def start_server(home: Path, config: Path | None, port: int | None = None) -> St
     if running is not None:
         return running
     home.mkdir(parents=True, exist_ok=True)
-    port = _demand_free(port) if port else free_port()
+    port = port or free_port()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as exc:
+            raise Conflict(f"port {port} of 127.0.0.1 is taken; choose another with --port") from exc
     log = home / "server.log"
     process = spawn_detached(_command(home, port), log, _environment(home, config))
     server = StackServer(f"http://127.0.0.1:{port}", process, log)
-    _remember(home, server)
+    own = [process.pid, process.started]
+    write_durably(_state(home), json.dumps({"url": server.url, "process": own, "log": str(log)}).encode())
     try:
         wait_until(lambda: _answers(server), _START_DEADLINE_S, "the MLflow server answers")
     except BaseException:
@@ -116,27 +124,6 @@ def _answers(server: StackServer) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _demand_free(port: int) -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as exc:
-            raise Conflict(f"port {port} of 127.0.0.1 is taken; choose another with --port") from exc
-    return port
-
-
-def _remember(home: Path, server: StackServer) -> None:
-    fields = {
-        "url": server.url,
-        "process": [server.process.pid, server.process.started],
-        "log": str(server.log),
-    }
-    write_durably(_state(home), json.dumps(fields).encode())
 
 
 def _state(home: Path) -> Path:

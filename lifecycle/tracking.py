@@ -52,7 +52,13 @@ def track(reference: pd.DataFrame, label: str | None = None, *, max_rows: int = 
     inputs = reference.drop(columns=[label]) if label else reference
     with tempfile.TemporaryDirectory(prefix="lifecycle-track-") as folder:
         path = Path(folder) / REFERENCE
-        _write_parquet(rows, path)
+        try:
+            rows.to_parquet(path, index=False)
+        except Exception as exc:  # pyarrow's errors quote values
+            raise UsageError(
+                f"lifecycle.track(): the reference cannot be written as Parquet ({type(exc).__name__}); "
+                "does a column mix types, such as text and numbers?"
+            ) from exc
         manifest = {"label": label, "rows": len(rows), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         mlflow.log_artifact(str(path), FOLDER)
     mlflow.log_dict(derive_suite(inputs), f"{FOLDER}/{SUITE}")
@@ -69,13 +75,3 @@ def _check(reference: pd.DataFrame, label: str | None, max_rows: int) -> None:
         raise UsageError("lifecycle.track(): column names have to be text, each different")
     if label is not None and label not in reference.columns:
         raise UsageError(f"lifecycle.track(): {unknown('label column', label, reference.columns)}")
-
-
-def _write_parquet(rows: pd.DataFrame, path: Path) -> None:
-    try:
-        rows.to_parquet(path, index=False)
-    except Exception as exc:  # pyarrow's errors quote values
-        raise UsageError(
-            f"lifecycle.track(): the reference cannot be written as Parquet ({type(exc).__name__}); "
-            "does a column mix types, such as text and numbers?"
-        ) from exc

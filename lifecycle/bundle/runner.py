@@ -136,18 +136,22 @@ def read_members(path: Path) -> dict[str, bytes]:
     """
     if path.stat().st_size > _LARGEST_BUNDLE:
         raise BundleRefused(f"the bundle has more than {_LARGEST_BUNDLE} bytes")
-    content = path.read_bytes()
+    whole = path.read_bytes()
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as bundle:
+        with zipfile.ZipFile(io.BytesIO(whole)) as bundle:
             members = _read_strictly(bundle)
         # a header of 30 bytes and an entry of 46 per member, both with its name, and an end of 22: no more
-        if len(content) != 22 + sum(76 + 2 * len(name) + len(member) for name, member in members.items()):
+        if len(whole) != 22 + sum(76 + 2 * len(name) + len(member) for name, member in members.items()):
             raise BundleRefused("the bundle holds more than its members")
         manifest = json.loads(members[MANIFEST])
         if manifest["format"] != FORMAT:
             raise BundleRefused(f"the bundle has another format than {FORMAT}; use the run.py that is in it")
+        if sorted(manifest["members"]) != sorted(_LISTED):
+            raise BundleRefused("the manifest lists other members than a bundle has")
         for name in _LISTED:
-            _demand_listed(name, members[name], manifest["members"])
+            content, listed = members[name], manifest["members"][name]
+            if (len(content), hashlib.sha256(content).hexdigest()) != (listed["bytes"], listed["sha256"]):
+                raise BundleRefused(f"member {name} is not the one that the manifest lists")
     except (zipfile.BadZipFile, ValueError, LookupError, TypeError, EOFError, RuntimeError) as exc:
         raise BundleRefused(f"the file is no intact bundle ({type(exc).__name__})") from exc
     return members
@@ -162,13 +166,6 @@ def _read_strictly(bundle: zipfile.ZipFile) -> dict[str, bytes]:
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.is_dir():
             raise BundleRefused(f"member {entry.filename} is not stored as it is")
     return {entry.filename: bundle.read(entry) for entry in entries}
-
-
-def _demand_listed(name: str, content: bytes, listed: dict[str, Any]) -> None:
-    if sorted(listed) != sorted(_LISTED):
-        raise BundleRefused("the manifest lists other members than a bundle has")
-    if (len(content), hashlib.sha256(content).hexdigest()) != (listed[name]["bytes"], listed[name]["sha256"]):
-        raise BundleRefused(f"member {name} is not the one that the manifest lists")
 
 
 def _tensor(column: dict[str, Any], values: Any) -> NDArray[Any]:
@@ -190,7 +187,7 @@ def _typed(column: dict[str, Any], values: Any, missing_text: str) -> NDArray[An
     try:
         _demand(not isinstance(values, (str, bytes, dict)))
         cells = values.tolist() if isinstance(values, np.ndarray) else list(values)
-        cells = [None if _is_nan(cell) else cell for cell in cells]
+        cells = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
         return _MAKE[column["type"]](cells, missing_text)
     except (TypeError, ValueError, OverflowError):
         raise RowsRefused(f"column {column['name']!r} wants {column['type']}; a value does not fit") from None
@@ -228,10 +225,6 @@ _MAKE: dict[str, Callable[[list[Any], str], NDArray[Any]]] = {
 }
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
 def _is_number(cell: Any) -> bool:
     return isinstance(cell, (int, float)) and not isinstance(cell, bool)
 
@@ -251,7 +244,7 @@ def read_json(text: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[str, An
         RowsRefused: none of these shapes, or several.
     """
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        content = json.loads(text, parse_constant=lambda _name: _demand(False))
         (shape,) = (key for key in ("dataframe_split", "dataframe_records", "inputs") if key in content)
         return _SHAPES[shape](content[shape], [column["name"] for column in inputs])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -328,10 +321,6 @@ _CELLS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _refuse_constant(_name: str) -> None:
-    raise ValueError
-
-
 def to_json(predictions: NDArray[Any]) -> str:
     """Predictions in MLflow's form; NaN and infinity become null, which is valid JSON."""
     return json.dumps({"predictions": _finite(predictions.tolist())}, allow_nan=False)
@@ -356,7 +345,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runner = Runner(given.bundle)
         answer = to_json(runner.predict(_read(given.input, runner.manifest["signature"]["inputs"])))
-        _write(given.output, answer + "\n")
+        if given.output is None:
+            sys.stdout.write(answer + "\n")
+        else:
+            aside = given.output.with_name(f".{given.output.name}.{os.getpid()}")
+            aside.write_text(answer + "\n", encoding="utf-8")
+            aside.replace(given.output)
     except RowsRefused as exc:
         return _fail(f"rows refused: {exc}", 2)
     except BundleRefused as exc:
@@ -369,15 +363,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _read(path: Path | None, inputs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     text = (sys.stdin.buffer.read() if path is None else path.read_bytes()).decode("utf-8-sig")
     return read_csv(text, inputs) if path is not None and path.suffix == ".csv" else read_json(text, inputs)
-
-
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        sys.stdout.write(text)
-        return
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
 
 
 def _fail(message: str, status: int) -> int:

@@ -54,11 +54,8 @@ class GateEntry(Strict):
 
     def as_spec(self, folder: Path) -> GateSpec:
         """As a domain object, with the paths of data made absolute."""
-        options = dict(self.options)
-        for key in PLACES:
-            if isinstance(options.get(key), str):
-                options[key] = _located(options[key], folder)
-        return GateSpec(self.name, options)
+        named = {key: self.options[key] for key in PLACES if isinstance(self.options.get(key), str)}
+        return GateSpec(self.name, self.options | {key: _located(path, folder) for key, path in named.items()})
 
 
 def _located(source: str, folder: Path) -> str:
@@ -128,18 +125,13 @@ class Stage(Strict):
 
     def as_policy(self, name: str, folder: Path) -> StagePolicy:
         """As a domain object; relative paths start from ``folder``."""
+        same = {"stage", "alias", "after", "max_attempts", "approvals", "on_missing", "auto_promote"}
         return StagePolicy(
             name=name,
-            stage=self.stage,
             gates=tuple(gate.as_spec(folder) for gate in self.gates),
-            alias=self.alias,
-            after=self.after,
             max_age=timedelta(days=self.max_age_days),
-            max_attempts=self.max_attempts,
-            approvals=self.approvals,
             approvers=frozenset(self.approvers),
-            on_missing=self.on_missing,
-            auto_promote=self.auto_promote,
+            **self.model_dump(include=same),
         )
 
 

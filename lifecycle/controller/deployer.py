@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,10 +44,10 @@ class Deployer:
             NotPromoted: the version is not in the stage that the deployment belongs to.
             DeploymentFailed, OptionError: the target could not start it; nothing is left behind.
         """
-        if self._existing(request) is not None:
-            raise Conflict(
-                f"deployment {request.name!r} exists on {request.target}; use update, or delete it first"
-            )
+        with suppress(NotFound):
+            self.target(request.target).describe(request.name)
+            message = f"deployment {request.name!r} exists on {request.target}; use update, or delete it first"
+            raise Conflict(message)
         return self._deploy(request)
 
     def update(self, request: DeployRequest) -> Deployment:
@@ -122,12 +123,6 @@ class Deployer:
                 )
             return guarding
         return policy.stage(ref.stage or stage)
-
-    def _existing(self, request: DeployRequest) -> Deployment | None:
-        try:
-            return self.target(request.target).describe(request.name)
-        except NotFound:
-            return None
 
 
 class ReleaseOptions(TargetOptions):

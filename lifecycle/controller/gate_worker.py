@@ -193,7 +193,8 @@ class GateWorker:
         return replace(done, seconds=self.clock() - started), report
 
     def _judged(self, gates: QueuedGates, claim: Claim) -> GateReport:
-        with self._interruptible(), self._heartbeat(gates, claim) as renewal:
+        heartbeat = LeaseHeartbeat(lambda: self.registry.claim(gates, claim), self.renew_every_s)
+        with self._interruptible(), heartbeat as renewal:
 
             def run(job: GateJob, progress: Progress) -> GateResults:
                 results = self.gate_runner.execute(job, progress)
@@ -204,9 +205,6 @@ class GateWorker:
             progress = Progress(lambda _: renewal.check(), lambda _: renewal.check())
             gate_runner = replace(self.gate_runner, execute=run, progress=progress)
             return gate_runner.judge(ModelRef(gates.model, version=gates.version), gates.stage)
-
-    def _heartbeat(self, gates: QueuedGates, claim: Claim) -> LeaseHeartbeat:
-        return LeaseHeartbeat(lambda: self.registry.claim(gates, claim), self.renew_every_s)
 
     def _with_result(self, done: Done, evidence: Evidence) -> Done:
         done = replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,7 +29,14 @@ def read_csv(files: Files, source: str, expected: Types, folder: Path) -> Parque
         UsageError: not CSV, or files with other columns.
     """
     try:
-        names = _common_header(files.paths, source)
+        names = header_of(files.paths[0])
+        for path in files.paths[1:]:
+            if (found := header_of(path)) != names:
+                differing = sorted(set(found) ^ set(names)) or found
+                raise UsageError(
+                    f"{source}: {path.name} and {files.paths[0].name} do not have the same columns in the same "
+                    f"order (see {differing[0]!r})"
+                )
         check_columns(names, source)
         candidates = {name: [*([expected[name]] if name in expected else ()), *_FOUND] for name in names}
         try:
@@ -40,18 +47,6 @@ def read_csv(files: Files, source: str, expected: Types, folder: Path) -> Parque
         raise UsageError(f"{source}: not a readable csv file ({type(exc).__name__})") from exc
     files.check_unchanged()
     return ParquetRows(copies, source, original=files)
-
-
-def _common_header(paths: Sequence[Path], source: str) -> list[str]:
-    names = header_of(paths[0])
-    for path in paths[1:]:
-        if (found := header_of(path)) != names:
-            differing = sorted(set(found) ^ set(names)) or found
-            raise UsageError(
-                f"{source}: {path.name} and {paths[0].name} do not have the same columns in the same "
-                f"order (see {differing[0]!r})"
-            )
-    return names
 
 
 def _types(paths: Sequence[Path], candidates: Mapping[str, Sequence[pa.DataType]], *, whole: bool) -> Types:
@@ -78,18 +73,14 @@ def _copy(files: Files, types: Types, folder: Path) -> Files:
         folder / (path.relative_to(files.base) if files.base else f"{i:06}") for i, path in enumerate(files.paths)
     ]
     schema = pa.schema(list(types.items()))
+    native = {name: kind if kind in _NATIVE else pa.string() for name, kind in types.items()}
     for path, copy in zip(files.paths, copies, strict=True):
         copy.parent.mkdir(parents=True, exist_ok=True)
         with pa.parquet.ParquetWriter(copy, schema, compression="lz4") as writer:
-            for batch in _typed_batches(path, schema):
-                writer.write_batch(batch)
+            for batch in open_cells(path, native):
+                cells = [_cast(batch.column(field.name), field.type) for field in schema]
+                writer.write_batch(pa.record_batch(cells, schema=schema))
     return Files.of(copies, folder if files.base else None)
-
-
-def _typed_batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    native = {field.name: field.type if field.type in _NATIVE else pa.string() for field in schema}
-    for batch in open_cells(path, native):
-        yield pa.record_batch([_cast(batch.column(f.name), f.type) for f in schema], schema=schema)
 
 
 def _fits(text: pa.Array, kind: pa.DataType) -> bool:

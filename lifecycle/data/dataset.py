@@ -25,25 +25,20 @@ class Rows(Protocol):
     @property
     def count(self) -> int:
         """Number of rows."""
-        ...
 
     @property
     def types(self) -> Mapping[str, pa.DataType]:
         """The columns in order, with their types; nested and mixed columns have ``pa.null()``."""
-        ...
 
     @property
     def fingerprint(self) -> str:
         """sha256 of the rows, for the evidence."""
-        ...
 
     def column(self, name: str) -> pd.Series[Any]:
         """One column of all rows, in order."""
-        ...
 
     def sample(self, size: int, seed: int) -> pd.DataFrame:
         """``size`` rows drawn at random without replacement, in order; all rows if there are no more."""
-        ...
 
 
 def drawn(count: int, size: int, seed: int) -> NDArray[np.int64]:

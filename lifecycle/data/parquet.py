@@ -75,7 +75,13 @@ class ParquetRows:
 
     @cached_property
     def _dataset(self) -> pa.dataset.Dataset:
-        schema = one_schema({path: _schema(path) for path in self.files.paths}, self.source)
+        schemas = {}
+        for path in self.files.paths:
+            try:
+                schemas[path] = pa.parquet.read_schema(path)
+            except (pa.ArrowException, OSError) as exc:
+                raise UsageError(f"{path}: not a readable parquet file ({type(exc).__name__})") from exc
+        schema = one_schema(schemas, self.source)
         check_columns(schema.names, self.source)
         base = str(self.files.base) if self.files.base else None
         opened = partial(
@@ -132,10 +138,3 @@ def as_series(column: pa.ChunkedArray, name: str) -> pd.Series[Any]:
     series: pd.Series[Any] = column.to_pandas(date_as_object=False)
     series.name = name
     return series
-
-
-def _schema(path: Path) -> pa.Schema:
-    try:
-        return pa.parquet.read_schema(path)
-    except (pa.ArrowException, OSError) as exc:
-        raise UsageError(f"{path}: not a readable parquet file ({type(exc).__name__})") from exc

@@ -31,11 +31,7 @@ class Files:
 
     @classmethod
     def of(cls, paths: Sequence[Path], base: Path | None) -> Files:
-        """Files with their current state.
-
-        Raises:
-            UsageError: one of them is empty or cannot be read.
-        """
+        """Files with their current state. Raises UsageError if one of them is empty or cannot be read."""
         return cls(tuple(paths), base, tuple(_identity(path) for path in paths))
 
     @property
@@ -72,7 +68,8 @@ def find_files(source: str) -> Files:
     """
     path = Path(source)
     if path.is_dir():
-        found = [p for p in path.rglob("*") if p.suffix.lower() in KINDS and not _hidden(p.relative_to(path))]
+        named = [(p, p.relative_to(path).parts) for p in path.rglob("*") if p.suffix.lower() in KINDS]
+        found = [p for p, parts in named if not any(part.startswith((".", "_")) for part in parts)]
     elif path.exists():
         found = [path]
     elif glob.has_magic(source):
@@ -81,17 +78,13 @@ def find_files(source: str) -> Files:
         raise NotFound(f"{source}: no such file")
     if not found:
         raise NotFound(f"{source}: no {' or '.join(KINDS)} file there")
-    return _of_one_kind(source, sorted(found), path if path.is_dir() else None)
-
-
-def _of_one_kind(source: str, paths: Sequence[Path], base: Path | None) -> Files:
-    kinds = {p.suffix.lower() for p in paths}
+    kinds = {p.suffix.lower() for p in found}
     unknown = sorted(kinds - set(KINDS))
     if unknown:
         raise UsageError(f"{source}: unknown kind of file {unknown[0]!r}; known: {', '.join(KINDS)}")
     if len(kinds) > 1:
         raise UsageError(f"{source}: holds {' and '.join(sorted(kinds))} files; name those of one kind")
-    return Files.of(paths, base)
+    return Files.of(sorted(found), path if path.is_dir() else None)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -110,10 +103,6 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise UsageError(f"{path}: cannot be read ({exc.strerror})") from exc
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
 
 
 Types = Mapping[str, "pa.DataType"]

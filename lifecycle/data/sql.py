@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from lifecycle.data.dataset import check_columns
@@ -54,7 +55,12 @@ def read_query(url: str, query: str, folder: Path) -> ParquetRows:
     source = without_secrets(url, query)
     engine = engine_for(url, query)
     try:
-        with _connected(engine, source) as connection:
+        try:
+            connected = engine.connect().execution_options(stream_results=True, yield_per=_ROWS)
+        except SQLAlchemyError as exc:
+            message = f"{source}: the database does not answer ({type(exc).__name__})"
+            raise Unavailable(message) from exc
+        with connected as connection:
             result = connection.execute(text(query))
             names = list(result.keys())
             check_columns(names, source)
@@ -64,13 +70,6 @@ def read_query(url: str, query: str, folder: Path) -> ParquetRows:
     finally:
         engine.dispose()
     return ParquetRows(find_files(str(folder / "part-*.parquet")), source)
-
-
-def _connected(engine: Engine, source: str) -> Connection:
-    try:
-        return engine.connect().execution_options(stream_results=True, yield_per=_ROWS)
-    except SQLAlchemyError as exc:
-        raise Unavailable(f"{source}: the database does not answer ({type(exc).__name__})") from exc
 
 
 def engine_for(url: str, query: str) -> Engine:
@@ -88,18 +87,13 @@ def engine_for(url: str, query: str) -> Engine:
 
 
 def _write_parts(names: Sequence[str], partitions: Iterable[Sequence[Any]], folder: Path) -> None:
-    """Each part has its own types; they are unified when the rows are read."""
-    written = 0
-    for rows in partitions:
-        columns = [_array(values) for values in zip(*rows, strict=True)]
-        _write(pa.table(dict(zip(names, columns, strict=True))), folder, written)
-        written += 1
-    if not written:
-        _write(pa.table({name: pa.array([], pa.null()) for name in names}), folder, 0)
-
-
-def _write(table: pa.Table, folder: Path, number: int) -> None:
-    pa.parquet.write_table(table, folder / f"part-{number:06}.parquet")
+    """Each part has its own types; they are unified when the rows are read. Without rows there is one part."""
+    empty = [pa.array([], pa.null()) for _ in names]
+    parts = ([_array(values) for values in zip(*rows, strict=True)] for rows in partitions)
+    first = next(parts, empty)
+    for number, columns in enumerate(chain([first], parts)):
+        table = pa.table(dict(zip(names, columns, strict=True)))
+        pa.parquet.write_table(table, folder / f"part-{number:06}.parquet")
 
 
 def _array(values: Sequence[Any]) -> pa.Array:

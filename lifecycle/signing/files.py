@@ -83,14 +83,14 @@ def strict_json(text: bytes) -> Any:
     Raises:
         ValueError: not UTF-8, not JSON, a repeated key, or nested too deep.
     """
+
+    def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            raise ValueError("an object has the same key twice")
+        return fields
+
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeated_keys)
+        return json.loads(text.decode("utf-8"), object_pairs_hook=without_repeated_keys)
     except RecursionError:
         raise ValueError("nested too deep") from None
-
-
-def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("an object has the same key twice")
-    return fields

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import re
 from functools import lru_cache
-from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -47,7 +46,12 @@ def verify(text: str, permission: Permission, trust: TrustStore) -> tuple[str, T
         NotTrusted: it is not a JWS, or not signed by a trusted key with this permission.
         ConfigError: the file of trusted keys is broken.
     """
-    header = _header(text)
+    try:
+        header = strict_json(_segments(text)[0])
+    except ValueError as exc:
+        raise _no_jws() from exc
+    if not isinstance(header, dict):
+        raise _no_jws()
     kid = header.get("kid")
     if not isinstance(kid, str) or not _THUMBPRINT.fullmatch(kid):
         raise NotTrusted("its header does not name the signing key by its thumbprint")
@@ -66,11 +70,7 @@ def verify(text: str, permission: Permission, trust: TrustStore) -> tuple[str, T
 
 
 def payload_of(text: str) -> str:
-    """The payload of a signed text, without verifying it.
-
-    Raises:
-        ValueError: it is not a JWS.
-    """
+    """The payload of a signed text, without verifying it. Raises ValueError if it is not a JWS."""
     try:
         return _segments(text)[1].decode()
     except NotTrusted as exc:
@@ -98,16 +98,6 @@ def _public_key(coordinate: str) -> PublicKey:
 def _typ(permission: Permission) -> str:
     """The ``typ`` header: keeps one kind of signed text from passing for another (RFC 8725, 3.11)."""
     return f"lifecycle-{permission}+jws"
-
-
-def _header(text: str) -> dict[str, Any]:
-    try:
-        header = strict_json(_segments(text)[0])
-    except ValueError as exc:
-        raise _no_jws() from exc
-    if not isinstance(header, dict):
-        raise _no_jws()
-    return header
 
 
 def _segments(text: str) -> list[bytes]:

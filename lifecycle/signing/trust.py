@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class TrustedKey:
             "name": self.name,
             "may": sorted(self.may),
             "trusted_at": to_timestamp(self.trusted_at),
-            "revoked_at": to_timestamp(self.revoked_at) if self.revoked_at else None,
+            "revoked_at": self.revoked_at and to_timestamp(self.revoked_at),
         }
 
     @classmethod
@@ -82,6 +82,8 @@ class TrustedKey:
         if not isinstance(fields, dict) or set(fields) != _FIELDS:
             raise ValueError(f"it has the fields {', '.join(sorted(_FIELDS))} and no others")
         try:
+            if not isinstance(fields["may"], list):
+                raise TypeError("may is a list")
             key = PublicKey.from_coordinate(fields["x"])
             if key.kid != fields["kid"]:
                 raise ValueError("its thumbprint is another key's")
@@ -89,7 +91,7 @@ class TrustedKey:
                 kid=key.kid,
                 coordinate=key.coordinate,
                 name=check_key_name(fields["name"]),
-                may=_permissions(fields["may"]),
+                may=frozenset(Permission(word) for word in fields["may"]),
                 trusted_at=from_timestamp(fields["trusted_at"]),
                 revoked_at=None if fields["revoked_at"] is None else from_timestamp(fields["revoked_at"]),
             )
@@ -166,7 +168,9 @@ class TrustStore:
         with locked(self.file):
             known = self.find(key.kid)
             if known is None:
-                free = _free_name(name, self.keys())
+                taken = _names_in_use(self.keys())
+                numbered = (f"{name}-{number}" for number in count(2))
+                free = next(candidate for candidate in chain([name], numbered) if candidate not in taken)
                 known = TrustedKey(key.kid, key.coordinate, free, frozenset(may), now)
                 self._write([*self.keys(), known])
         return known
@@ -198,18 +202,16 @@ def _parse(content: bytes) -> tuple[TrustedKey, ...]:
     fields = strict_json(content)
     if not isinstance(fields, dict) or set(fields) != {"keys"} or not isinstance(fields["keys"], list):
         raise ValueError('it has to hold {"keys": [...]} and nothing else')
-    keys = tuple(_numbered(number, entry) for number, entry in enumerate(fields["keys"], start=1))
+    keys = []
+    for number, entry in enumerate(fields["keys"], start=1):
+        try:
+            keys.append(TrustedKey.from_fields(entry))
+        except ValueError as exc:
+            raise ValueError(f"key {number}: {exc}") from exc
     names = [key.name for key in keys if key.revoked_at is None]
     if len({key.kid for key in keys}) < len(keys) or len(set(names)) < len(names):
         raise ValueError("two of its keys are equal or have the same name")
-    return keys
-
-
-def _numbered(number: int, entry: object) -> TrustedKey:
-    try:
-        return TrustedKey.from_fields(entry)
-    except ValueError as exc:
-        raise ValueError(f"key {number}: {exc}") from exc
+    return tuple(keys)
 
 
 def _meant(who: str, keys: Sequence[TrustedKey]) -> TrustedKey:
@@ -221,11 +223,6 @@ def _meant(who: str, keys: Sequence[TrustedKey]) -> TrustedKey:
     if len(meant) != 1:
         raise NotFound(unknown("key", who[:80], {key.name for key in keys}))
     return meant[0]
-
-
-def _free_name(name: str, keys: Sequence[TrustedKey]) -> str:
-    candidates = (name if number == 1 else f"{name}-{number}" for number in count(1))
-    return next(candidate for candidate in candidates if candidate not in _names_in_use(keys))
 
 
 def _names_in_use(keys: Sequence[TrustedKey]) -> set[str]:
@@ -240,9 +237,3 @@ def check_key_name(name: object) -> str:
             "such as --name ci"
         )
     return name
-
-
-def _permissions(words: Any) -> frozenset[Permission]:
-    if not isinstance(words, list):
-        raise TypeError("may is a list")
-    return frozenset(Permission(word) for word in words)

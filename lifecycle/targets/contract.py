@@ -30,11 +30,9 @@ class ModelFiles(Protocol):
 
     def snapshot(self, source: ModelSource) -> Snapshot:
         """Folder of the version's files, not verified. Raises NotFound when it is not here."""
-        ...
 
     def compiled(self, source: ModelSource) -> Path:
         """The folder of the version's compiled form. Raises NotFound when it is not here."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +83,15 @@ class Target(Protocol):
             NotFound: the context lacks the files.
             DeploymentFailed, Conflict: it did not start.
         """
-        ...
 
     def describe(self, name: str) -> Deployment:
         """The deployment. Raises NotFound for an unknown name."""
-        ...
 
     def undeploy(self, name: str) -> None:
         """Stop and remove a deployment. Idempotent: an unknown name is not an error."""
-        ...
 
     def list(self) -> Sequence[Deployment]:
         """All deployments, ordered by name."""
-        ...
 
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows with the deployment.
@@ -107,7 +101,6 @@ class Target(Protocol):
             Unavailable: it does not answer.
             InvalidInput: the rows do not fit the signature.
         """
-        ...
 
 
 @runtime_checkable
@@ -123,7 +116,6 @@ class Observes(Protocol):
 
     def observations(self, name: str) -> Observations:
         """The deployment. Raises NotFound for an unknown name."""
-        ...
 
 
 class Observations(Protocol):
@@ -137,7 +129,6 @@ class Observations(Protocol):
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Read the rows. Each batch has one version: its inputs, and columns that start with ``_lifecycle_``."""
-        ...
 
 
 @runtime_checkable
@@ -151,7 +142,6 @@ class RoutesTraffic(Protocol):
             NotFound: unknown name or version.
             UsageError: the shares do not add up to 1.
         """
-        ...
 
 
 @runtime_checkable

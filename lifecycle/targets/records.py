@@ -17,6 +17,7 @@ from lifecycle.domain.deployment import (
     Status,
     Variant,
     check_deployment_name,
+    is_deployment_name,
 )
 from lifecycle.domain.model import ModelRef
 from lifecycle.durable import exclusive, write_json
@@ -100,11 +101,7 @@ class DeploymentRecords:
             raise IntegrityError(f"{path} is not a deployment record any more; undeploy {name!r}") from exc
 
     def load(self, name: str) -> DeploymentRecord:
-        """The deployment's record.
-
-        Raises:
-            NotFound: unknown name; lists the known ones.
-        """
+        """The deployment's record. Raises NotFound for an unknown name, with the known ones."""
         record = self.find(name)
         if record is None:
             raise NotFound(unknown("deployment", name, self.names()))
@@ -112,19 +109,20 @@ class DeploymentRecords:
 
     def names(self) -> list[str]:
         """Every deployment, sorted. A folder with another name or no record is none."""
-        return sorted(path.parent.name for path in self._root.glob(f"*/{_RECORD}") if _is_name(path.parent.name))
+        found = [path.parent.name for path in self._root.glob(f"*/{_RECORD}")]
+        return sorted(name for name in found if is_deployment_name(name))
 
     def described(self, describe: Callable[[DeploymentRecord], Deployment]) -> list[Deployment]:
         """All deployments by name. One with an unreadable record is FAILED."""
-        found = (self._described(name, describe) for name in self.names())
-        return [deployment for deployment in found if deployment is not None]
-
-    def _described(self, name: str, describe: Callable[[DeploymentRecord], Deployment]) -> Deployment | None:
-        try:
-            record = self.find(name)
-        except IntegrityError as exc:
-            return Deployment(name, self._root.name, _UNKNOWN, 0, "", Status.FAILED, detail=str(exc))
-        return None if record is None else describe(record)
+        found = []
+        for name in self.names():
+            try:
+                record = self.find(name)
+            except IntegrityError as exc:
+                found.append(Deployment(name, self._root.name, _UNKNOWN, 0, "", Status.FAILED, detail=str(exc)))
+            else:
+                found += [describe(record)] if record is not None else []
+        return found
 
     def save(self, record: DeploymentRecord) -> None:
         """Write the record atomically."""
@@ -166,14 +164,6 @@ def _as_dict(record: DeploymentRecord) -> dict[str, Any]:
         "detail": record.detail,
         "figures": dict(record.figures),
     }
-
-
-def _is_name(name: str) -> bool:
-    try:
-        check_deployment_name(name)
-    except UsageError:
-        return False
-    return True
 
 
 def _from_json(text: str) -> DeploymentRecord:

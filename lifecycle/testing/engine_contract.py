@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,13 @@ from lifecycle.scoring.contract import Batch, Params, Predictions, Scorer
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.targets.batch.chunks import addresses_of
 from lifecycle.targets.batch.engine import BatchEngine, ScoringJob
-from lifecycle.targets.batch.plan import BatchPlan, ChunkDone, InputChanged, InputFile
+from lifecycle.targets.batch.plan import BatchPlan, InputChanged, InputFile
 
 SIGNATURE = Signature((Column("x", "double"),))
 ROWS, CHUNK_ROWS = 25, 4
+
+
+MakeEngine = Callable[[ScoringJob], BatchEngine]
 
 
 class DoublingScorer:
@@ -57,7 +60,7 @@ class EngineContract:
         return BatchPlan(source, files, "m", 1, "0" * 64, CHUNK_ROWS, ("x",), chunks)
 
     def test_each_chunk_is_done_once_and_every_row_accounted_for(
-        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
+        self, engine: MakeEngine, plan: BatchPlan, tmp_path: Path
     ) -> None:
         done = list(engine(_job(tmp_path / "out")).run(plan, plan.chunks))
         assert sorted(chunk.chunk for chunk in done) == [address.number for address in plan.chunks]
@@ -70,17 +73,16 @@ class EngineContract:
             assert (len(content), hashlib.sha256(content).hexdigest()) == (part.bytes, part.sha256)
 
     def test_a_chunk_has_the_same_bytes_alone_and_among_others(
-        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
+        self, engine: MakeEngine, plan: BatchPlan, tmp_path: Path
     ) -> None:
-        together = _by_number(engine(_job(tmp_path / "out")).run(plan, plan.chunks))
+        together = {done.chunk: done for done in engine(_job(tmp_path / "out")).run(plan, plan.chunks)}
         for address in plan.chunks[::-3]:
             folder = tmp_path / f"alone-{address.number}"
-            assert _by_number(engine(_job(folder)).run(plan, [address])) == {
-                address.number: together[address.number]
-            }
+            (alone,) = engine(_job(folder)).run(plan, [address])
+            assert alone == together[address.number]
 
     def test_predictions_stand_beside_their_own_rows(
-        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
+        self, engine: MakeEngine, plan: BatchPlan, tmp_path: Path
     ) -> None:
         for chunk in engine(_job(tmp_path / "out")).run(plan, plan.chunks[:3]):
             assert chunk.part is not None
@@ -90,21 +92,21 @@ class EngineContract:
             assert table["prediction"].to_pylist() == [2 * x for x in table["x"].to_pylist()]
 
     def test_nothing_missing_is_nothing_done_and_no_model_loaded(
-        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
+        self, engine: MakeEngine, plan: BatchPlan, tmp_path: Path
     ) -> None:
         job = replace(_job(tmp_path / "out"), load=_no_model)
         assert list(engine(job).run(plan, [])) == []
         assert list((tmp_path / "out").iterdir()) == []
 
     def test_a_model_that_does_not_load_is_said_to(
-        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
+        self, engine: MakeEngine, plan: BatchPlan, tmp_path: Path
     ) -> None:
         job = replace(_job(tmp_path / "out"), load=_no_model)
         with pytest.raises(DeploymentFailed, match="does not load"):
             list(engine(job).run(plan, plan.chunks))
 
     def test_a_file_that_is_not_the_pinned_one_is_not_scored(
-        self, engine: Callable[[ScoringJob], BatchEngine], plan: BatchPlan, tmp_path: Path
+        self, engine: MakeEngine, plan: BatchPlan, tmp_path: Path
     ) -> None:
         with plan.files[1].path.open("a", encoding="utf-8") as file:
             file.write("\n25")
@@ -114,16 +116,8 @@ class EngineContract:
 
 def _job(folder: Path) -> ScoringJob:
     folder.mkdir(exist_ok=True)
-    return ScoringJob(folder, SIGNATURE, _model)
-
-
-def _model() -> Scorer:
-    return DoublingScorer()
+    return ScoringJob(folder, SIGNATURE, DoublingScorer)
 
 
 def _no_model() -> Scorer:
     raise ImportError("no such library")
-
-
-def _by_number(done: Iterable[ChunkDone]) -> dict[int, ChunkDone]:
-    return {chunk.chunk: chunk for chunk in done}

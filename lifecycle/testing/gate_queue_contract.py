@@ -12,25 +12,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_queue import MOST_STARTS, Claim, ClaimAction, QueuedGates
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import Conflict, NotFound, PromotionRefused
 from lifecycle.registry.contract import ModelRegistry
+from lifecycle.testing.registry_fixtures import MODEL, RegistryWords
 
-MODEL = "wine"
 _MINE, _OTHER = Claim("mine:1"), Claim("other:2")
 
 
-class GateQueueContract:
+class GateQueueContract(RegistryWords):
     """Tests that every registry's queue passes.
 
     A subclass supplies these fixtures:
@@ -82,7 +80,7 @@ class GateQueueContract:
         for version, stage in ((1, "staging"), (2, "production")):
             gates = ask(registry, version, stage)
             registry.claim(gates, _MINE)
-            registry.publish(evidence(registry, policies, version, stage), {})
+            registry.publish(self.evidence(registry, policies, version, stage), {})
             with pytest.raises(NotFound):
                 registry.claim(gates, _MINE)
         assert list(registry.queued()) == []
@@ -94,7 +92,8 @@ class GateQueueContract:
         self, registry: ModelRegistry, policies: PolicyBook, outcome: Outcome
     ) -> None:
         ask(registry, 1, "production")
-        registry.publish(evidence(registry, policies, 1, "production", outcome), {})
+        gates = [gate.name for gate in policies.of(MODEL).stage("production").gates]
+        registry.publish(self.evidence(registry, policies, 1, "production", dict.fromkeys(gates, outcome)), {})
         assert list(registry.queued()) == []
         assert registry.get(ModelRef(MODEL, version=1)).stage == "None"
 
@@ -103,7 +102,7 @@ class GateQueueContract:
     ) -> None:
         """Otherwise a worker with another policy would repeat for ever."""
         ask(registry, 1, "production")
-        other = replace(evidence(registry, policies, 1, "production"), policy_digest="0" * 64)
+        other = replace(self.evidence(registry, policies, 1, "production"), policy_digest="0" * 64)
         registry.publish(other, {})
         assert list(registry.queued()) == []
         assert registry.history(MODEL)[-1].action is Action.REFUSED
@@ -119,26 +118,3 @@ def ask(registry: ModelRegistry, version: int, stage: str) -> QueuedGates:
         registry.promote(PromotionRequest(MODEL, version, stage))
     (queued,) = (q for q in registry.queued() if (q.version, q.stage) == (version, stage))
     return queued
-
-
-def evidence(
-    registry: ModelRegistry,
-    policies: PolicyBook,
-    version: int,
-    stage: str,
-    outcome: Outcome = Outcome.PASSED,
-) -> Evidence:
-    """Evidence as gates produce it."""
-    policy, now = policies.of(MODEL).stage(stage), datetime.now(UTC) - timedelta(seconds=1)
-    return Evidence(
-        model=MODEL,
-        version=version,
-        stage=policy.name,
-        digest=registry.snapshot(registry.get(ModelRef(MODEL, version=version))).digest,
-        policy_digest=policy.digest,
-        verdicts=tuple(
-            Verdict(gate.name, outcome, f"{gate.name}.x", "as the contract says") for gate in policy.gates
-        ),
-        created_at=now,
-        expires_at=now + policy.max_age,
-    )

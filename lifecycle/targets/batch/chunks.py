@@ -130,14 +130,13 @@ def read_schema(path: Path) -> pa.Schema:
         DeploymentFailed: the file cannot be read, or has two columns with one name.
     """
     with _naming(path):
-        schema = _csv_schema(path) if is_csv(path) else pq.read_schema(path)
+        if is_csv(path):
+            schema = pa.schema([(name, pa.binary()) for name in header_of(path)])
+        else:
+            schema = pq.read_schema(path)
     if len(set(schema.names)) != len(schema.names):
         raise DeploymentFailed(f"input {path} names a column twice")
     return schema
-
-
-def _csv_schema(path: Path) -> pa.Schema:
-    return pa.schema([(name, pa.binary()) for name in header_of(path)])
 
 
 def demand_fitting_columns(path: Path, schema: pa.Schema, signature: Signature, keep: Iterable[str]) -> None:
@@ -178,11 +177,7 @@ class ChunkReader:
         self._parquet: _ParquetRows | None = None
 
     def read(self, address: ChunkAddress) -> Chunk:
-        """Read one chunk.
-
-        Raises:
-            DeploymentFailed: the file cannot be read, or lacks these rows.
-        """
+        """Read one chunk. Raises DeploymentFailed if the file cannot be read, or lacks these rows."""
         with _naming(self._path):
             chunk = self._read_csv(address) if is_csv(self._path) else self._read_parquet(address)
         if chunk.rows_in != address.rows:

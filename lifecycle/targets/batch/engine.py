@@ -52,7 +52,6 @@ class BatchEngine(Protocol):
             InputChanged: a file has changed since it was pinned.
             DeploymentFailed: a file cannot be read, or the model fails.
         """
-        ...
 
 
 class LocalEngine:
@@ -65,7 +64,10 @@ class LocalEngine:
         """Score chunks in the order of the input, in one pass over each file."""
         if not missing:
             return
-        scorer = self._loaded()
+        try:
+            scorer = self._job.load()
+        except Exception as exc:  # loading a model runs its own libraries
+            raise DeploymentFailed(f"the model does not load ({type(exc).__name__})") from exc
         try:
             for address, chunk in _chunks(plan, self._job.signature, sorted(missing)):
                 scored = score_chunk(scorer, chunk, plan.keep)
@@ -79,12 +81,6 @@ class LocalEngine:
                 )
         finally:
             scorer.close()
-
-    def _loaded(self) -> Scorer:
-        try:
-            return self._job.load()
-        except Exception as exc:  # loading a model runs its own libraries
-            raise DeploymentFailed(f"the model does not load ({type(exc).__name__})") from exc
 
 
 def _chunks(
@@ -144,20 +140,18 @@ def score_chunk(scorer: Scorer, chunk: Chunk, keep: Sequence[str]) -> ScoredChun
             _rejects(chunk.file, numbers[bad.positions], bad.reasons, bad.columns),
         ]
     )
-    kept = _kept(chunk, scored.positions, keep) if len(scored.positions) else {}
+    kept: dict[str, pa.Array] = {}
+    if len(scored.positions):
+        whole, positions = len(scored.positions) == len(numbers), pa.array(scored.positions)
+        columns = {name: chunk.rows.column(name) for name in keep}
+        kept = {name: values if whole else values.take(positions) for name, values in columns.items()}
+        kept = {name: text_of(values, name) for name, values in kept.items()} if chunk.is_raw else kept
     names = scored.predictions.schema.names
     taken = set(kept) & set(names)
     if taken:
         raise DeploymentFailed(f"the model names a prediction {taken.pop()!r}, so -C keep cannot hold it")
     predictions = pa.table(kept | {name: scored.predictions.column(name) for name in names})
     return ScoredChunk(predictions, rejected.sort_by("row"))
-
-
-def _kept(chunk: Chunk, positions: NDArray[np.int64], keep: Sequence[str]) -> dict[str, pa.Array]:
-    whole = len(positions) == len(chunk.numbers)
-    columns = {name: chunk.rows.column(name) for name in keep}
-    kept = {name: values if whole else values.take(pa.array(positions)) for name, values in columns.items()}
-    return {name: text_of(values, name) for name, values in kept.items()} if chunk.is_raw else kept
 
 
 def _rejects(

@@ -79,12 +79,14 @@ class Output:
 
     def begin(self, plan: BatchPlan) -> None:
         """Write the plan; from then on the run can be resumed."""
-        self._write(_PLAN, _json_bytes(plan.as_dict() | {"format": _PLAN_FORMAT, "chunks": plan.chunks}))
+        write_durably(
+            self._folder / _PLAN, _json_bytes(plan.as_dict() | {"format": _PLAN_FORMAT, "chunks": plan.chunks})
+        )
 
     def done(self) -> dict[int, ChunkDone]:
         """Finished chunks by number, each verified."""
         done = [chunk for chunk in self._journal() if all(map(self._holds, chunk.parts))]
-        self._write(_DONE, b"".join(map(_journal_line, done)))
+        write_durably(self._folder / _DONE, b"".join(map(_journal_line, done)))
         return {chunk.chunk: chunk for chunk in done}
 
     def record(self, done: ChunkDone) -> None:
@@ -96,7 +98,7 @@ class Output:
 
     def commit(self, manifest: dict[str, Any]) -> None:
         """Commit the output by writing its manifest."""
-        self._write(MANIFEST, _json_bytes(manifest))
+        write_durably(self._folder / MANIFEST, _json_bytes(manifest))
         self._forget_work()
 
     def discard(self) -> None:
@@ -106,11 +108,6 @@ class Output:
         with suppress(OSError):
             (self._folder / REJECTED).rmdir()
         self._forget_work()
-
-    def sweep(self) -> None:
-        """Remove partly written files of a killed run."""
-        for folder in (self._folder, self._folder / REJECTED):
-            sweep(folder)
 
     def _read_own(self, name: str) -> dict[str, Any] | None:
         try:
@@ -141,10 +138,6 @@ class Output:
                 return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256
         except OSError:
             return False
-
-    def _write(self, path: str, content: bytes) -> None:
-        """Write a file atomically and durably."""
-        write_durably(self._folder / path, content)
 
     def _forget_work(self) -> None:
         for name in (_DONE, _PLAN):
@@ -179,12 +172,13 @@ def open_output(folder: Path, plan: BatchPlan) -> Iterator[Output]:
             raise Conflict(
                 f"another run is writing {folder} right now; wait for it or give a new folder"
             ) from None
-        output = Output(folder, plan)
-        output.sweep()
+        sweep(folder)  # partly written files of a killed run
+        sweep(folder / REJECTED)
         try:
-            yield output
+            yield Output(folder, plan)
         finally:
-            output.sweep()
+            sweep(folder)
+            sweep(folder / REJECTED)
             if made:
                 with suppress(OSError):
                     folder.rmdir()  # only if the run failed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,11 +42,7 @@ class InputFile:
 
     @classmethod
     def pin(cls, path: Path) -> InputFile:
-        """Read a file's state and hash it.
-
-        Raises:
-            DeploymentFailed: it cannot be read.
-        """
+        """Read a file's state and hash it. Raises DeploymentFailed if it cannot be read."""
         try:
             stat = _stat(path)
             with path.open("rb") as handle:
@@ -171,7 +167,7 @@ def input_files(source: Path) -> list[Path]:
         OptionError: no such files, or other files that would be ignored silently.
     """
     if source.is_dir():
-        files = sorted(_visible(source))
+        files = sorted(path for path in source.iterdir() if not path.name.startswith((".", "_")))
     elif source.exists():
         files = [source]
     else:
@@ -182,10 +178,6 @@ def input_files(source: Path) -> list[Path]:
     if not files:
         raise OptionError(f"option 'input': {source} holds no {' or '.join(FORMATS)} file")
     return files
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if not path.name.startswith((".", "_")))
 
 
 def _stat(path: Path) -> tuple[int, ...]:
@@ -295,11 +287,7 @@ class BatchOptions(TargetOptions):
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
-        """The column names in ``keep``.
-
-        Raises:
-            OptionError: a name is empty or given twice.
-        """
+        """The column names in ``keep``. Raises OptionError if a name is empty or given twice."""
         names = tuple(name.strip() for name in self.keep.split(",")) if self.keep else ()
         if not all(names) or len(set(names)) != len(names):
             raise OptionError("option 'keep': give different column names, separated by commas")
@@ -321,10 +309,6 @@ class BatchProgress:
     rows_total: int
     rows_in: int = 0
     rows_rejected: int = 0
-
-    def after(self, rows_in: int, rows_rejected: int) -> BatchProgress:
-        """The progress after so many more rows."""
-        return replace(self, rows_in=self.rows_in + rows_in, rows_rejected=self.rows_rejected + rows_rejected)
 
 
 OnProgress = Callable[[BatchProgress], None]

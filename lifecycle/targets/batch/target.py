@@ -5,7 +5,6 @@ A run finds the missing chunks of its plan, lets an engine score them, and commi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,8 +16,9 @@ from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed
 from lifecycle.registry.snapshot import verified
 from lifecycle.scoring.contract import Batch, Predictions, Scorer
+from lifecycle.scoring.signature import Signature
 from lifecycle.targets.batch.chunks import addresses_of, demand_fitting_columns, is_csv, read_schema
-from lifecycle.targets.batch.engine import BatchEngine, ScoringJob
+from lifecycle.targets.batch.engine import BatchEngine, LocalEngine, ScoringJob
 from lifecycle.targets.batch.output import Output, open_output
 from lifecycle.targets.batch.plan import (
     MANIFEST,
@@ -93,16 +93,11 @@ class BatchRun:
 
     def _score_what_is_missing(self, output: Output, plan: BatchPlan, done: dict[int, ChunkDone]) -> None:
         kept = {number: chunk for number, chunk in done.items() if chunk.scorer == self.scorer}
-        progress = BatchProgress(
-            plan.rows,
-            sum(chunk.rows_in for chunk in kept.values()),
-            sum(chunk.rows_rejected for chunk in kept.values()),
-        )
         for chunk in self.engine.run(plan, [address for address in plan.chunks if address.number not in kept]):
             output.record(chunk)
-            done[chunk.chunk] = chunk
-            progress = progress.after(chunk.rows_in, chunk.rows_rejected)
-            self.on_progress(progress)
+            done[chunk.chunk] = kept[chunk.chunk] = chunk
+            rows_in, rejected = (sum(getattr(c, n) for c in kept.values()) for n in ("rows_in", "rows_rejected"))
+            self.on_progress(BatchProgress(plan.rows, rows_in, rejected))
 
     def _check_input(self) -> None:
         """Raise DeploymentFailed when a file cannot be read, or its columns cannot fit the model."""
@@ -161,10 +156,6 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             DeploymentFailed: the input cannot be read, does not fit the model or has changed, the model
                 failed, or the disk is full. Then there is no manifest.
         """
-        from lifecycle.scoring.signature import Signature
-        from lifecycle.targets.batch.engine import LocalEngine, ScoringJob
-        from lifecycle.targets.batch.target import BatchRun
-
         with self._records.lock(spec.name):
             options, variant = BatchOptions.parse(spec.options), only_variant(spec, self.name)
             snapshot = verified(self._models.snapshot(variant.source))
@@ -173,7 +164,9 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
             job = ScoringJob(output, Signature.from_snapshot(snapshot.path), load)
             plan, scorer = BatchPlan.make(spec, options), "compiled" if variant.compiled else "pyfunc"
             manifest = BatchRun(plan, job, LocalEngine(job), scorer, self.on_progress).finish()
-            record = DeploymentRecord(spec, Status.READY, address=str(output), figures=_figures(manifest))
+            figures = {key: manifest[key] for key in ("rows_in", "rows_out", "rows_rejected", "scorer")}
+            figures["parts"] = len(manifest["parts"])
+            record = DeploymentRecord(spec, Status.READY, address=str(output), figures=figures)
             self._records.save(record)
             return record.deployment(self.name)
 
@@ -190,8 +183,3 @@ Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/fl
         from lifecycle.scoring.loader import load_scorer
 
         return load_scorer(snapshot.path, self._models.compiled(variant.source) if variant.compiled else None)
-
-
-def _figures(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    counted = {key: manifest[key] for key in ("rows_in", "rows_out", "rows_rejected", "scorer")}
-    return counted | {"parts": len(manifest["parts"])}

@@ -41,7 +41,10 @@ def ask(address: str, rows: Batch, key: str = "", certificate: str = "") -> Pred
     status, body = _post(address, body, key, certificate)
     if status == 200:
         return _predictions(orjson.loads(body)["predictions"])
-    message = _message(body)
+    try:
+        message = str(orjson.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = "an answer that is not ours"
     if status in (400, 413):
         raise InvalidInput(message)
     if status in (401, 403):
@@ -88,25 +91,14 @@ def _post(address: str, body: bytes, key: str, certificate: str) -> tuple[int, b
     server = urlsplit(address)
     connection = connect(address, certificate)
     try:
-        connection.request("POST", f"{server.path}/invocations", body, _headers(key))
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        connection.request("POST", f"{server.path}/invocations", body, headers)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as exc:
         raise Unavailable(f"{address} does not answer ({type(exc).__name__})") from exc
     finally:
         connection.close()
-
-
-def _headers(key: str) -> dict[str, str]:
-    headers = {"Content-Type": "application/json"}
-    return {**headers, "Authorization": f"Bearer {key}"} if key else headers
-
-
-def _message(body: bytes) -> str:
-    try:
-        return str(orjson.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return "an answer that is not ours"
 
 
 def _inputs(rows: Batch) -> Any:
@@ -152,7 +144,9 @@ def connect(address: str, certificate: str = "") -> http.client.HTTPConnection:
         return connection
     try:
         connection.connect()
-        _demand(connection, certificate)
+        shown = connection.sock.getpeercert(binary_form=True) or b""
+        if not compare_digest(shown, leaf_of(certificate)):
+            raise Unavailable("it shows another certificate than its own")
     except (OSError, Unavailable, OptionError) as exc:
         connection.close()
         why = str(exc) if not isinstance(exc, OSError) else type(exc).__name__
@@ -169,9 +163,3 @@ def _connection(address: str, timeout_s: float) -> http.client.HTTPConnection:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the caller compares the certificate itself
     return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
-
-
-def _demand(connection: http.client.HTTPSConnection, certificate: str) -> None:
-    shown = connection.sock.getpeercert(binary_form=True) or b""
-    if not compare_digest(shown, leaf_of(certificate)):
-        raise Unavailable("it shows another certificate than its own")

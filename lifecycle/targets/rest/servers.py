@@ -48,7 +48,9 @@ class Servers:
         control.write_desired(folder, desired)
         # recorded first, so that the server can be found and undeployed even if this process dies
         self._records.save(DeploymentRecord(spec, Status.FAILED, detail="coming up"))
-        server = spawn_detached(_command(str(folder)), folder / control.LOG, {})
+        # -P keeps modules of the working directory from shadowing ours
+        command = [sys.executable, "-P", "-m", "lifecycle.serving.supervisor", str(folder)]
+        server = spawn_detached(command, folder / control.LOG, {})
         try:
             await_outcome(folder, desired, server)
         except BaseException:
@@ -100,11 +102,6 @@ def _ports(options: RestOptions, last: Observed | None) -> list[int]:
         return [options.port]
     known = urlsplit(last.address).port if last is not None else None
     return [known, 0] if known else [0]
-
-
-def _command(folder: str) -> Sequence[str]:
-    # -P keeps modules of the working directory from shadowing ours
-    return [sys.executable, "-P", "-m", "lifecycle.serving.supervisor", folder]
 
 
 def _refuse_to_move(before: Desired, after: Settings, options: RestOptions, address: str) -> None:
@@ -266,19 +263,18 @@ class CoHosted:
         try:
             record = self._records.find(name)
         except IntegrityError:  # otherwise the host that lists it
-            return next((host for host in self._records.names() if name in self._guests_of(host)), None)
+            return next((host for host in self._records.names() if name in self.guests(host)), None)
         return record.spec.options.get("server") or None if record is not None else None
+
+    def guests(self, host: str) -> list[str]:
+        """Existing guests; a killed deployer may have left other names."""
+        return [name for name in control.guests_of(self._records.path(host)) if self._records.path(name).is_dir()]
 
     def refuse_to_leave(self, name: str) -> None:
         """Raise Conflict if other deployments are on its server."""
-        guests = self._guests_of(name)
+        guests = self.guests(name)
         if guests:
             raise Conflict(f"the server of {name!r} answers for {', '.join(guests)} too; undeploy them first")
-
-    def _guests_of(self, host: str) -> list[str]:
-        """Existing guests; a killed deployer may have left other names."""
-        folder: Path = self._records.path(host)
-        return [name for name in control.guests_of(folder) if self._records.path(name).is_dir()]
 
     def _server(self, name: str, host: str) -> Observed:
         """State of the host's server."""

@@ -109,7 +109,9 @@ class RestTarget:
         if observed is not None and observed.version:
             key = (self._secret(KEY_VARIABLE) or "").strip()
             try:
-                return ask(_address(record, observed), rows, key, self._certificate(record))
+                host = record.spec.options.get("server")
+                options = self._records.load(host).spec.options if host else record.spec.options
+                return ask(_address(record, observed), rows, key, options.get("tls_cert", ""))
             except Unavailable:
                 if self.describe(name).status is Status.READY:
                     raise
@@ -126,12 +128,6 @@ class RestTarget:
         folder = self._records.path(host) / CAPTURED / name
         captures = folder.exists() or record.spec.options.get("capture")
         return CapturedRows(str(folder) if captures else "")
-
-    def _certificate(self, record: DeploymentRecord) -> str:
-        """Path of the server's certificate; empty for plain HTTP."""
-        options = record.spec.options
-        host = options.get("server")
-        return (self._records.load(host).spec.options if host else options).get("tls_cert", "")
 
     def _describe(self, record: DeploymentRecord) -> Deployment:
         """The deployment's state as its server reports it, not as recorded."""
@@ -170,7 +166,10 @@ class RestTarget:
         host = control.read_observed(folder)
         if host is None or host.process != observed.process:  # a server that does not serve this deployment yet
             return Status.STOPPED, _STOPPED
-        if answer.digest not in _digests(folder, host):
+        digests = {host.digest}
+        with suppress(FileNotFoundError):  # during a change of version it may answer with the requested one
+            digests.add(control.read_desired(folder).digest)
+        if answer.digest not in digests:
             return Status.STOPPED, f"another server answers at {observed.address}; deploy it again"
         return (Status.READY, "") if answer.ready else (Status.FAILED, "its server is not ready; see its log")
 
@@ -204,14 +203,6 @@ def _variants(spec: DeploymentSpec, observed: Observed) -> tuple[Variant, ...]:
     """The variants; during a change of version the server may answer with another one than is recorded."""
     source = ModelSource(f"models:/{spec.ref.name}/{observed.version}", observed.digest)
     return (Variant(observed.version, source, compiled=observed.scorer == "compiled"),)
-
-
-def _digests(folder: Path, observed: Observed) -> set[str]:
-    """Digests that a server may answer with: the last reported one and, during a change, the requested one."""
-    digests = {observed.digest}
-    with suppress(FileNotFoundError):
-        digests.add(control.read_desired(folder).digest)
-    return digests
 
 
 def _address(record: DeploymentRecord, observed: Observed) -> str:
