@@ -294,13 +294,11 @@ def _derive(data: str, label: str | None) -> dict[str, Any]:
 
 
 def _load(config: Path | None, source: str) -> dict[str, Any]:
+    from lifecycle.domain.model import ModelRef
     from lifecycle.gates.data_quality.suite import read_suite
 
     if not source.startswith("models:/"):
         return read_suite(Path(source))
-
-    from lifecycle.domain.model import ModelRef
-
     registry = assembled(config).registry
     tracked = registry.tracked(registry.get(ModelRef.parse(source)))
     if tracked is None:

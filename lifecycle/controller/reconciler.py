@@ -79,8 +79,10 @@ class Reconciler:
                 self.leases.hold(deployment.ref.name, scope)
             policy = self.deployer.stage_of(deployment.ref)
             held = self._view.held(deployment.ref.name, policy)
-        except Exception as exc:  # one deployment must not hold up another
-            self._say_once(deployment, exc)
+        except Exception as exc:  # one deployment must not hold up another, and each reason is logged once
+            if self._said.get(key) != str(exc):
+                self._said[key] = str(exc)
+                self._say(deployment, exc)
             return
         self._said.pop(key, None)
         wanted = (Status.READY, held.version.version, held.digest)
@@ -96,29 +98,17 @@ class Reconciler:
                 changed = self.deployer.converge(deployment)
         except Exception as exc:  # a model's libraries or a full disk may raise anything
             self._backoffs[key].failed(self.clock())
-            _say(deployment, exc)
+            self._say(deployment, exc)
         else:
             self._backoffs.pop(key)
             _LOG.info("%s on %s answers with version %s", *key[::-1], changed.version)
 
-    def _say_once(self, deployment: Deployment, error: Exception) -> None:
-        """Log once for each reason: deployments are looked at every second."""
-        key = (deployment.target, deployment.name)
-        if self._said.get(key) != str(error):
-            self._said[key] = str(error)
-            _say(deployment, error)
-
-
-def _say(deployment: Deployment, error: Exception) -> None:
-    ours = isinstance(error, LifecycleError)
-    _LOG.warning(
-        "%s on %s stays at version %s: %s",
-        deployment.name,
-        deployment.target,
-        deployment.version,
-        error if ours else type(error).__name__,
-        exc_info=None if ours else error,
-    )
+    @staticmethod
+    def _say(deployment: Deployment, error: Exception) -> None:
+        ours = isinstance(error, LifecycleError)
+        said, where = error if ours else type(error).__name__, (deployment.name, deployment.target)
+        message = "%s on %s stays at version %s: %s"
+        _LOG.warning(message, *where, deployment.version, said, exc_info=None if ours else error)
 
 
 _LOOK_AGAIN_S = 60.0

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lifecycle.domain.deployment import Deployment
-from lifecycle.domain.model import ModelState
 from lifecycle.errors import IntegrityError, NotFound, NotPromoted, NotTrusted, Unavailable
 from lifecycle.promotion.consistency import Inconsistency, Mismatch, inconsistencies
 from lifecycle.promotion.promoter import Promoter
@@ -39,29 +38,27 @@ def check_status(promoter: Promoter, deployments: Iterable[Deployment]) -> Statu
 
 def _of_model(promoter: Promoter, model: str, deployed: bool) -> list[Inconsistency]:
     """The findings of two checks in a row: a promotion may happen between two requests of one check."""
-    found = _differences(promoter, model, deployed)
-    return [one for one in found if one in _differences(promoter, model, deployed)] if found else []
+    found = list(_differences(promoter, model, deployed))
+    again = list(_differences(promoter, model, deployed)) if found else []
+    return [one for one in found if one in again]
 
 
-def _differences(promoter: Promoter, model: str, deployed: bool) -> list[Inconsistency]:
+def _differences(promoter: Promoter, model: str, deployed: bool) -> Iterator[Inconsistency]:
+    """Differences from the ledger; and whether a deployed version's promotion is signed by a key trusted here."""
     policies = promoter.policies.of(model)
     try:
         state = promoter.registry.state(model)
     except NotFound:  # deployed from another registry
-        return []
+        return
     except IntegrityError as exc:
-        return [Inconsistency(model, Mismatch.HISTORY, f"{model}: {exc}", "Run: lifecycle audit verify")]
-    unproven = _unproven(promoter, state) if deployed else ()
-    return [*inconsistencies(state, policies, promoter.clock()), *unproven]
-
-
-def _unproven(promoter: Promoter, state: ModelState) -> Iterator[Inconsistency]:
-    """Whether a deployed version's promotion is signed by a key that this machine trusts."""
-    for policy in promoter.policies.of(state.model).stages:
+        yield Inconsistency(model, Mismatch.HISTORY, f"{model}: {exc}", "Run: lifecycle audit verify")
+        return
+    yield from inconsistencies(state, policies, promoter.clock())
+    for policy in policies.stages if deployed else ():
         try:
             promoter.held_in(state, policy)
         except NotTrusted as exc:
             message, _, mend = str(exc).partition(". ")
-            yield Inconsistency(state.model, Mismatch.UNPROVEN, message, mend)
+            yield Inconsistency(model, Mismatch.UNPROVEN, message, mend)
         except (NotFound, NotPromoted):
             continue

@@ -52,15 +52,11 @@ def column_type(column: pd.Series[Any]) -> ColumnType:
     return _INFERRED.get(pd.api.types.infer_dtype(column, skipna=True), ColumnType.OTHER)
 
 
-def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows in numpy's types: float64 for numbers with missing values, objects with None for text.
-
-    Great Expectations and Evidently support those best; pandas has many more. The frame given is not changed.
-    """
-    return pd.DataFrame({name: _plain(frame[name]) for name in frame.columns}, index=frame.index)
-
-
 def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
+    """In numpy's types: float64 for numbers with missing values, objects with None for text.
+
+    Great Expectations supports those best; pandas has many more. The column given is not changed.
+    """
     kind = column_type(column)
     if kind is ColumnType.NUMBER:
         whole = column.dtype.kind in "iu" and not column.hasnans
@@ -80,16 +76,12 @@ def as_judged(frame: pd.DataFrame) -> pd.DataFrame:
 
     Times beyond nanoseconds (before 1678, from 2262) become the first or last possible one.
     """
-    frame = plain(frame)
-    return pd.DataFrame({name: _in_nanoseconds(frame[name]) for name in frame.columns}, index=frame.index)
+    return pd.DataFrame({name: column_as_judged(frame[name]) for name in frame.columns}, index=frame.index)
 
 
 def column_as_judged(column: pd.Series[Any]) -> pd.Series[Any]:
     """One column of :func:`as_judged`."""
-    return as_judged(column.to_frame("column"))["column"].rename(column.name)
-
-
-def _in_nanoseconds(column: pd.Series[Any]) -> pd.Series[Any]:
+    column = _plain(column)
     if column_type(column) is not ColumnType.DATETIME or column.dtype == "datetime64[ns]":
         return column
     try:

@@ -42,7 +42,10 @@ def main(arguments: Sequence[str]) -> int:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     child = _start(command, before)
     watch_owner(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    status = _end_descendants(child, _wait(child))
+    ended = None
+    while ended is None and signal.sigwait(_STOP_SIGNALS | {signal.SIGCHLD}) not in _STOP_SIGNALS:
+        ended = _reap(child)
+    status = _end_descendants(child, ended)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
@@ -63,16 +66,6 @@ def _start(command: list[str], signal_mask: Iterable[int]) -> int:
         os.write(2, f"cannot run {command[0]!r}: {exc.strerror}\n".encode())
     finally:
         os._exit(127)
-
-
-def _wait(child: int) -> int | None:
-    """The child's wait status, or None when a signal asks us to stop first."""
-    while True:
-        if signal.sigwait(_STOP_SIGNALS | {signal.SIGCHLD}) in _STOP_SIGNALS:
-            return None
-        status = _reap(child)
-        if status is not None:
-            return status
 
 
 def _end_descendants(child: int, status: int | None) -> int:

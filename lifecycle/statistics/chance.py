@@ -53,7 +53,11 @@ def wasserstein_null(reference: Floats, current: Floats, distance: float, seed: 
     Args:
         distance: The measured one, whose p-value is asked for.
     """
-    left, right = (side[_evenly_spaced(len(side))] for side in (reference, current))
+    left, right = (
+        side[((np.arange(shown) + 0.5) * (len(side) / shown)).astype(np.int64)]
+        for side in (reference, current)
+        for shown in [min(len(side), _GRID)]
+    )
     mixed = np.sort(np.concatenate((left, right)))
     gaps = np.diff(mixed)
     weights = np.r_[np.full(len(left), 1 / len(left)), np.full(len(right), -1 / len(right))]
@@ -128,9 +132,3 @@ def _null_of(splits: Floats, distance: float) -> PermutationNull:
     if variance <= (1e-9 * mean) ** 2:  # all splits are alike, so there is no tail
         return PermutationNull(typical, 1.0 if distance <= mean * (1 + 1e-9) else 0.0)
     return PermutationNull(typical, float(gammaincc(mean**2 / variance, distance * mean / variance)))
-
-
-def _evenly_spaced(count: int) -> NDArray[np.int64]:
-    """Positions of at most two thousand of ``count`` values."""
-    shown = min(count, _GRID)
-    return ((np.arange(shown) + 0.5) * (count / shown)).astype(np.int64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lifecycle.domain.deployment import Deployment, DeploymentSpec, Status, check_deployment_name
 from lifecycle.errors import NotFound, unknown
@@ -11,12 +10,6 @@ from lifecycle.scoring.contract import Batch, Predictions, Scorer
 from lifecycle.scoring.loader import load_verified
 from lifecycle.targets.contract import TargetContext, TargetOptions, only_variant
 from lifecycle.targets.records import DeploymentRecord
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    spec: DeploymentSpec
-    scorer: Scorer
 
 
 class MemoryTarget:
@@ -29,7 +22,7 @@ class MemoryTarget:
 
     def __init__(self, context: TargetContext) -> None:
         self._models = context.models
-        self._loaded: dict[str, _Loaded] = {}
+        self._loaded: dict[str, tuple[DeploymentSpec, Scorer]] = {}
 
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         """Load the version, then switch to it."""
@@ -37,16 +30,16 @@ class MemoryTarget:
         TargetOptions.parse(spec.options)
         variant = only_variant(spec, self.name)
         old = self._loaded.get(spec.name)
-        if old is None or old.spec != spec:
+        if old is None or old[0] != spec:
             # The scorer that this replaces is not closed: another thread may be scoring with it.
             compiled = self._models.compiled(variant.source) if variant.compiled else None
             scorer = load_verified(self._models.snapshot(variant.source), compiled)
-            self._loaded[spec.name] = _Loaded(spec, scorer)
+            self._loaded[spec.name] = spec, scorer
         return self.describe(spec.name)
 
     def describe(self, name: str) -> Deployment:
         """What answers under this name."""
-        spec = self._find(name).spec
+        spec = self._find(name)[0]
         return DeploymentRecord(spec, Status.READY, f"memory:{name}").deployment(self.name)
 
     def undeploy(self, name: str) -> None:
@@ -59,9 +52,9 @@ class MemoryTarget:
 
     def predict(self, name: str, rows: Batch) -> Predictions:
         """Score rows."""
-        return self._find(name).scorer.predict(rows)
+        return self._find(name)[1].predict(rows)
 
-    def _find(self, name: str) -> _Loaded:
+    def _find(self, name: str) -> tuple[DeploymentSpec, Scorer]:
         loaded = self._loaded.get(check_deployment_name(name))
         if loaded is None:
             raise NotFound(unknown("deployment", name, self._loaded))

@@ -77,11 +77,7 @@ def _slice_of(predictions: Predictions, row: int) -> Predictions:
 
 
 def _identical(got: Predictions, expected: Predictions) -> bool:
-    if isinstance(got, np.ndarray) and isinstance(expected, np.ndarray):
-        return np.array_equal(got, expected)
-    return (
-        not isinstance(got, np.ndarray)
-        and not isinstance(expected, np.ndarray)
-        and list(got) == list(expected)
-        and all(np.array_equal(got[name], expected[name]) for name in got)
-    )
+    if isinstance(got, np.ndarray) != isinstance(expected, np.ndarray):
+        return False
+    ours, theirs = ({"": p} if isinstance(p, np.ndarray) else p for p in (got, expected))
+    return list(ours) == list(theirs) and all(np.array_equal(ours[name], theirs[name]) for name in ours)

@@ -18,7 +18,7 @@ DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "constants", 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 45
 PRINTING = {"lifecycle/bundle/runner.py", "lifecycle/processes/supervise.py"}
 """Commands of their own."""
-OCCUR_TWICE = {"Example", "Head", "Permission", "PublicKey", "Record", "Request"}
+OCCUR_TWICE = {"Example", "Permission", "PublicKey", "Record", "Request"}
 """Names of classes that still occur more than once. Give one of each a name of its own, and shorten this list."""
 
 

@@ -58,52 +58,48 @@ class PromotionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalRequest:
-    """Approve a version for a stage. The rest of the requests below also never come from a client as they are."""
+class _OfVersion:
+    """A request about a version and a stage of the policy that never comes from a client as it is."""
 
     model: str
     version: int
     stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest(_OfVersion):
+    """Approve a version for a stage."""
+
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Demotion:
+class Demotion(_OfVersion):
     """A version has left a stage of MLflow's, or its alias is taken away where the stage is an alias alone."""
-
-    model: str
-    version: int
-    stage: str
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(_OfVersion):
     """A version was in a stage, or had its alias, when the guard was installed.
 
     Attributes:
         held: What it held, for people.
     """
 
-    model: str
-    version: int
-    stage: str
     held: str
     requested_by: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class CopyRequest:
+class CopyRequest(_OfVersion):
     """Copy a version into the model ``into``, which is the environment ``stage``."""
 
-    model: str
-    version: int
-    stage: str
     into: str
 
 
 @dataclass(frozen=True, slots=True)
-class CopyArrival:
+class CopyArrival(_OfVersion):
     """A copy that was allowed has been made: the version of the environment's model enters the stage.
 
     Attributes:
@@ -112,9 +108,6 @@ class CopyArrival:
         signed: The evidence of that version, as it was signed.
     """
 
-    model: str
-    version: int
-    stage: str
     source: str
     digest: str
     evidence_id: str | None

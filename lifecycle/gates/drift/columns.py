@@ -141,12 +141,12 @@ def _measure(name: str, reference: pd.Series[Any], current: pd.Series[Any], seed
 def _measure_numbers(
     name: str, nulls: ShareChange | None, sides: tuple[pd.Series[Any], pd.Series[Any]], kind: ColumnType, seed: int
 ) -> ColumnDrift:
-    before, now = (sort(side, kind) for side in sides)
-    infinite = _share(before.infinite, len(sides[0]), now.infinite, len(sides[1]))
-    fewest = min(len(before.values), len(now.values))
+    (before, infinite_before), (now, infinite_now) = (sort(side, kind) for side in sides)
+    infinite = _share(infinite_before, len(sides[0]), infinite_now, len(sides[1]))
+    fewest = min(len(before), len(now))
     if fewest < FEWEST_VALUES:
         return _too_few(name, nulls, infinite, fewest)
-    return ColumnDrift(name, nulls, infinite, compare_numbers(before.values, now.values, kind, seed))
+    return ColumnDrift(name, nulls, infinite, compare_numbers(before, now, kind, seed))
 
 
 def _too_few(name: str, nulls: ShareChange | None, infinite: ShareChange | None, count: int) -> ColumnDrift:
@@ -165,20 +165,12 @@ _BINS = 20
 _TAIL = 0.01  # share of the reference below and above the bins, on each side
 
 
-@dataclass(frozen=True, slots=True)
-class SortedValues:
-    """The finite values of a column in ascending order, and the number of infinite ones."""
-
-    values: Floats
-    infinite: int
-
-
-def sort(column: pd.Series[Any], kind: ColumnType) -> SortedValues:
-    """Sort a column: numbers unchanged, datetimes as seconds since 1970, without nulls."""
+def sort(column: pd.Series[Any], kind: ColumnType) -> tuple[Floats, int]:
+    """The finite values in ascending order, datetimes as seconds since 1970; and the number of infinite ones."""
     values = np.sort(_as_floats(column, kind))  # -inf first, inf later, NaN last
     first = np.searchsorted(values, -np.inf, side="right")
     last, end = np.searchsorted(values, (np.inf, np.nan), side="left")
-    return SortedValues(values[first:last], int(first + end - last))
+    return values[first:last], int(first + end - last)
 
 
 def compare_numbers(reference: Floats, current: Floats, kind: ColumnType, seed: int) -> ValueDrift:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,25 +24,15 @@ _THREADS = 2  # numpy and Arrow release the interpreter lock while they sort, co
 Pair = tuple["pd.Series[Any]", "pd.Series[Any]"]
 
 
-@dataclass(frozen=True)
-class ComparedColumns:
-    """Result of :func:`compare`.
-
-    Attributes:
-        columns: Results in the requested order.
-        samples: The same sampled rows of every column: reference, current.
-    """
-
-    columns: tuple[ColumnDrift, ...]
-    samples: tuple[pd.DataFrame, pd.DataFrame]
-
-
 def compare(
     names: Sequence[str], also: Sequence[str], reference: Dataset, current: Dataset, size: int, seed: int
-) -> ComparedColumns:
+) -> tuple[tuple[ColumnDrift, ...], tuple[pd.DataFrame, pd.DataFrame]]:
     """Compare all rows of the columns ``names``, and draw a sample of them and of the columns ``also``.
 
     The sample is taken while the columns are read, so that files are read once.
+
+    Returns:
+        Results in the requested order, and the same sampled rows of every column: reference, current.
     """
     rows = drawn(reference.count, size, seed), drawn(current.count, size, seed)
     kept: dict[str, Pair] = {}
@@ -60,7 +49,7 @@ def compare(
     with ThreadPoolExecutor(_THREADS) as pool:
         columns = list(pool.map(one, read))
     before, now = (pd.DataFrame({name: kept[name][side] for name in read}) for side in (0, 1))
-    return ComparedColumns(tuple(c for c in columns if c is not None), (before, now))
+    return tuple(c for c in columns if c is not None), (before, now)
 
 
 _log = logging.getLogger(__name__)

@@ -70,27 +70,6 @@ MOST_CHANCE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnLimits:
-    """Limits for one column.
-
-    Attributes:
-        drifted: Distance from which it has drifted.
-        distance: Distance that it may not exceed.
-        nulls: Largest change of the share of nulls, and of the share of infinite values.
-        new: Largest share of the rows in categories that the reference lacks.
-    """
-
-    drifted: float
-    distance: float
-    nulls: float
-    new: float
-
-    def with_one(self, distance: float | None) -> ColumnLimits:
-        """The same limits, with ``distance`` as the only distance limit."""
-        return self if distance is None else replace(self, drifted=distance, distance=distance)
-
-
-@dataclass(frozen=True, slots=True)
 class ColumnResult:
     """One column's status, and the reason in words for people; empty where it is steady."""
 
@@ -157,21 +136,19 @@ def find(
     together = (*columns, *labels, *answers)
     asked = [p for column in together for p in _tests(column).values()]
     answered = iter(benjamini_hochberg(asked, options.false_discovery_rate))
-    limits = ColumnLimits(
-        options.drift_distance,
-        options.max_column_distance,
-        options.max_null_change,
-        options.max_new_category_share,
-    )
 
-    def judged(column: ColumnDrift, limits: ColumnLimits) -> ColumnResult:
+    def judged(column: ColumnDrift, distance: float | None = None) -> ColumnResult:
+        """Of inputs two limits of the distance apply; of labels and predictions one."""
         stands_out = {question: next(answered) for question in _tests(column)}
+        limits = options
+        if distance is not None:
+            limits = options.model_copy(update={"drift_distance": distance, "max_column_distance": distance})
         return ColumnResult(column, *_finding(column, limits, stands_out))
 
     return DriftResults(
-        tuple(judged(column, limits) for column in columns),
-        tuple(judged(column, limits.with_one(options.max_target_distance)) for column in labels),
-        tuple(judged(column, limits.with_one(options.max_prediction_distance)) for column in answers),
+        tuple(judged(column) for column in columns),
+        tuple(judged(column, options.max_target_distance) for column in labels),
+        tuple(judged(column, options.max_prediction_distance) for column in answers),
     )
 
 
@@ -182,13 +159,13 @@ def _tests(column: ColumnDrift) -> dict[str, float]:
     return asked | ({"values": column.values.chance.p} if column.values else {})
 
 
-def _finding(column: ColumnDrift, limits: ColumnLimits, stands_out: dict[str, bool]) -> tuple[ColumnStatus, str]:
+def _finding(column: ColumnDrift, limits: DriftOptions, stands_out: dict[str, bool]) -> tuple[ColumnStatus, str]:
     if column.problem in (ColumnStatus.BROKE, ColumnStatus.EMPTY, ColumnStatus.OTHER_KIND):
         return column.problem, column.why
-    if column.nulls and stands_out["nulls"] and column.nulls.change > limits.nulls:
+    if column.nulls and stands_out["nulls"] and column.nulls.change > limits.max_null_change:
         return ColumnStatus.BEYOND, f"nulls: {_change(column.nulls)}"
     infinite = column.infinite  # one is too many where the reference has none: the model has never seen one
-    if infinite and (not infinite.before or (stands_out["infinite"] and infinite.change > limits.nulls)):
+    if infinite and (not infinite.before or (stands_out["infinite"] and infinite.change > limits.max_null_change)):
         return ColumnStatus.BEYOND, f"infinite values: {_change(infinite)}"
     if column.values is None:
         return ColumnStatus.UNJUDGED, column.why
@@ -199,18 +176,18 @@ def _change(share: ShareChange) -> str:
     return f"{percent(share.before)}, now {percent(share.now)}"
 
 
-def _of_values(values: ValueDrift, limits: ColumnLimits, significant: bool) -> tuple[ColumnStatus, str]:
+def _of_values(values: ValueDrift, limits: DriftOptions, significant: bool) -> tuple[ColumnStatus, str]:
     words = f"{values.distance:.2f}, chance gives {values.chance.distance:.2f}"
     if not significant:
         if values.chance.distance > MOST_CHANCE:
             return ColumnStatus.UNJUDGED, f"chance alone gives a distance of {values.chance.distance:.2f}"
         return ColumnStatus.STEADY, ""
-    if values.new > limits.new:
+    if values.new > limits.max_new_category_share:
         new = f"{percent(values.new)} of the rows in categories new to the reference"
         return ColumnStatus.BEYOND, f"{words}; {new}"
-    if values.beyond > limits.distance:
+    if values.beyond > limits.max_column_distance:
         return ColumnStatus.BEYOND, words
-    if values.beyond > limits.drifted:
+    if values.beyond > limits.drift_distance:
         return ColumnStatus.DRIFTED, words
     return ColumnStatus.STEADY, ""
 

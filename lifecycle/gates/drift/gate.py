@@ -86,18 +86,18 @@ class DriftGate:
         options, asks = self.options, self.options.max_prediction_distance is not None
         known = set(reference.columns) & set(current.columns)
         inputs = [name for name in _inputs(subject, reference) if name in known] if asks else []
-        compared = compare(columns, inputs, reference, current, options.sample_rows, options.seed)
+        compared, samples = compare(columns, inputs, reference, current, options.sample_rows, options.seed)
         labels = compare_labels(reference, current, options)
         try:
-            rows = [sample[inputs] for sample in compared.samples]
+            rows = [sample[inputs] for sample in samples]
             answers = compare_predictions(subject.candidate, rows[0], rows[1], options.seed) if asks else ()
         except NotLoaded:
-            findings = find(compared.columns, labels, (), options)
+            findings = find(compared, labels, (), options)
             if decide(findings, current.source, options).outcome is not Outcome.FAILED:
                 raise  # otherwise the rows do not fit, whatever the model would predict
         else:
-            findings = find(compared.columns, labels, answers, options)
-        subject.findings[self.name] = findings, compared.samples
+            findings = find(compared, labels, answers, options)
+        subject.findings[self.name] = findings, samples
         verdict = decide(findings, current.source, options)
         facts: dict[str, Figure] = {
             "reference_rows": reference.count,

@@ -101,23 +101,6 @@ MIN_SUPPORT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class SliceLimits:
-    """Limits for a slice; at least one of the first two is given.
-
-    Attributes:
-        limit: Lowest or highest value that passes, by the metric's direction; or None.
-        max_drop: Allowed loss against the champion on the same rows, or None.
-        min_rows: Smaller slices are not judged.
-        confidence: Probability that no slice of a good model fails.
-    """
-
-    limit: float | None
-    max_drop: float | None
-    min_rows: int
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
 class SliceResult:
     """Result of one slice.
 
@@ -146,17 +129,17 @@ class SliceResult:
 
 
 def check_slices(
-    slices: Sequence[Slice], ours: MeasuredMetric, champion: MeasuredMetric | None, limits: SliceLimits
+    slices: Sequence[Slice], ours: MeasuredMetric, champion: MeasuredMetric | None, options: PerformanceOptions
 ) -> list[SliceResult]:
     """Judge the slices that can be judged; worst first.
 
     A slice fails when it misses a limit significantly. The hypothesis that it is at the limit, or as good as
-    the champion, is tested jointly for all slices, so that with probability ``confidence``
+    the champion, is tested jointly for all slices, so that with probability ``options.confidence``
     no slice fails of a model that is equally good everywhere.
     """
-    results = [r for s in slices if len(s.rows) >= limits.min_rows and (r := _measure(s, ours, champion))]
-    tests = [test for index, result in enumerate(results) for test in _tests(index, result, limits)]
-    believed = holm([test.chance for test in tests], 1 - limits.confidence)
+    results = [r for s in slices if len(s.rows) >= options.min_slice_rows and (r := _measure(s, ours, champion))]
+    tests = [test for index, result in enumerate(results) for test in _tests(index, result, options)]
+    believed = holm([test.chance for test in tests], 1 - options.confidence)
     for test, sure in zip(tests, believed, strict=True):
         if test.beyond:
             result = results[test.index]
@@ -179,15 +162,15 @@ class _Test:
     chance: float
 
 
-def _tests(index: int, result: SliceResult, limits: SliceLimits) -> Iterator[_Test]:
+def _tests(index: int, result: SliceResult, options: PerformanceOptions) -> Iterator[_Test]:
     ours, champion = result.ours, result.champion
-    if limits.limit is not None:
-        shortfall = ours.loss_to(limits.limit)
+    if options.slice_limit is not None:
+        shortfall = ours.loss_to(options.slice_limit)
         yield _Test(index, False, shortfall > 0, one_sided_p(shortfall, ours.influence, ours.support))
-    if limits.max_drop is not None and champion is not None:
+    if options.slice_drop is not None and champion is not None:
         drop, support = ours.loss_to(champion.value), min(ours.support, champion.support)
         paired = ours.influence - champion.influence
-        yield _Test(index, True, drop > limits.max_drop, one_sided_p(drop, paired, support))
+        yield _Test(index, True, drop > options.slice_drop, one_sided_p(drop, paired, support))
 
 
 def _measure(part: Slice, ours: MeasuredMetric, champion: MeasuredMetric | None) -> SliceResult | None:
@@ -283,8 +266,7 @@ def slice_rows(
             slices += slices_of(values)
         except Unmeasurable as exc:
             unsliced = unsliced or exc
-    limits = SliceLimits(options.slice_limit, options.slice_drop, options.min_slice_rows, options.confidence)
-    return SlicedRows(options, slices, check_slices(slices, ours, champion, limits), unsliced)
+    return SlicedRows(options, slices, check_slices(slices, ours, champion, options), unsliced)
 
 
 def shown_slices(results: Sequence[SliceResult]) -> str:

@@ -31,10 +31,7 @@ def next_step(evidence: Evidence) -> tuple[str, str]:
         case Outcome.ERROR:
             return "Fix what broke, and run the gates again:", again
         case Outcome.FAILED:
-            return (
-                f"It cannot go to {evidence.stage}. After a change of data or policy, run again:",
-                again,
-            )
+            return f"It cannot go to {evidence.stage}. After a change of data or policy, run again:", again
 
 
 def facts_of(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
@@ -69,12 +66,12 @@ def circumstances_of(evidence: Evidence) -> Iterator[str]:
     yield f"valid until {evidence.expires_at:%Y-%m-%d %H:%M} UTC"
 
 
-_HEADER = ("Gate", "Verdict", "Why", "Reason", "Seconds")
-
-
 def render_markdown(evidence: Evidence) -> str:
     """A heading, a table with one row per gate, and the next step. Names from data are escaped."""
-    rows = [_HEADER, ("---",) * 4 + ("---:",), *map(_row, evidence.verdicts)]
+    rows = [("Gate", "Verdict", "Why", "Reason", "Seconds"), ("---",) * 4 + ("---:",)]
+    for v in evidence.verdicts:
+        gate, message, reason = map(markdown_text, (v.gate, v.message, v.reason))
+        rows.append((gate, f"**{v.outcome}**", message, reason, f"{v.seconds:.1f}"))
     facts = [f"{name} {short}" for name, short, _ in facts_of(evidence)]
     sentence, command = next_step(evidence)
     return "\n\n".join(
@@ -84,16 +81,6 @@ def render_markdown(evidence: Evidence) -> str:
             "\n".join(f"| {' | '.join(row)} |" for row in rows),
             f"**Next:** {markdown_text(sentence)}\n\n```shell\n{printable(command)}\n```\n",
         ]
-    )
-
-
-def _row(verdict: Verdict) -> tuple[str, ...]:
-    return (
-        markdown_text(verdict.gate),
-        f"**{verdict.outcome}**",
-        markdown_text(verdict.message),
-        markdown_text(verdict.reason),
-        f"{verdict.seconds:.1f}",
     )
 
 
@@ -143,12 +130,9 @@ def _case(verdict: Verdict, uri: str) -> ET.Element:
     element = _ELEMENTS.get(verdict.outcome)
     if element:
         message = printable(verdict.message)
-        why = ET.SubElement(case, element, message=message, type=_type(verdict))
+        kind = "inconclusive" if verdict.outcome is Outcome.INCONCLUSIVE else printable(verdict.reason)
+        why = ET.SubElement(case, element, message=message, type=kind)
         why.text = f"{verdict.outcome} {printable(verdict.reason)}: {message}"
     figures = [f"{name}: {value}" for name, value in figures_of(verdict.figures)]
     ET.SubElement(case, "system-out").text = "\n".join([printable(verdict.message), *figures])
     return case
-
-
-def _type(verdict: Verdict) -> str:
-    return "inconclusive" if verdict.outcome is Outcome.INCONCLUSIVE else printable(verdict.reason)

@@ -103,7 +103,9 @@ def read_mlmodel(file: str, text: bytes, allowed: AllowList, *, allow_code: bool
     example = document.get("saved_input_example_info")
     for key, value in _entries({"flavors": flavors, "example": example}):
         _look_at(key, value, report, allow_code=allow_code)
-    report.onnx = {report.path(name) for name in _onnx_files(flavors)}
+    python = flavors.get("python_function", {})
+    confs = [flavors.get("onnx", {}), *([python] if python.get("loader_module") == "mlflow.onnx" else [])]
+    report.onnx = {report.path(_name(conf["data"])) for conf in confs if conf.get("data")}
     report.needed |= report.onnx
     return report
 
@@ -154,17 +156,15 @@ def _entries(root: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _look_at(key: str, value: Any, report: MlmodelReport, *, allow_code: bool) -> None:
     if key in _CODE_KEYS and value and not allow_code:
-        report.findings.append(
-            SafetyIssue("code", report.file, f"makes MLflow run Python code of the model, by '{key}'")
-        )
+        why = f"makes MLflow run Python code of the model, by '{key}'"
+        report.findings.append(SafetyIssue("code", report.file, why))
     if value is None or not (key in _PATH_KEYS | _CODE_KEYS or (key == "env" and isinstance(value, str))):
         return
     # MLflow looks up code by its file name in the model's folder, and records where it came from
     path = PurePosixPath(_name(value)).name if key == "model_code_path" else _name(value)
     if not isinstance(value, str) or not is_inside(path):
-        report.findings.append(
-            SafetyIssue("outside", report.file, f"names a file outside of the model, by '{key}'")
-        )
+        why = f"names a file outside of the model, by '{key}'"
+        report.findings.append(SafetyIssue("outside", report.file, why))
     elif key in {"env", "conda", "virtualenv"}:
         report.environments.add(report.path(path))
     elif key != "code":
@@ -182,11 +182,3 @@ def is_inside(path: str) -> bool:
     return bool(parts) and not (
         path.startswith(("/", "~")) or ".." in parts or any(mark in path for mark in ("\\", "\0", ":", "%", "$"))
     )
-
-
-def _onnx_files(flavors: Mapping[Any, dict[Any, Any]]) -> set[str]:
-    confs = [flavors.get("onnx", {})]
-    python = flavors.get("python_function", {})
-    if python.get("loader_module") == "mlflow.onnx":
-        confs.append(python)
-    return {_name(conf["data"]) for conf in confs if conf.get("data")}

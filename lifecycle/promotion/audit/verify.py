@@ -73,7 +73,7 @@ class _Known:
         scope: The uids to verify; None for all.
     """
 
-    heads: Mapping[str, Head]
+    heads: Mapping[str, Row[Any]]
     models: Mapping[str, RegisteredModel]
     names: Mapping[str, str]
     scope: frozenset[str] | None
@@ -140,7 +140,7 @@ class _Pass:
 
 
 def _known(connection: Connection, policies: PolicyBook, model: str | None) -> _Known:
-    heads = {h.model_uid: Head(h.model, h.sequence, h.hash) for h in connection.execute(select(HEADS))}
+    heads = {head.model_uid: head for head in connection.execute(select(HEADS))}
     models = registered_models(connection, policies)
     names = {uid: m.name for uid, m in models.items()} | {uid: head.model for uid, head in heads.items()}
     if model is None:
@@ -161,19 +161,10 @@ def _scoped(query: Select[Any], table: Table, scope: frozenset[str] | None) -> S
     return query if scope is None else query.where(table.c.model_uid.in_(sorted(scope)))
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The guard's record of the newest entry."""
-
-    model: str
-    sequence: int
-    hash: str
-
-
 class Chain:
     """Follows one ledger row by row, keeping only the last hash."""
 
-    def __init__(self, model_uid: str, head: Head | None) -> None:
+    def __init__(self, model_uid: str, head: Row[Any] | None) -> None:
         self.model = head.model if head else ""
         self.model_uid = model_uid
         self.entries = 0

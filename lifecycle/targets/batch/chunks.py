@@ -68,14 +68,12 @@ def addresses_of(files: Iterable[Path], chunk_rows: int) -> tuple[ChunkAddress, 
     found: list[ChunkAddress] = []
     for position, path in enumerate(files):
         with _naming(path):
-            for part in (_csv_parts if is_csv(path) else _parquet_parts)(path, chunk_rows):
+            rows = 0 if is_csv(path) else pq.read_metadata(path).num_rows
+            starts = range(0, rows, chunk_rows)
+            parquet = [(first + 1, min(chunk_rows, rows - first), 0, 0) for first in starts]
+            for part in _csv_parts(path, chunk_rows) if is_csv(path) else parquet:
                 found.append(ChunkAddress(len(found), position, *part))
     return tuple(found)
-
-
-def _parquet_parts(path: Path, chunk_rows: int) -> Iterator[tuple[int, int]]:
-    rows = pq.read_metadata(path).num_rows
-    return ((first + 1, min(chunk_rows, rows - first)) for first in range(0, rows, chunk_rows))
 
 
 def _csv_parts(path: Path, chunk_rows: int) -> Iterator[tuple[int, int, int, int]]:
@@ -98,7 +96,10 @@ def _ends_of_records(path: Path) -> Iterator[int]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             held += block
-            ends = _plain_ends(held) if b'"' not in held and b"\r" not in held else _quoted_ends(held, last=False)
+            ends: Iterable[tuple[int, int]] = _quoted_ends(held, last=False)
+            if b'"' not in held and b"\r" not in held:  # lines are the records
+                lines = (np.flatnonzero(np.frombuffer(held, np.uint8) == ord("\n")) + 1).tolist()
+                ends = zip([0, *lines], lines, strict=False)
             used = 0
             for start, end in ends:
                 used = end
@@ -108,12 +109,6 @@ def _ends_of_records(path: Path) -> Iterator[int]:
     for start, end in _quoted_ends(held, last=True):
         if held[start:end].strip(b"\r\n"):
             yield offset + end
-
-
-def _plain_ends(content: bytes) -> Iterable[tuple[int, int]]:
-    """Where lines begin and end, of content without quotes."""
-    ends = (np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1).tolist()
-    return zip([0, *ends], ends, strict=False)
 
 
 def _quoted_ends(content: bytes, *, last: bool) -> Iterator[tuple[int, int]]:

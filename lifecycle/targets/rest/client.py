@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,21 +52,10 @@ def ask(address: str, rows: Batch, key: str = "", certificate: str = "") -> Pred
     raise Unavailable(f"{address} answered {status}: {message}")
 
 
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Readiness of a server.
+def readiness(address: str) -> tuple[bool, str] | None:
+    """Whether a server accepts requests, and the digest of the version that answers by default, or an empty one.
 
-    Attributes:
-        ready: Whether it accepts requests.
-        digest: Digest of the version that answers by default; empty if none does.
-    """
-
-    ready: bool
-    digest: str
-
-
-def readiness(address: str) -> Readiness | None:
-    """Ask a server for its readiness. None when nothing listens at the address.
+    None when nothing listens at the address.
 
     No secret is sent, so its certificate is not checked: it may just have been renewed.
 
@@ -78,7 +66,7 @@ def readiness(address: str) -> Readiness | None:
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
-        return Readiness(response.status == 200, response.headers.get("x-lifecycle-digest", ""))
+        return response.status == 200, response.headers.get("x-lifecycle-digest", "")
     except ConnectionRefusedError:
         return None
     except (OSError, http.client.HTTPException) as exc:

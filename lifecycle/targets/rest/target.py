@@ -61,7 +61,10 @@ class RestTarget:
         only_variant(spec, self.name)
         with self._records.lock(spec.name):
             old = self._records.find(spec.name)
-            _refuse_another_server(old, options)
+            before = old.spec.options.get("server", "") if old is not None else options.server
+            if before != options.server:
+                where = f"the server of {before!r}" if before else "a server of its own"
+                raise Conflict(f"deployment {spec.name!r} is on {where}; undeploy it before moving it")
             observed = running(self._records.path(spec.name))
             up = old is not None and observed is not None and observed.version != 0
             if options.server:
@@ -162,6 +165,7 @@ class RestTarget:
             return Status.FAILED, observed.error or str(exc)
         if answer is None:
             return Status.STOPPED, _STOPPED
+        ready, digest = answer
         folder = self._records.path(record.spec.options.get("server") or record.spec.name)
         host = control.read_observed(folder)
         if host is None or host.process != observed.process:  # a server that does not serve this deployment yet
@@ -169,9 +173,9 @@ class RestTarget:
         digests = {host.digest}
         with suppress(FileNotFoundError):  # during a change of version it may answer with the requested one
             digests.add(control.read_desired(folder).digest)
-        if answer.digest not in digests:
+        if digest not in digests:
             return Status.STOPPED, f"another server answers at {observed.address}; deploy it again"
-        return (Status.READY, "") if answer.ready else (Status.FAILED, "its server is not ready; see its log")
+        return (Status.READY, "") if ready else (Status.FAILED, "its server is not ready; see its log")
 
 
 _STOPPED = "its server does not run; deploy it again"
@@ -209,11 +213,3 @@ def _address(record: DeploymentRecord, observed: Observed) -> str:
     """Address below which ``/invocations`` belongs to this deployment."""
     guest = bool(record.spec.options.get("server"))
     return f"{observed.address}/models/{record.spec.name}" if guest else observed.address
-
-
-def _refuse_another_server(old: DeploymentRecord | None, options: RestOptions) -> None:
-    before = old.spec.options.get("server", "") if old is not None else options.server
-    if before != options.server:
-        where = f"the server of {before!r}" if before else "a server of its own"
-        name = old.spec.name if old is not None else ""
-        raise Conflict(f"deployment {name!r} is on {where}; undeploy it before moving it")

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from lifecycle.gates.column_types import ColumnType, column_type, plain
+from lifecycle.gates.column_types import ColumnType, as_judged, column_type
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_a_column_is_known_by_its_values_and_not_by_its_type(values, kind):
     assert column_type(pd.Series(values)) is kind
 
 
-def test_plain_rows_hold_the_same_values_in_numpy_types():
+def test_rows_as_judged_hold_the_same_values_in_numpy_types():
     rows = pd.DataFrame({"n": pd.array([1, None], dtype="Int64"), "t": ["a", None], "b": pd.array([True, None])})
-    got = plain(rows)
+    got = as_judged(rows)
     assert [str(t) for t in got.dtypes] == ["float64", "object", "object"]
     assert got["t"].tolist() == ["a", None]
     assert got["b"].tolist() == [True, None]

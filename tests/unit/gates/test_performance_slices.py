@@ -130,7 +130,8 @@ def test_chance_blames_no_slice_of_a_twin():
 
 def twins_differ(rng):
     from lifecycle.gates.performance.metrics import METRICS, MeasuredMetric
-    from lifecycle.gates.performance.slices import Slice, SliceLimits, check_slices
+    from lifecycle.gates.performance.options import PerformanceOptions
+    from lifecycle.gates.performance.slices import Slice, check_slices
 
     rows, metric = 10_000, METRICS["roc_auc"]
     x, part = rng.normal(size=rows), rng.integers(0, 30, rows)
@@ -140,7 +141,8 @@ def twins_differ(rng):
         MeasuredMetric(version, metric, twin, metric.value(twin)) for version, twin in enumerate(twins)
     )
     slices = [Slice("part", f"part = {i}", np.flatnonzero(part == i)) for i in range(30)]
-    results = check_slices(slices, ours, champion, SliceLimits(None, 0.01, 200, 0.95))
+    options = PerformanceOptions(metric="roc_auc", max_drop_vs_champion=0.01, by=("part",))
+    results = check_slices(slices, ours, champion, options)
     return any(r.failed for r in results), sum(r.within_chance for r in results)
 
 
