@@ -93,10 +93,11 @@ class BatchRun:
 
     def _score_what_is_missing(self, output: Output, plan: BatchPlan, done: dict[int, ChunkDone]) -> None:
         kept = {number: chunk for number, chunk in done.items() if chunk.scorer == self.scorer}
+        rows_in, rejected = (sum(getattr(c, what) for c in kept.values()) for what in ("rows_in", "rows_rejected"))
         for chunk in self.engine.run(plan, [address for address in plan.chunks if address.number not in kept]):
             output.record(chunk)
-            done[chunk.chunk] = kept[chunk.chunk] = chunk
-            rows_in, rejected = (sum(getattr(c, n) for c in kept.values()) for n in ("rows_in", "rows_rejected"))
+            done[chunk.chunk] = chunk
+            rows_in, rejected = rows_in + chunk.rows_in, rejected + chunk.rows_rejected
             self.on_progress(BatchProgress(plan.rows, rows_in, rejected))
 
     def _check_input(self) -> None:
