@@ -22,10 +22,9 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.rest_utils import MlflowHostCreds
 from mlflow_lifecycle.guarded_store import guarded_store
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
 from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.records import ModelEvidence, ModelLedger

@@ -14,7 +14,7 @@ from lifecycle.cli.output import as_one_argument, assembled, json_option, print_
 from lifecycle.errors import Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
-    from lifecycle.domain.evidence import Evidence
+    from lifecycle.domain.verdict import Evidence
     from lifecycle.gates.data_quality.suite_diff import SuiteChange
 
 EXIT_CODES = {"PASSED": 0, "FAILED": 1, "INCONCLUSIVE": 3, "ERROR": 4}

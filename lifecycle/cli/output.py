@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lifecycle.assembly import Lifecycle
     from lifecycle.domain.deployment import Deployment
-    from lifecycle.domain.evidence import Evidence
+    from lifecycle.domain.verdict import Evidence
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 

@@ -21,10 +21,10 @@ from lifecycle.cli.output import (
 from lifecycle.errors import LifecycleError, NotFound, unknown
 
 if TYPE_CHECKING:
-    from lifecycle.domain.evidence import Evidence
     from lifecycle.domain.ledger import LedgerEntry
     from lifecycle.domain.policy import ModelPolicy
     from lifecycle.domain.stage_history import StageAssignment, TimeRange
+    from lifecycle.domain.verdict import Evidence
     from lifecycle.registry.contract import ModelRegistry
 
 

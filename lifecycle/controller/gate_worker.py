@@ -24,7 +24,7 @@ from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.registry.contract import ModelRegistry
 
 if TYPE_CHECKING:
-    from lifecycle.domain.evidence import Evidence
+    from lifecycle.domain.verdict import Evidence
     from lifecycle.gates.report import GateReport
 
 

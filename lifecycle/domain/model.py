@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import UsageError
 
 

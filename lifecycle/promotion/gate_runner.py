@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.decide import out_of_attempts
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import LifecycleError, NotFound, PromotionRefused, unknown
 from lifecycle.gates.job import GateJob, GateResults, Progress
 from lifecycle.registry.contract import ModelRegistry, version_meant

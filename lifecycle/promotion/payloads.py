@@ -6,8 +6,8 @@ import re
 from typing import TypeVar
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import NotTrusted, UsageError
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
 from lifecycle.signing.jws import verify

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select,
 from sqlalchemy.orm import Session
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_queue import Claim, ClaimResult, Lease, WaitingPromotion, apply_claim
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.promotion.request import PromotionRequest
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import Conflict, NotFound, NotTrusted
 from lifecycle.promotion.tables import AUTHORS, EVIDENCE, HEADS, LEDGER, QUEUE
 from lifecycle.signing.jws import verify

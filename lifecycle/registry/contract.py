@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import ModelPolicy
 from lifecycle.domain.promotion.request import PromotionRequest
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import NotFound
 
 

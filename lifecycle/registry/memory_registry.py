@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from lifecycle.domain.deployment import RELEASED, apply_lease
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_queue import QUEUED, Claim, Lease, QueuedGates, WaitingPromotion, apply_claim
 from lifecycle.domain.ledger import UNAUTHENTICATED, LedgerEntry
 from lifecycle.domain.model import ModelRef, ModelState, ModelVersion, Snapshot, TrackedData, check_model_name
@@ -25,6 +24,7 @@ from lifecycle.domain.promotion.request import (
 )
 from lifecycle.domain.promotion.transition import Transition, carry_out, complete, transition
 from lifecycle.domain.text import sha256_of
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import NotFound, NotTrusted, PromotionRefused, unknown
 from lifecycle.registry.contract import version_meant
 from lifecycle.registry.snapshot import SnapshotStore, digest_of

@@ -19,7 +19,6 @@ from mlflow.tracking import MlflowClient
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 from lifecycle.domain.deployment import RELEASED
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.gate_queue import Claim, QueuedGates
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model import (
@@ -33,6 +32,7 @@ from lifecycle.domain.model import (
 )
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import NotFound, NotTrusted, Unavailable, unknown
 from lifecycle.registry import tags
 from lifecycle.registry.contract import version_meant

@@ -14,8 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
-from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.verdict import Outcome
+from lifecycle.domain.verdict import Evidence, Outcome
 
 _MAX_METRICS, _MAX_PARAMS, _MAX_TAGS = 1000, 100, 100  # of one log_batch call
 _NOT_IN_METRIC_NAMES = re.compile(r"[^\w\-. ]")  # a slash would make it a path, which MLflow may refuse

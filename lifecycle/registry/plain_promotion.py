@@ -13,12 +13,12 @@ from datetime import datetime
 
 from mlflow.tracking import MlflowClient
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.model import ModelVersion
 from lifecycle.domain.policy import ModelPolicy
 from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
 from lifecycle.domain.promotion.transition import carry_out, transition
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import NotTrusted, PromotionRefused
 from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.tags import HISTORY, attestation_key, evidence_in, evidence_key, history_value

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
-from lifecycle.domain.verdict import Outcome
+from lifecycle.domain.verdict import Evidence, Outcome
 from lifecycle.errors import NotTrusted, UsageError
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS
 from lifecycle.signing.jws import sign, verify

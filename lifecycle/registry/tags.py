@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.text import canonical_json, markdown_text, may_start_with
+from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import IntegrityError
 from lifecycle.signing.jws import payload_of
 

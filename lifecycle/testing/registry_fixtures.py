@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.errors import NotTrusted, PromotionRefused
 from lifecycle.registry.contract import ModelRegistry
 

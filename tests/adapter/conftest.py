@@ -17,11 +17,10 @@ from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow_lifecycle.guarded_store import GuardedStore, guarded_store
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.records import ModelLedger
 from lifecycle.promotion.tables import model_uid

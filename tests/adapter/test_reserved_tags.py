@@ -10,9 +10,9 @@ from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.promotion.request import PromotionRequest
+from lifecycle.domain.verdict import Evidence
 from lifecycle.registry import tags
 from lifecycle.signing.jws import payload_of
 

@@ -10,8 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from lifecycle.domain.charts import Bar, BarChart, Explanation, Histogram
-from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.gates.report import GateReport
 from tests.browser.registries import PASSWORD, Registry, guarded
 from tests.browser.seen import Seen, visits

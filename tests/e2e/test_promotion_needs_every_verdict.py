@@ -13,10 +13,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from lifecycle.assembly import load_settings
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.errors import PromotionRefused
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.location import Location

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry, broken_links
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.request import PromotionRequest
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.registry import tags
 from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry

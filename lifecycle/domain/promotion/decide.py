@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.policy import StagePolicy
 from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
 from lifecycle.domain.text import may_be_equal
-from lifecycle.domain.verdict import Outcome
+from lifecycle.domain.verdict import Evidence, Outcome
 from lifecycle.errors import NotTrusted, PromotionRefused
 
 CLOCK_TOLERANCE = timedelta(minutes=2)

@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.text import canonical_json, json_types
+from lifecycle.domain.verdict import Evidence
 
 
 class RequestKind(StrEnum):

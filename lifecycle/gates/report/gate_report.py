@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from lifecycle.domain.charts import Explanation
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.text import printable
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.gates.report.summaries import circumstances_of, title_of
 
 

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from markupsafe import Markup
 
 from lifecycle.domain.charts import BarChart, EmbeddedPage, Explanation, Histogram
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.text import printable
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.gates.report.summaries import circumstances_of, facts_of, figures_of, next_step, title_of
 
 if TYPE_CHECKING:

@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree as ET
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.text import markdown_text, printable
-from lifecycle.domain.verdict import Figure, Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Figure, Outcome, Verdict
 
 _NAME_CHARS, _FIGURE_CHARS = 80, 120
 _SHORT = 12  # digits of a digest that are enough to distinguish it

@@ -13,9 +13,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.verdict import Outcome
+from lifecycle.domain.verdict import Evidence, Outcome
 from lifecycle.errors import NotTrusted
 from lifecycle.promotion.audit.findings import AuditIssue, AuditProblem
 from lifecycle.registry.signer import OnceTrusted

@@ -19,10 +19,9 @@ from lifecycle.cli.output import (
 )
 from lifecycle.display import HISTORY_COLUMNS, history_rows
 from lifecycle.domain.deployment import Deployment, Status
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.model import ModelRef
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 DEPLOYMENT = Deployment(

@@ -13,10 +13,9 @@ from lifecycle.controller.deployer import Deployer, DeployRequest
 from lifecycle.controller.follower import ScopeLeases
 from lifecycle.controller.reconciler import Reconciler
 from lifecycle.domain.deployment import Deployment, ModelSource
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model import ModelRef, ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.memory_registry import MemoryRegistry
 from lifecycle.registry.snapshot import SnapshotStore

@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, StagePolicy
 from lifecycle.domain.promotion.decide import approvals_needed, approvers_of, check_may_approve, decide
 from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.errors import NotTrusted, PromotionRefused
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

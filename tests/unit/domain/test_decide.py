@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, OnMissing, StagePolicy
 from lifecycle.domain.promotion.decide import CLOCK_TOLERANCE, LONGEST_OVERRIDE, Decision, decide
 from lifecycle.domain.promotion.request import PromotionContext, PromotionRequest, RequestKind
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 GATES = ("signature", "data_quality", "drift")

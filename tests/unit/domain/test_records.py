@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lifecycle.codec import decode
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.model import ModelRef, check_model_name
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.text import from_timestamp, to_timestamp
-from lifecycle.domain.verdict import Outcome, Verdict, worst_of
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict, worst_of
 from lifecycle.errors import NotFound, UsageError, unknown
 
 NOW = datetime(2026, 11, 21, 12, 30, 1, 5, tzinfo=UTC)

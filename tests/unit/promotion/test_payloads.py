@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.errors import NotTrusted, UsageError
 from lifecycle.promotion.payloads import check_reason, read_evidence, read_override, read_request
 from lifecycle.registry.tags import MAX_EVIDENCE_CHARS

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.errors import DeploymentFailed, IntegrityError, NotFound, NotPromoted, PromotionRefused
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.memory_registry import MemoryRegistry

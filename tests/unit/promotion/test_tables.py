@@ -13,8 +13,8 @@ from sqlalchemy import Engine, create_engine, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import GENESIS, UNAUTHENTICATED, Action, LedgerEntry, broken_links
+from lifecycle.domain.verdict import Evidence
 from lifecycle.promotion.records import ModelEvidence, ModelLedger, OnRecord, author_of, record_author
 from lifecycle.promotion.tables import HEADS, LEDGER, create_tables, model_uid
 from lifecycle.signing.jws import sign

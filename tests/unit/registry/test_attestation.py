@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.errors import NotTrusted
 from lifecycle.registry.signer import check_attestation
 from lifecycle.signing.jws import sign

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.registry.tags import described
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

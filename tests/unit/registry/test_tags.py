@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lifecycle.domain.evidence import Evidence
 from lifecycle.domain.ledger import Action, LedgerEntry
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.errors import IntegrityError
 from lifecycle.registry import tags
 

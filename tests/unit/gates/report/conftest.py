@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lifecycle.domain.charts import Bar, BarChart, EmbeddedPage, Explanation, Histogram
-from lifecycle.domain.evidence import Evidence
-from lifecycle.domain.verdict import Outcome, Verdict
+from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.gates.report import GateReport
 
 NOW = datetime(2026, 11, 21, 10, 3, tzinfo=UTC)
