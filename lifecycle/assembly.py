@@ -44,7 +44,7 @@ def load_settings(explicit: Path | None = None) -> Config:
     Raises:
         ConfigError: the file, a key, a gate or a gate's option is wrong.
     """
-    from lifecycle.gates.discovery import load_gate
+    from lifecycle.gates.contract import load_gate
 
     config = load_config(os.environ, Path.cwd(), explicit)
     for model in (config.policies.default, *config.policies.models.values()):

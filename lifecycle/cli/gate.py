@@ -152,7 +152,7 @@ def list_command(config: Path | None, as_json: bool) -> None:
     Example: lifecycle gate list
     """
     from lifecycle.assembly import load_settings
-    from lifecycle.gates.discovery import GATES, gate_class
+    from lifecycle.gates.contract import GATES, gate_class
 
     settings = load_settings(config)
     book = settings.policies

@@ -16,8 +16,7 @@ from lifecycle.domain.charts import Chart, Explanation
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import LifecycleError, NotFound
-from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate, broke, failed, inconclusive
-from lifecycle.gates.discovery import load_gate
+from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate, broke, failed, inconclusive, load_gate
 from lifecycle.gates.job import GateJob, GateResults, Progress, subject_of
 from lifecycle.gates.subject import ModelRaised, NotLoaded, Subject
 from lifecycle.scoring.contract import Scorer

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.discovery import load_gate
+from lifecycle.gates.contract import load_gate
 from lifecycle.gates.gate_process import LATER
 from lifecycle.gates.job import GateJob, Progress, subject_of
 from lifecycle.gates.run import explain_gates, run_in_order

@@ -13,8 +13,7 @@ from pydantic import ValidationError
 
 from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
-from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate, broke, inconclusive
-from lifecycle.gates.discovery import load_gate
+from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate, broke, inconclusive, load_gate
 from lifecycle.gates.gate_process import GateProcess
 from lifecycle.gates.job import GateJob, GateResults, Progress
 from lifecycle.gates.run import forbids_loading, running_order

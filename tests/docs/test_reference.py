@@ -22,8 +22,7 @@ from lifecycle.controller.deployer import ReleaseOptions
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import LifecycleError
 from lifecycle.gates import discovery as gate_discovery
-from lifecycle.gates.contract import GateOptions
-from lifecycle.gates.discovery import gate_class, load_gate
+from lifecycle.gates.contract import GateOptions, gate_class, load_gate
 from lifecycle.gates.performance.metrics import METRICS
 from lifecycle.scoring.payload import MEDIA_TYPES
 from lifecycle.targets import contract as target_discovery

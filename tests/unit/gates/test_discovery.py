@@ -5,7 +5,7 @@ import pytest
 
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import ConfigError, Conflict, NotFound, Unavailable, UsageError
-from lifecycle.gates.discovery import GATES, gate_class, load_gate
+from lifecycle.gates.contract import GATES, gate_class, load_gate
 
 
 @pytest.fixture
