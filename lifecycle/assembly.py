@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.controller.gate_worker import Done, GateWorker
     from lifecycle.controller.reconciler import Reconciler
     from lifecycle.controller.status_check import StatusCheck
-    from lifecycle.gates.job import Progress
+    from lifecycle.gates.run import Progress
     from lifecycle.promotion.gate_runner import GateRunner
     from lifecycle.promotion.guard import Guard
     from lifecycle.promotion.promoter import Promoter
@@ -102,7 +102,7 @@ class Lifecycle:
     def gate_runner(self, progress: Progress | None = None) -> GateRunner:
         """The runner of gates."""
         from lifecycle.gates.gate_process import start_early
-        from lifecycle.gates.job import Progress
+        from lifecycle.gates.run import Progress
         from lifecycle.gates.subprocess_runner import run_isolated
         from lifecycle.promotion.gate_runner import GateRunner
 

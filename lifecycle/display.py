@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from lifecycle.domain.verdict import Verdict
-    from lifecycle.gates.job import Progress
+    from lifecycle.gates.run import Progress
     from lifecycle.scoring.contract import Predictions
 
 _LOADING, _BETWEEN = "Loading the version …", "Preparing the next gate …"
@@ -189,8 +189,8 @@ def _in_notebook() -> bool:
 def _gates_in_notebook() -> Iterator[Progress]:
     from IPython.display import HTML, display
 
-    from lifecycle.gates.job import Progress
     from lifecycle.gates.report.html import render_progress
+    from lifecycle.gates.run import Progress
 
     done: list[Verdict] = []
     shown = display(HTML(render_progress(done, _LOADING)), display_id=True)
@@ -211,7 +211,7 @@ def _gates_in_terminal() -> Iterator[Progress]:
     from rich.progress import Progress as Live
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from lifecycle.gates.job import Progress
+    from lifecycle.gates.run import Progress
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()

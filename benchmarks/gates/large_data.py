@@ -49,7 +49,7 @@ def ours(folder: Path, current: Path) -> str:
     """Both gates in one run, in their own process as usual."""
     from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
     from lifecycle.domain.policy import GateSpec
-    from lifecycle.gates.job import GateJob, Progress
+    from lifecycle.gates.run import GateJob, Progress
     from lifecycle.gates.subprocess_runner import run_isolated
 
     names = ["data_quality", "drift"]

@@ -19,7 +19,7 @@ from lifecycle.domain.gate_queue import LEASE, Claim, ClaimAction, QueuedGates
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.model import ModelRef
 from lifecycle.errors import Conflict, LifecycleError, NotFound, Unavailable, UsageError
-from lifecycle.gates.job import GateJob, GateResults, Progress
+from lifecycle.gates.run import GateJob, GateResults, Progress
 from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.registry.contract import ModelRegistry
 

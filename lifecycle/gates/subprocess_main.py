@@ -20,8 +20,7 @@ from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import load_gate
 from lifecycle.gates.gate_process import LATER
-from lifecycle.gates.job import GateJob, Progress, subject_of
-from lifecycle.gates.run import explain_gates, run_in_order
+from lifecycle.gates.run import GateJob, Progress, explain_gates, run_in_order, subject_of
 from lifecycle.gates.subject import Subject
 from lifecycle.processes.process import watch_owner
 

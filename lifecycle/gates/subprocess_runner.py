@@ -15,8 +15,7 @@ from lifecycle.domain.charts import Explanation
 from lifecycle.domain.verdict import Verdict
 from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate, broke, inconclusive, load_gate
 from lifecycle.gates.gate_process import GateProcess
-from lifecycle.gates.job import GateJob, GateResults, Progress
-from lifecycle.gates.run import forbids_loading, running_order
+from lifecycle.gates.run import GateJob, GateResults, Progress, forbids_loading, running_order
 from lifecycle.gates.subprocess_main import EXPLANATION, VERDICT
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from lifecycle.domain.policy import GateSpec, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.decide import out_of_attempts
 from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import LifecycleError, NotFound, PromotionRefused, unknown
-from lifecycle.gates.job import GateJob, GateResults, Progress
+from lifecycle.gates.run import GateJob, GateResults, Progress
 from lifecycle.registry.contract import ModelRegistry, version_meant
 
 if TYPE_CHECKING:

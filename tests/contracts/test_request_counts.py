@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from lifecycle.assembly import load_settings
 from lifecycle.domain.model import ModelRef
 from lifecycle.domain.verdict import Outcome, Verdict
-from lifecycle.gates.job import GateJob, GateResults, Progress
+from lifecycle.gates.run import GateJob, GateResults, Progress
 from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.location import Location

@@ -15,7 +15,7 @@ import pytest
 from lifecycle.data.dataset import dataset_from_frame
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
-from lifecycle.gates.job import GateJob, Progress
+from lifecycle.gates.run import GateJob, Progress
 from lifecycle.gates.subject import Subject
 from lifecycle.gates.subprocess_runner import run_isolated
 from lifecycle.testing.gate_contract import GateContract

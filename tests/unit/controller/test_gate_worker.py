@@ -19,7 +19,7 @@ from lifecycle.domain.policy import GateSpec, ModelPolicy, OnMissing, PolicyBook
 from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import Conflict, NotFound, PromotionRefused, Unavailable
-from lifecycle.gates.job import GateJob, GateResults, Progress
+from lifecycle.gates.run import GateJob, GateResults, Progress
 from lifecycle.processes.process import wait_until
 from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.registry.memory_registry import MemoryRegistry

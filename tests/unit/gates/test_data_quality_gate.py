@@ -9,8 +9,7 @@ import pytest
 from lifecycle.domain.charts import BarChart, EmbeddedPage
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.data_quality import DataQualityGate
-from lifecycle.gates.job import Progress
-from lifecycle.gates.run import explain_gates, run_gate
+from lifecycle.gates.run import Progress, explain_gates, run_gate
 
 SUITE = {"name": "s", "expectations": [{"type": "expect_column_to_exist", "kwargs": {"column": "x"}}]}
 ROWS = pd.DataFrame({"x": np.arange(200.0)})

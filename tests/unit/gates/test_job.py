@@ -7,7 +7,7 @@ import pytest
 
 from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.errors import LifecycleError
-from lifecycle.gates.job import GateJob, subject_of
+from lifecycle.gates.run import GateJob, subject_of
 
 VERSION = (ModelVersion("m", 1), Snapshot("0" * 64, None))
 

@@ -7,8 +7,7 @@ from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError
-from lifecycle.gates.job import GateJob, Progress
-from lifecycle.gates.run import run_gates, run_here
+from lifecycle.gates.run import GateJob, Progress, run_gates, run_here
 from lifecycle.scoring.loader import load_scorer
 
 VERSION = (ModelVersion("m", 1), Snapshot("0" * 64, None))

@@ -16,7 +16,7 @@ from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError
-from lifecycle.gates.job import GateJob, Progress
+from lifecycle.gates.run import GateJob, Progress
 from lifecycle.gates.subprocess_runner import run_isolated
 
 pytestmark = pytest.mark.slow
@@ -348,7 +348,7 @@ OWNER = """
 import sys
 from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.policy import GateSpec
-from lifecycle.gates.job import GateJob, Progress
+from lifecycle.gates.run import GateJob, Progress
 from lifecycle.gates.subprocess_runner import run_isolated
 version = ModelVersion("m", 1), Snapshot("0" * 64, None)
 kept = run_isolated(GateJob((GateSpec("parent"),), "s", version), Progress())

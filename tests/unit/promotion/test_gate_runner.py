@@ -13,8 +13,7 @@ from lifecycle.domain.model import ModelRef, TrackedData
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import IntegrityError, NotFound, PromotionRefused, Unavailable, UsageError
-from lifecycle.gates.job import Progress
-from lifecycle.gates.run import run_here
+from lifecycle.gates.run import Progress, run_here
 from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.promotion.promoter import Promoter
 from lifecycle.registry.memory_registry import MemoryRegistry

@@ -12,8 +12,7 @@ import yaml
 from lifecycle.domain.model import ModelRef
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.errors import CheckBroke, Inconclusive, NotFound, PromotionRefused
-from lifecycle.gates.job import Progress
-from lifecycle.gates.run import run_here
+from lifecycle.gates.run import Progress, run_here
 from lifecycle.promotion.gate_runner import GateRunner
 from lifecycle.promotion.promoter import Promoter, release
 from lifecycle.registry.memory_registry import MemoryRegistry
