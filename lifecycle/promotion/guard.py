@@ -5,9 +5,12 @@ It uses SQLAlchemy sessions and not MLflow: a registry store gives it a :class:`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.orm import Session
 
 from lifecycle.domain.gate_queue import QUEUED
 from lifecycle.domain.ledger import LedgerEntry
@@ -27,10 +30,52 @@ from lifecycle.domain.promotion.transition import Transition, carry_out, complet
 from lifecycle.errors import NotFound, NotTrusted, PromotionRefused
 from lifecycle.promotion.payloads import check_reason, read_evidence, read_override, read_request
 from lifecycle.promotion.records import GateQueue, ModelEvidence, ModelLedger, author_of
-from lifecycle.promotion.transaction import ModelTransaction
 from lifecycle.registry import tags
 from lifecycle.registry.tags import described
 from lifecycle.signing.trust import TrustStore
+
+
+class ModelTransaction(Protocol):
+    """A registered model inside a transaction that holds its exclusive lock.
+
+    Every method raises the store's own error for a version that does not exist.
+    """
+
+    @property
+    def name(self) -> str:
+        """The model's name as the database spells it."""
+
+    @property
+    def uid(self) -> str:
+        """Key of the model's evidence and ledger (:func:`lifecycle.promotion.tables.model_uid`)."""
+
+    @property
+    def session(self) -> Session:
+        """The open transaction."""
+
+    def stage_of(self, version: int) -> str:
+        """MLflow's stage of a version."""
+
+    def staged(self) -> Sequence[tuple[int, str]]:
+        """Versions that are in one of MLflow's active stages, with that stage."""
+
+    def place(self, version: int, stage: str) -> None:
+        """Place a version in a stage and archive the other versions there."""
+
+    def aliases(self) -> Mapping[str, int]:
+        """Where every alias of the model points."""
+
+    def point(self, alias: str, version: int | None) -> None:
+        """Point an alias to a version, or remove it."""
+
+    def show(self, version: int, key: str, value: str) -> None:
+        """Set a tag of a version, for display."""
+
+    def hide(self, version: int, key: str) -> None:
+        """Remove a tag of a version, if it exists."""
+
+    def describe(self, version: int, change: Callable[[str], str]) -> None:
+        """Change a version's description."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ _DROP_TAG = delete(_TAGS).where(*_own(_TAGS, "version", "key"))
 
 
 class SqlModelTransaction:
-    """Implements :class:`lifecycle.promotion.transaction.ModelTransaction`.
+    """Implements :class:`lifecycle.promotion.guard.ModelTransaction`.
 
     Reads columns instead of MLflow's objects, which take many times as long. MLflow reports missing rows.
     """
