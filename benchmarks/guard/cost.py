@@ -26,9 +26,9 @@ from lifecycle.domain.ledger import Action, LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.processes.process import free_port, owned_by_me, spawn_detached, stop, wait_until
+from lifecycle.promotion.database import model_uid
 from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.records import ModelEvidence, ModelLedger
-from lifecycle.promotion.tables import model_uid
 from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.snapshot import ArtifactDigests, digest_of
 from lifecycle.signing.local_key import own_key, trust_store

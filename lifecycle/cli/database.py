@@ -61,9 +61,8 @@ def upgrade(config: Path | None, uri: str, as_json: bool) -> None:
     """
     from lifecycle.assembly import local_user
     from lifecycle.config.load import load_config
-    from lifecycle.promotion.database import open_database, parse_uri, shown
+    from lifecycle.promotion.database import REVISION, check_mlflow, open_database, parse_uri, shown
     from lifecycle.promotion.install import upgrade_registry
-    from lifecycle.promotion.tables import REVISION, check_mlflow
     from lifecycle.registry.location import check_mlflow_schema
 
     settings = load_config(os.environ, Path.cwd(), config)
@@ -142,9 +141,8 @@ def guarded_database(uri: str | None, home: Path) -> Iterator[Connection]:
     Raises:
         NotFound, UsageError, ConfigError, Unavailable: there is no database, or it is not a guarded registry's.
     """
-    from lifecycle.promotion.database import one_moment, open_database
+    from lifecycle.promotion.database import check_mlflow, one_moment, open_database
     from lifecycle.promotion.migrations.upgrade import check_current
-    from lifecycle.promotion.tables import check_mlflow
 
     with (
         open_database(uri or default_uri(os.environ, Path.cwd(), home)) as engine,

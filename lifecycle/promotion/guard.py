@@ -47,7 +47,7 @@ class ModelTransaction(Protocol):
 
     @property
     def uid(self) -> str:
-        """Key of the model's evidence and ledger (:func:`lifecycle.promotion.tables.model_uid`)."""
+        """Key of the model's evidence and ledger (:func:`lifecycle.promotion.database.model_uid`)."""
 
     @property
     def session(self) -> Session:

@@ -19,9 +19,7 @@ from lifecycle.domain.stage_history import StageHolders
 from lifecycle.durable import writing_durably
 from lifecycle.errors import Conflict, Unavailable
 from lifecycle.promotion.audit.export import as_jsonl, records
-from lifecycle.promotion.migrations.upgrade import alone, check_current, has_tables, remove
-from lifecycle.promotion.records import ModelLedger
-from lifecycle.promotion.tables import (
+from lifecycle.promotion.database import (
     EVIDENCE,
     HEADS,
     LEDGER,
@@ -31,6 +29,8 @@ from lifecycle.promotion.tables import (
     create_tables,
     registered_models,
 )
+from lifecycle.promotion.migrations.upgrade import alone, check_current, has_tables, remove
+from lifecycle.promotion.records import ModelLedger
 from lifecycle.registry.tags import HISTORY, history_value
 
 REASON = "lifecycle db upgrade"

@@ -15,7 +15,7 @@ from lifecycle.domain.ledger import UNAUTHENTICATED, Action, LedgerEntry
 from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import Conflict, NotFound, NotTrusted
-from lifecycle.promotion.tables import AUTHORS, EVIDENCE, HEADS, LEDGER, QUEUE
+from lifecycle.promotion.database import AUTHORS, EVIDENCE, HEADS, LEDGER, QUEUE
 from lifecycle.signing.jws import verify
 from lifecycle.signing.trust import Permission, TrustStore
 

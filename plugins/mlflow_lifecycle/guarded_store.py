@@ -29,6 +29,7 @@ from lifecycle.domain.ledger import UNAUTHENTICATED
 from lifecycle.domain.policy import ModelPolicy, StagePolicy
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.errors import LifecycleError, PromotionRefused
+from lifecycle.promotion.database import create_tables
 from lifecycle.promotion.guard import (
     Guard,
     alias_to_leave,
@@ -38,7 +39,6 @@ from lifecycle.promotion.guard import (
     check_version_free,
 )
 from lifecycle.promotion.records import record_author
-from lifecycle.promotion.tables import create_tables
 from lifecycle.registry import tags as names
 from mlflow_lifecycle.errors import as_refusal
 from mlflow_lifecycle.guarded_session import JoiningStore

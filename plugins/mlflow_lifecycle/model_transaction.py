@@ -25,7 +25,7 @@ from mlflow.utils.validation import _validate_model_version_tag
 from sqlalchemy import BindParameter, ColumnElement, Executable, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from lifecycle.promotion.tables import model_uid
+from lifecycle.promotion.database import model_uid
 
 _PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})  # mlflow.prompt.constants
 

@@ -21,9 +21,9 @@ from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePolicy
 from lifecycle.domain.promotion.request import PromotionRequest, RequestKind
 from lifecycle.domain.verdict import Evidence, Outcome, Verdict
+from lifecycle.promotion.database import model_uid
 from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.records import ModelLedger
-from lifecycle.promotion.tables import model_uid
 from lifecycle.registry import tags
 from lifecycle.registry.snapshot import ArtifactDigests, digest_of
 from lifecycle.signing.jws import sign

@@ -28,11 +28,19 @@ from lifecycle.domain.policy import GateSpec, ModelPolicy, PolicyBook, StagePoli
 from lifecycle.errors import ConfigError, Conflict, NotFound, Unavailable
 from lifecycle.promotion import migrations
 from lifecycle.promotion.audit import audit
-from lifecycle.promotion.database import one_moment, open_database, parse_uri, shown
+from lifecycle.promotion.database import (
+    METADATA,
+    REVISION,
+    VERSION_TABLE,
+    create_tables,
+    one_moment,
+    open_database,
+    parse_uri,
+    shown,
+)
 from lifecycle.promotion.guard import Guard
 from lifecycle.promotion.install import FoundVersion, remove_guard, upgrade_registry
 from lifecycle.promotion.migrations.upgrade import revision_of
-from lifecycle.promotion.tables import METADATA, REVISION, VERSION_TABLE, create_tables
 from lifecycle.registry import tags
 from lifecycle.signing.trust import TrustStore
 from tests.databases import KINDS, Databases, SqliteFiles, forget, mariadb, postgresql, rows
@@ -154,7 +162,7 @@ def test_a_new_database_gets_every_table_and_the_next_time_nothing_happens(empty
 def test_where_nothing_is_to_do_no_migration_tool_is_loaded(empty):
     create_tables(empty)
     look = (
-        "import sys; from sqlalchemy import create_engine; from lifecycle.promotion.tables import create_tables\n"
+        "import sys; from sqlalchemy import create_engine; from lifecycle.promotion.database import create_tables\n"
         "create_tables(create_engine(sys.argv[1])); assert 'alembic' not in sys.modules"
     )
     uri = empty.url.render_as_string(hide_password=False)
@@ -198,7 +206,7 @@ STARTING = """
 import sys
 from sqlalchemy import create_engine
 from lifecycle.promotion.migrations import upgrade  # which takes longest
-from lifecycle.promotion.tables import create_tables
+from lifecycle.promotion.database import create_tables
 engine = create_engine(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -101,7 +101,7 @@ def _end_leases(client: MlflowClient) -> None:
     """As if two minutes had gone by at the registry."""
     from sqlalchemy import update
 
-    from lifecycle.promotion.tables import QUEUE
+    from lifecycle.promotion.database import QUEUE
 
     store = client._get_registry_client().store
     with store.engine.begin() as connection:

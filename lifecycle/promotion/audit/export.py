@@ -18,7 +18,7 @@ from lifecycle.domain.ledger import LedgerEntry
 from lifecycle.domain.text import canonical_json
 from lifecycle.errors import NotFound, UsageError
 from lifecycle.promotion.audit.findings import AuditIssue, AuditProblem
-from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER
+from lifecycle.promotion.database import EVIDENCE, HEADS, LEDGER
 from lifecycle.signing.jws import payload_of
 
 _ENTRY, _EVIDENCE = "entry", "evidence"

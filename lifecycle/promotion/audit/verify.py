@@ -18,7 +18,7 @@ from lifecycle.promotion.audit.evidence import EvidenceAudit
 from lifecycle.promotion.audit.export import Comparison, Earlier
 from lifecycle.promotion.audit.findings import AuditedLedger, AuditIssue, AuditProblem, AuditReport
 from lifecycle.promotion.consistency import stage_inconsistencies
-from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER, RegisteredModel, registered_models
+from lifecycle.promotion.database import EVIDENCE, HEADS, LEDGER, RegisteredModel, registered_models
 from lifecycle.signing.trust import TrustStore
 
 Progress = Callable[[int, int], None]

@@ -15,8 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, func, inspect, select, text
 
 from lifecycle.errors import ConfigError, NotFound, Unavailable
-from lifecycle.promotion.database import shown
-from lifecycle.promotion.tables import METADATA, REVISION, VERSION_TABLE
+from lifecycle.promotion.database import METADATA, REVISION, VERSION_TABLE, shown
 
 _PATIENCE_S = 60
 _LOCK_NAME = "mlflow-lifecycle tables"

@@ -24,8 +24,8 @@ from lifecycle.domain.verdict import Evidence, Outcome, Verdict
 from lifecycle.promotion.audit import audit
 from lifecycle.promotion.audit.export import as_jsonl, read_export, records
 from lifecycle.promotion.audit.findings import AuditReport
+from lifecycle.promotion.database import create_tables, model_uid
 from lifecycle.promotion.records import ModelEvidence, ModelLedger
-from lifecycle.promotion.tables import create_tables, model_uid
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustStore

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from lifecycle.domain.gate_queue import LEASE, MOST_STARTS, Claim, ClaimAction
 from lifecycle.domain.promotion.request import PromotionRequest
 from lifecycle.errors import Conflict, NotFound, UsageError
+from lifecycle.promotion.database import QUEUE, create_tables
 from lifecycle.promotion.records import GateQueue
-from lifecycle.promotion.tables import QUEUE, create_tables
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 REQUEST = PromotionRequest("wine", 1, "production", reason="it is better")

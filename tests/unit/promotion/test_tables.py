@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from lifecycle.domain.ledger import GENESIS, UNAUTHENTICATED, Action, LedgerEntry, broken_links
 from lifecycle.domain.verdict import Evidence
+from lifecycle.promotion.database import HEADS, LEDGER, create_tables, model_uid
 from lifecycle.promotion.records import ModelEvidence, ModelLedger, OnRecord, author_of, record_author
-from lifecycle.promotion.tables import HEADS, LEDGER, create_tables, model_uid
 from lifecycle.signing.jws import sign
 from lifecycle.signing.keys import SigningKey
 from lifecycle.signing.trust import Permission, TrustStore

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 from lifecycle.domain.ledger import Action
 from lifecycle.domain.text import canonical_json
 from lifecycle.promotion.audit import audit
-from lifecycle.promotion.tables import EVIDENCE, HEADS, LEDGER
+from lifecycle.promotion.database import EVIDENCE, HEADS, LEDGER
 from tests.proof import rounds
 from tests.unit.promotion.archive import POLICIES, Archive, drop_triggers
 
