@@ -147,7 +147,7 @@ def _of_files(source: str, expected: Callable[[], Types]) -> Rows:
         from lifecycle.data.parquet import ParquetRows
 
         return ParquetRows(files, source)
-    from lifecycle.data.csv_files import read_csv
+    from lifecycle.data.parquet import read_csv
 
     folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
     return _kept(read_csv(files, source, expected(), Path(folder.name)), folder)
