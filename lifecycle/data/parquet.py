@@ -1,4 +1,4 @@
-"""Rows in Parquet files: one column at a time, or a sample in one pass. CSV files are copied to such files first."""
+"""Rows in Parquet files, one column at a time or a sample in one pass; and CSV files, copied to such files."""
 
 from __future__ import annotations
 

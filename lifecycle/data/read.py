@@ -142,13 +142,11 @@ def check_source(source: str) -> None:
 
 
 def _of_files(source: str, expected: Callable[[], Types]) -> Rows:
+    from lifecycle.data.parquet import ParquetRows, read_csv
+
     files = find_files(source)
     if files.kind == ".parquet":
-        from lifecycle.data.parquet import ParquetRows
-
         return ParquetRows(files, source)
-    from lifecycle.data.parquet import read_csv
-
     folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
     return _kept(read_csv(files, source, expected(), Path(folder.name)), folder)
 

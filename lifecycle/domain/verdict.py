@@ -1,4 +1,4 @@
-"""The verdicts of gates on one snapshot, and evidence: verdicts bound to exactly the files, policy and data judged."""
+"""Verdicts of gates, and evidence: verdicts, bound to exactly the files, policy and data that were judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""x"""
+"""A registry's database: opened by its URI for administration, the guard's own tables, and MLflow's beside them.
+
+The tables lie in one database so that one transaction covers both. Ledger and evidence are append-only: triggers
+refuse everything but an insert (``migrations/versions/r0001_first.py``). MLflow's tables say which version holds
+which stage, and where aliases point. They are read in plain SQL, because an audit has to see what is in the
+database, not MLflow's view of it.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import (
-    URL,
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    Index,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    and_,
-    column,
-    create_engine,
-    event,
-    inspect,
-    make_url,
-    select,
-    table,
-)
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    IntegrityError,
-    InterfaceError,
-    NoSuchModuleError,
-    OperationalError,
-    ProgrammingError,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
 
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.text import sha256_of
@@ -50,22 +26,22 @@ _BUSY_MS = 20_000  # as MLflow waits for SQLite's lock
 _FORMS = "sqlite:///mlflow.db, postgresql://USER@HOST/NAME or mysql+pymysql://USER@HOST/NAME"
 
 
-def parse_uri(uri: str) -> URL:
+def parse_uri(uri: str) -> sa.URL:
     """Parse a database's URI, with or without ``lifecycle+`` before it.
 
     Raises:
         UsageError: not a URI, or a kind of database that the guard does not support.
     """
     try:
-        url = make_url(uri.removeprefix(_SCHEME))
-    except (ArgumentError, ValueError):
+        url = sa.make_url(uri.removeprefix(_SCHEME))
+    except (sa.exc.ArgumentError, ValueError):
         raise UsageError(f"that is no database's URI; write {_FORMS}") from None
     if url.get_backend_name() not in _DIALECTS:
         raise UsageError(f"{url.drivername}: is no database that has a guard; write {_FORMS}")
     return url
 
 
-def shown(url: URL) -> str:
+def shown(url: sa.URL) -> str:
     """The URI without its password."""
     return url.render_as_string(hide_password=True)
 
@@ -89,9 +65,9 @@ def open_database(uri: str) -> Iterator[Engine]:
         with engine.connect():
             pass
         yield engine
-    except IntegrityError:
+    except sa.exc.IntegrityError:
         raise
-    except (DatabaseError, InterfaceError) as exc:
+    except (sa.exc.DatabaseError, sa.exc.InterfaceError) as exc:
         why = (str(exc.orig).strip() or repr(exc.orig)).splitlines()[0]
         raise Unavailable(f"{shown(url)} does not answer as it should: {why}") from exc
     finally:
@@ -113,10 +89,10 @@ def one_moment(engine: Engine) -> Iterator[Connection]:
         connection.rollback()
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: sa.URL) -> Engine:
     try:
-        engine = create_engine(url)
-    except NoSuchModuleError:
+        engine = sa.create_engine(url)
+    except sa.exc.NoSuchModuleError:
         raise UsageError(f"{url.drivername}: unknown driver; write {_FORMS}") from None
     except ModuleNotFoundError as exc:
         extra = url.get_backend_name()
@@ -126,75 +102,79 @@ def _engine(url: URL) -> Engine:
         ) from None
     if url.get_backend_name() == "sqlite":
         patience = f"PRAGMA busy_timeout = {_BUSY_MS}"
-        event.listen(engine, "connect", lambda connection, _record: connection.execute(patience))
+        sa.event.listen(engine, "connect", lambda connection, _record: connection.execute(patience))
     return engine
 
 
-METADATA = MetaData()
+METADATA = sa.MetaData()
 
-EVIDENCE = Table(
+EVIDENCE = sa.Table(
     "lifecycle_evidence",
     METADATA,
-    Column("id", Integer, primary_key=True, comment="Order of arrival."),
-    Column("model_uid", String(64), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("stage", String(50), nullable=False, comment="The policy's word."),
-    Column("evidence_id", String(16), nullable=False),
-    Column("signed", Text, nullable=False, comment="Compact JWS; verified on the way in and at each use."),
-    Column("received_from", String(256), nullable=False, comment="As the server authenticated them."),
-    UniqueConstraint("model_uid", "version", "stage", "evidence_id", name="lifecycle_evidence_once"),
+    sa.Column("id", sa.Integer, primary_key=True, comment="Order of arrival."),
+    sa.Column("model_uid", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("stage", sa.String(50), nullable=False, comment="The policy's word."),
+    sa.Column("evidence_id", sa.String(16), nullable=False),
+    sa.Column("signed", sa.Text, nullable=False, comment="Compact JWS; verified on the way in and at each use."),
+    sa.Column("received_from", sa.String(256), nullable=False, comment="As the server authenticated them."),
+    sa.UniqueConstraint("model_uid", "version", "stage", "evidence_id", name="lifecycle_evidence_once"),
 )
 
-LEDGER = Table(
+LEDGER = sa.Table(
     "lifecycle_ledger",
     METADATA,
-    Column("model_uid", String(64), nullable=False),
-    Column("sequence", Integer, nullable=False, autoincrement=False),
-    Column("action", String(16), nullable=False, comment="As in entry, to find it by."),
-    Column("version", Integer, nullable=False, comment="As in entry, to find it by."),
-    Column("request_key", String(128), nullable=True, comment="As in entry, to find it by."),
-    Column("entry", Text, nullable=False, comment="LedgerEntry.as_dict() as canonical JSON."),
-    PrimaryKeyConstraint("model_uid", "sequence", name="lifecycle_ledger_pk"),
-    Index("lifecycle_ledger_action", "model_uid", "action"),
-    Index("lifecycle_ledger_version", "model_uid", "version"),
-    UniqueConstraint("model_uid", "request_key", name="lifecycle_ledger_request_once"),
+    sa.Column("model_uid", sa.String(64), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False, autoincrement=False),
+    sa.Column("action", sa.String(16), nullable=False, comment="As in entry, to find it by."),
+    sa.Column("version", sa.Integer, nullable=False, comment="As in entry, to find it by."),
+    sa.Column("request_key", sa.String(128), nullable=True, comment="As in entry, to find it by."),
+    sa.Column("entry", sa.Text, nullable=False, comment="LedgerEntry.as_dict() as canonical JSON."),
+    sa.PrimaryKeyConstraint("model_uid", "sequence", name="lifecycle_ledger_pk"),
+    sa.Index("lifecycle_ledger_action", "model_uid", "action"),
+    sa.Index("lifecycle_ledger_version", "model_uid", "version"),
+    sa.UniqueConstraint("model_uid", "request_key", name="lifecycle_ledger_request_once"),
 )
 
-HEADS = Table(
+HEADS = sa.Table(
     "lifecycle_heads",
     METADATA,
-    Column("model_uid", String(64), primary_key=True),
-    Column("model", String(256), nullable=False, comment="Its name when the entry was written."),
-    Column(
-        "sequence", Integer, nullable=False, comment="Of the newest entry: an entry that is cut off is missed."
+    sa.Column("model_uid", sa.String(64), primary_key=True),
+    sa.Column("model", sa.String(256), nullable=False, comment="Its name when the entry was written."),
+    sa.Column(
+        "sequence", sa.Integer, nullable=False, comment="Of the newest entry: an entry that is cut off is missed."
     ),
-    Column("hash", String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
 )
 
-AUTHORS = Table(
+AUTHORS = sa.Table(
     "lifecycle_authors",
     METADATA,
-    Column("model_uid", String(64), nullable=False),
-    Column("version", Integer, nullable=False, autoincrement=False),
-    Column("author", String(256), nullable=False, comment="Who registered it, as the server authenticated them."),
-    PrimaryKeyConstraint("model_uid", "version", name="lifecycle_authors_pk"),
+    sa.Column("model_uid", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, autoincrement=False),
+    sa.Column(
+        "author", sa.String(256), nullable=False, comment="Who registered it, as the server authenticated them."
+    ),
+    sa.PrimaryKeyConstraint("model_uid", "version", name="lifecycle_authors_pk"),
 )
 
-QUEUE = Table(
+QUEUE = sa.Table(
     "lifecycle_queue",
     METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("model_uid", String(64), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("stage", String(50), nullable=False, comment="The policy's word."),
-    Column("actor", String(256), nullable=False, comment="Whose refused promotion queued it."),
-    Column("request", Text, nullable=False, comment="PromotionRequest.to_json()."),
-    Column("queued_at", DateTime, nullable=False, comment="UTC."),
-    Column("worker", String(128), nullable=True, comment="Who runs the gates, until leased_until (UTC)."),
-    Column("leased_until", DateTime, nullable=True),
-    Column("starts", Integer, nullable=False, default=0, comment="How often a worker has begun."),
-    Column("finished_at", DateTime, nullable=True, comment="UTC; when its evidence came in, or it was given up."),
-    Index("lifecycle_queue_version", "model_uid", "version", "stage"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("model_uid", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("stage", sa.String(50), nullable=False, comment="The policy's word."),
+    sa.Column("actor", sa.String(256), nullable=False, comment="Whose refused promotion queued it."),
+    sa.Column("request", sa.Text, nullable=False, comment="PromotionRequest.to_json()."),
+    sa.Column("queued_at", sa.DateTime, nullable=False, comment="UTC."),
+    sa.Column("worker", sa.String(128), nullable=True, comment="Who runs the gates, until leased_until (UTC)."),
+    sa.Column("leased_until", sa.DateTime, nullable=True),
+    sa.Column("starts", sa.Integer, nullable=False, default=0, comment="How often a worker has begun."),
+    sa.Column(
+        "finished_at", sa.DateTime, nullable=True, comment="UTC; when its evidence came in, or it was given up."
+    ),
+    sa.Index("lifecycle_queue_version", "model_uid", "version", "stage"),
 )
 
 
@@ -202,7 +182,7 @@ REVISION = "0001"
 """The newest migration in ``migrations/versions``, which these tables correspond to."""
 
 VERSION_TABLE = "lifecycle_alembic_version"
-_VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
+_VERSION = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
 
 
 def create_tables(engine: Engine) -> None:
@@ -216,9 +196,9 @@ def create_tables(engine: Engine) -> None:
     """
     with engine.connect() as connection:
         try:
-            revision = connection.execute(select(_VERSION.c.version_num)).scalar()
-        except (OperationalError, ProgrammingError):  # no such table, most likely; an upgrade says what else it is
-            revision = None
+            revision = connection.execute(sa.select(_VERSION.c.version_num)).scalar()
+        except (sa.exc.OperationalError, sa.exc.ProgrammingError):
+            revision = None  # no such table, most likely; an upgrade says what else it is
     if revision != REVISION:
         from lifecycle.promotion.migrations.upgrade import upgrade
 
@@ -230,12 +210,14 @@ def model_uid(workspace: str, name: str, creation_time_ms: int) -> str:
     return sha256_of([workspace, name, creation_time_ms])
 
 
-MODELS = table("registered_models", *map(column, ("workspace", "name", "creation_time", "last_updated_time")))
-VERSIONS = table(
-    "model_versions", *map(column, ("workspace", "name", "version", "current_stage", "source", "creation_time"))
+MODELS = sa.table(
+    "registered_models", *map(sa.column, ("workspace", "name", "creation_time", "last_updated_time"))
 )
-ALIASES = table("registered_model_aliases", *map(column, ("workspace", "name", "alias", "version")))
-VERSION_TAGS = table("model_version_tags", *map(column, ("workspace", "name", "version", "key", "value")))
+VERSIONS = sa.table(
+    "model_versions", *map(sa.column, ("workspace", "name", "version", "current_stage", "source", "creation_time"))
+)
+ALIASES = sa.table("registered_model_aliases", *map(sa.column, ("workspace", "name", "alias", "version")))
+VERSION_TAGS = sa.table("model_version_tags", *map(sa.column, ("workspace", "name", "version", "key", "value")))
 
 _PROMPT_SOURCES = ("dummy-source", "prompt-template")  # mlflow.prompt.constants
 _DEFAULT_WORKSPACE = "default"
@@ -270,7 +252,7 @@ class RegisteredModel:
 def check_mlflow(connection: Connection) -> None:
     """Check that MLflow has created the database. Raises NotFound."""
     wanted = {MODELS.name, VERSIONS.name, ALIASES.name, VERSION_TAGS.name}
-    if not wanted <= set(inspect(connection).get_table_names()):
+    if not wanted <= set(sa.inspect(connection).get_table_names()):
         raise NotFound(
             f"{shown(connection.engine.url)} holds no MLflow registry. The URI is the one that mlflow server "
             f"takes as --registry-store-uri, or else as --backend-store-uri"
@@ -281,18 +263,18 @@ def registered_models(
     connection: Connection, policies: PolicyBook, name: str | None = None
 ) -> Mapping[str, RegisteredModel]:
     """All models by uid, or those of one name, with the holders of guarded stages."""
-    models = select(MODELS.c.workspace, MODELS.c.name, MODELS.c.creation_time)
+    models = sa.select(MODELS.c.workspace, MODELS.c.name, MODELS.c.creation_time)
     rows = connection.execute(models if name is None else models.where(MODELS.c.name == name)).all()
     found = {(r.workspace, r.name): RegisteredModel(r.workspace, r.name, model_uid(*r)) for r in rows}
     guarded = {
         stage.stage for p in (policies.default, *policies.models.values()) for stage in p.stages if stage.stage
     }
-    held = select(VERSIONS).where(VERSIONS.c.current_stage.in_(sorted(guarded))).order_by(VERSIONS.c.version)
+    held = sa.select(VERSIONS).where(VERSIONS.c.current_stage.in_(sorted(guarded))).order_by(VERSIONS.c.version)
     for row in connection.execute(held if name is None else held.where(VERSIONS.c.name == name)):
         if model := found.get((row.workspace, row.name)):
             model.stages.setdefault(row.current_stage, []).append(row.version)
-    same = and_(*(VERSIONS.c[name] == ALIASES.c[name] for name in ("workspace", "name", "version")))
-    pointed = select(ALIASES, VERSIONS.c.source).select_from(ALIASES.outerjoin(VERSIONS, same))
+    same = sa.and_(*(VERSIONS.c[name] == ALIASES.c[name] for name in ("workspace", "name", "version")))
+    pointed = sa.select(ALIASES, VERSIONS.c.source).select_from(ALIASES.outerjoin(VERSIONS, same))
     for row in connection.execute(pointed if name is None else pointed.where(ALIASES.c.name == name)):
         model = found.get((row.workspace, row.name))
         if model and row.source not in _PROMPT_SOURCES:

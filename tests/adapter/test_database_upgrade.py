@@ -162,8 +162,9 @@ def test_a_new_database_gets_every_table_and_the_next_time_nothing_happens(empty
 def test_where_nothing_is_to_do_no_migration_tool_is_loaded(empty):
     create_tables(empty)
     look = (
-        "import sys; from sqlalchemy import create_engine; from lifecycle.promotion.database import create_tables\n"
-        "create_tables(create_engine(sys.argv[1])); assert 'alembic' not in sys.modules"
+        "import sys; from sqlalchemy import create_engine\n"
+        "from lifecycle.promotion.database import create_tables; create_tables(create_engine(sys.argv[1]))\n"
+        "assert 'alembic' not in sys.modules"
     )
     uri = empty.url.render_as_string(hide_password=False)
     subprocess.run([sys.executable, "-c", look, uri], check=True)

@@ -21,7 +21,7 @@ from lifecycle.config.schema import BUILT_IN, LifecycleFile, Model, Stage
 from lifecycle.controller.deployer import ReleaseOptions
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import LifecycleError
-from lifecycle.gates import discovery as gate_discovery
+from lifecycle.gates import contract as gate_discovery
 from lifecycle.gates.contract import GateOptions, gate_class, load_gate
 from lifecycle.gates.performance.metrics import METRICS
 from lifecycle.scoring.payload import MEDIA_TYPES

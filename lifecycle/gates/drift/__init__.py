@@ -1,6 +1,6 @@
 """The drift gate: whether current rows are distributed as those that the model was trained on.
 
-``columns`` measures one column, ``compare`` all of them, labels and predictions included; ``decide`` turns the
+``columns`` measures one column, ``gate`` all of them, labels and predictions included; ``decide`` turns the
 distances into a verdict, ``report`` into charts.
 """
 

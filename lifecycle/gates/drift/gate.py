@@ -26,7 +26,7 @@ from lifecycle.gates.contract import (
     too_few_rows,
 )
 from lifecycle.gates.drift.columns import ColumnDrift, ColumnStatus, measure, rows_of
-from lifecycle.gates.drift.decide import DriftOptions
+from lifecycle.gates.drift.decide import DriftOptions, decide, find
 from lifecycle.gates.subject import Candidate, NotLoaded, Subject
 from lifecycle.scoring.contract import Predictions
 from lifecycle.scoring.frames import batch_from_frame
@@ -192,9 +192,6 @@ class DriftGate:
         return None
 
     def _judge(self, subject: Subject, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict:
-        from lifecycle.gates.drift.decide import decide, find
-        from lifecycle.gates.drift.gate import compare, compare_labels, compare_predictions
-
         options, asks = self.options, self.options.max_prediction_distance is not None
         known = set(reference.columns) & set(current.columns)
         inputs = [name for name in _inputs(subject, reference) if name in known] if asks else []
