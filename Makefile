@@ -8,6 +8,8 @@ READY  := $(VENV)/.ready-dev
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
+# Each source file is compiled once, not in each of the processes that tests and the demo start.
+export PYTHONDONTWRITEBYTECODE :=
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
