@@ -13,7 +13,7 @@ from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions, listing, passed
 from lifecycle.gates.safety.allowed import EXACT_NAME, allow_list
 from lifecycle.gates.safety.archives import MIB
-from lifecycle.gates.safety.issues import SafetyIssue
+from lifecycle.gates.safety.rules import SafetyIssue
 from lifecycle.gates.safety.scan import Inspection, Scan
 from lifecycle.gates.subject import Subject
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lifecycle.gates.safety.allowed import AllowList
-from lifecycle.gates.safety.issues import SafetyIssue
+from lifecycle.gates.safety.rules import SafetyIssue
 
 MLMODEL = "MLmodel"
 

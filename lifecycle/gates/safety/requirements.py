@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from lifecycle.gates.safety.issues import SafetyIssue
+from lifecycle.gates.safety.rules import SafetyIssue
 
 _REQUIREMENTS, _CONSTRAINTS = "requirements.txt", "constraints.txt"
 ENVIRONMENTS = frozenset({_REQUIREMENTS, _CONSTRAINTS, "conda.yaml", "python_env.yaml"})

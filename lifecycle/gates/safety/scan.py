@@ -27,7 +27,7 @@ from lifecycle.gates.safety.archives import (
     is_hidden_zip,
     unzip,
 )
-from lifecycle.gates.safety.issues import SafetyIssue
+from lifecycle.gates.safety.rules import SafetyIssue
 from lifecycle.gates.safety.mlmodel import MLMODEL, MlmodelReport, read_mlmodel
 from lifecycle.gates.safety.pickle_analysis import PickleReport, analyse_pickle
 from lifecycle.gates.safety.pickle_machine import TooMuch

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.gates.safety import gate
-from lifecycle.gates.safety.issues import REASONS, SafetyIssue
+from lifecycle.gates.safety.rules import REASONS, SafetyIssue
 
 SOURCES = sorted(Path(gate.__file__).parent.glob("*.py"))
 PAGE = Path(__file__).parents[4] / "docs" / "gates" / "safety.md"
