@@ -11,9 +11,8 @@ from pydantic import AfterValidator, Field
 
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions, listing, passed
-from lifecycle.gates.safety.allowed import EXACT_NAME, allow_list
 from lifecycle.gates.safety.archives import MIB
-from lifecycle.gates.safety.rules import SafetyIssue
+from lifecycle.gates.safety.rules import EXACT_NAME, SafetyIssue, allow_list
 from lifecycle.gates.safety.scan import Inspection, Scan
 from lifecycle.gates.subject import Subject
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from lifecycle.gates.safety.allowed import AllowList
-from lifecycle.gates.safety.rules import SafetyIssue
+from lifecycle.gates.safety.rules import AllowList, SafetyIssue
 
 MLMODEL = "MLmodel"
 

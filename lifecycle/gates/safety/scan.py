@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 from lifecycle.domain.verdict import Figure
 from lifecycle.gates.contract import listing
-from lifecycle.gates.safety.allowed import AllowList
 from lifecycle.gates.safety.archives import (
     CHUNK,
     MIB,
@@ -27,11 +26,11 @@ from lifecycle.gates.safety.archives import (
     is_hidden_zip,
     unzip,
 )
-from lifecycle.gates.safety.rules import SafetyIssue
 from lifecycle.gates.safety.mlmodel import MLMODEL, MlmodelReport, read_mlmodel
 from lifecycle.gates.safety.pickle_analysis import PickleReport, analyse_pickle
 from lifecycle.gates.safety.pickle_machine import TooMuch
 from lifecycle.gates.safety.requirements import ENVIRONMENTS, judge_environment
+from lifecycle.gates.safety.rules import AllowList, SafetyIssue
 from lifecycle.gates.safety.skops_types import SCHEMA, BrokenSchema, read_schema
 from lifecycle.gates.safety.tensor_files import FIRST_FIELD, NPY, BrokenArray, pickle_start, read_onnx
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lifecycle.gates.safety.allowed import AllowList
+from lifecycle.gates.safety.rules import AllowList
 
 SCHEMA = "schema.json"
 _PROTOCOLS = (1, 2)  # skops 0.7 and later; in protocol 0 a function's name is in another place

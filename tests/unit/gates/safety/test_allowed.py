@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from lifecycle.gates.safety import SafetyGate
-from lifecycle.gates.safety.allowed import DEFAULT, EXACT_NAME, allow_list
+from lifecycle.gates.safety.rules import DEFAULT, EXACT_NAME, allow_list
 
 ALLOWED = allow_list()
 HARM = {
