@@ -26,13 +26,21 @@ from lifecycle.gates.safety.archives import (
     is_hidden_zip,
     unzip,
 )
+from lifecycle.gates.safety.formats import (
+    FIRST_FIELD,
+    NPY,
+    SCHEMA,
+    BrokenArray,
+    BrokenSchema,
+    pickle_start,
+    read_onnx,
+    read_schema,
+)
 from lifecycle.gates.safety.mlmodel import MLMODEL, MlmodelReport, read_mlmodel
 from lifecycle.gates.safety.pickle_analysis import PickleReport, analyse_pickle
 from lifecycle.gates.safety.pickle_machine import TooMuch
 from lifecycle.gates.safety.requirements import ENVIRONMENTS, judge_environment
 from lifecycle.gates.safety.rules import AllowList, SafetyIssue
-from lifecycle.gates.safety.skops_types import SCHEMA, BrokenSchema, read_schema
-from lifecycle.gates.safety.formats import FIRST_FIELD, NPY, BrokenArray, pickle_start, read_onnx
 
 _PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # all but the oldest pickles begin so
 _BOOSTERS = (b"{L", b"CBM1")  # XGBoost's UBJSON, CatBoost's own format: read by C++, and not the start of a pickle
