@@ -1,8 +1,8 @@
 """Reads what files of skops, numpy and ONNX hold and name, without these libraries' own loaders.
 
 skops trusts some types by default and others because a list says so; MLflow takes that list from the model's own
-MLmodel file. Here only the operator's list counts, for every node alike. Headers of numpy files say whether pickled
-objects follow, and the outline of an ONNX file which other files it reads.
+MLmodel file. Here only the operator's list counts, for every node alike. The header of a numpy file says whether
+pickled objects follow, and the outline of an ONNX file which other files it reads.
 """
 
 from __future__ import annotations

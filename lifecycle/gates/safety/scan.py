@@ -36,10 +36,9 @@ from lifecycle.gates.safety.formats import (
     read_onnx,
     read_schema,
 )
-from lifecycle.gates.safety.mlmodel import MLMODEL, MlmodelReport, read_mlmodel
+from lifecycle.gates.safety.mlmodel import ENVIRONMENTS, MLMODEL, MlmodelReport, judge_environment, read_mlmodel
 from lifecycle.gates.safety.pickle_analysis import PickleReport, analyse_pickle
 from lifecycle.gates.safety.pickle_machine import TooMuch
-from lifecycle.gates.safety.requirements import ENVIRONMENTS, judge_environment
 from lifecycle.gates.safety.rules import AllowList, SafetyIssue
 
 _PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # all but the oldest pickles begin so
