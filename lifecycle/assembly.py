@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lifecycle.promotion.promoter import Promoter
     from lifecycle.registry.contract import ModelRegistry
     from lifecycle.registry.location import Location
-    from lifecycle.registry.signer import EvidenceSigner
     from lifecycle.scoring.contract import Batch, Predictions
     from lifecycle.targets.contract import Target, TargetContext
 
@@ -89,15 +88,15 @@ class Lifecycle:
     def registry(self) -> ModelRegistry:
         """The model registry."""
         from lifecycle.registry.mlflow_registry import MlflowRegistry
+        from lifecycle.registry.signer import EvidenceSigner
         from lifecycle.registry.snapshot import SnapshotStore
+        from lifecycle.signing.local_key import own_key, trust_store
 
-        return MlflowRegistry(
-            location=self.location,
-            snapshots=SnapshotStore(self.config.home / "snapshots"),
-            policies=self.config.policies,
-            clock=_now,
-            signer=self._signer(),
-        )
+        home = self.config.home
+        trust = trust_store(home, os.environ)
+        signer = EvidenceSigner(lambda: own_key(home, os.environ, trust, _now()), trust)
+        snapshots = SnapshotStore(home / "snapshots")
+        return MlflowRegistry(self.location, snapshots, self.config.policies, _now, signer)
 
     def gate_runner(self, progress: Progress | None = None) -> GateRunner:
         """The runner of gates."""
@@ -229,14 +228,6 @@ class Lifecycle:
 
         return [target for target in map(self.target, TARGETS.names()) if follows(target)]
 
-    def _signer(self) -> EvidenceSigner:
-        from lifecycle.registry.signer import EvidenceSigner
-        from lifecycle.signing.local_key import own_key, trust_store
-
-        home = self.config.home
-        trust = trust_store(home, os.environ)
-        return EvidenceSigner(lambda: own_key(home, os.environ, trust, _now()), trust)
-
     def _release(self, ref: ModelRef, stage: str, current: str | None) -> None:
         from lifecycle.promotion.promoter import release
 
@@ -300,11 +291,10 @@ def _settle_libraries() -> None:
     Telemetry and unasked output are off, and an unreachable registry is reported within seconds, where
     MLflow's client would retry for minutes.
     """
+    from lifecycle.processes.process import QUIET
+
     for variable, value in (
-        ("MLFLOW_DISABLE_TELEMETRY", "true"),
-        ("DO_NOT_TRACK", "true"),
-        ("GX_ANALYTICS_ENABLED", "false"),
-        ("ORT_DISABLE_TELEMETRY", "1"),
+        *QUIET.items(),
         ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lifecycle.durable import write_durably
 from lifecycle.errors import Conflict, Unavailable
-from lifecycle.processes.process import ProcessId, free_port, is_alive, spawn_detached, stop, wait_until
+from lifecycle.processes.process import QUIET, ProcessId, free_port, is_alive, spawn_detached, stop, wait_until
 
 _START_DEADLINE_S = 120.0
 
@@ -104,13 +104,8 @@ def _command(home: Path, port: int) -> list[str]:
 
 
 def _environment(home: Path, config: Path | None) -> dict[str, str]:
-    quiet = {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "GX_ANALYTICS_ENABLED": "false",
-        # without four more processes for background jobs, which promotion does not need
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
+    # without four more processes for background jobs, which promotion does not need
+    quiet = QUIET | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     wanted = {key: os.environ.get(key, value) for key, value in quiet.items()}
     ours = {"LIFECYCLE_HOME": str(home)} | ({"LIFECYCLE_CONFIG": str(config)} if config else {})
     return wanted | ours

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lifecycle.cli.database import guarded_database, store_option
-from lifecycle.cli.output import as_one_argument, console, json_option, print_json, print_table
+from lifecycle.cli.output import console, json_option, print_json, print_table
 from lifecycle.errors import IntegrityError, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -25,15 +24,6 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 50
 _PATIENCE_S = 2.0
 _FORMATS = ("jsonl", "csv")
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """What ``lifecycle audit export`` writes, and where to."""
-
-    output: Path | None
-    form: str
-    with_evidence: bool
 
 
 @click.group()
@@ -114,8 +104,9 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
 )
 @click.option("--with-evidence", is_flag=True, help="Include the evidence records, decoded; jsonl only.")
 @click.pass_obj
-@as_one_argument(ExportOptions)
-def export(config: Path | None, model: str | None, uri: str | None, options: ExportOptions) -> None:
+def export(
+    config: Path | None, model: str | None, uri: str | None, output: Path | None, form: str, with_evidence: bool
+) -> None:
     """Write the whole ledger to a file.
 
     Entries of deleted models are included. MODEL restricts it to one model.
@@ -130,16 +121,16 @@ def export(config: Path | None, model: str | None, uri: str | None, options: Exp
     from lifecycle.config.load import load_config
     from lifecycle.promotion.audit.export import as_csv, as_jsonl, records
 
-    if options.with_evidence and options.form == "csv":
+    if with_evidence and form == "csv":
         raise click.UsageError("--with-evidence needs --format jsonl: a CSV table has no column for it")
     home = load_config(os.environ, Path.cwd(), config).home
     with guarded_database(uri, home) as connection:
-        lines = records(connection, model, with_evidence=options.with_evidence)
+        lines = records(connection, model, with_evidence=with_evidence)
         first = next(lines, None)
         if first is None and model is not None:  # then its name is wrong
             raise NotFound(f"the ledger has no entries of a model {model[:80]!r}")
         lines = chain([] if first is None else [first], lines)
-        _write(as_csv(lines) if options.form == "csv" else as_jsonl(lines), options.output)
+        _write(as_csv(lines) if form == "csv" else as_jsonl(lines), output)
 
 
 def _write(chunks: Iterable[bytes], output: Path | None) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.cli.output import as_one_argument, assembled, json_option, print_evidence, print_json, print_table
+from lifecycle.cli.output import assembled, json_option, print_evidence, print_json, print_table
 from lifecycle.errors import Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -29,17 +28,6 @@ def _in_a_folder(_context: click.Context, _parameter: click.Parameter, file: Pat
     if file is not None and not file.absolute().parent.is_dir():
         raise click.BadParameter(f"{file.parent}: no such folder")
     return file
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """The options of ``lifecycle gate run``, but for the stage and the form of the output."""
-
-    current: str | None
-    reference: str | None
-    only: tuple[str, ...]
-    junit: Path | None
-    markdown: Path | None
 
 
 @click.group()
@@ -76,8 +64,18 @@ def gate() -> None:
 )
 @json_option
 @click.pass_obj
-@as_one_argument(RunOptions)
-def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, options: RunOptions) -> int:
+def run_command(  # noqa: PLR0913  one argument for each option
+    config: Path | None,
+    model_uri: str,
+    *,
+    stage: str,
+    current: str | None,
+    reference: str | None,
+    only: tuple[str, ...],
+    junit: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> int:
     """Run a stage's gates on a version.
 
     The signed result is recorded as evidence, which lifecycle promote asks for.
@@ -103,16 +101,16 @@ def run_command(config: Path | None, model_uri: str, stage: str, as_json: bool, 
     ref = ModelRef.parse(model_uri)
     with gate_progress() as progress:
         gate_runner = assembled(config).gate_runner(progress)
-        report = gate_runner.judge(ref, stage, options.current, options.reference, options.only)
-    for file, render in ((options.junit, render_junit), (options.markdown, render_markdown)):
+        report = gate_runner.judge(ref, stage, current, reference, only)
+    for file, render in ((junit, render_junit), (markdown, render_markdown)):
         if file is not None:
             write_durably(file, render(report.evidence).encode())
     if as_json:
         print_json(_evidence_as_dict(report.evidence))
     else:
         print_evidence(report.evidence)
-        click.echo(_what_next(report.evidence, options.only))
-    if not options.only:
+        click.echo(_what_next(report.evidence, only))
+    if not only:
         gate_runner.explain(report)
     return EXIT_CODES[report.outcome]
 

@@ -1,11 +1,9 @@
-"""What the commands share: tables for people, JSON for machines, and options as objects."""
+"""What the commands share: tables for people, JSON for machines, and options of targets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
-from functools import wraps
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,18 +107,3 @@ def parse_pairs(pairs: Sequence[str]) -> Mapping[str, str]:
             raise click.UsageError(f"-C {key} is given twice")
         parsed[key] = value
     return parsed
-
-
-def as_one_argument(kind: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Pass the options that are fields of the dataclass ``kind`` to a command as one argument, ``options``."""
-    names = [field.name for field in fields(kind)]
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(command)
-        def call(*args: Any, **given: Any) -> Any:
-            options = kind(**{name: given.pop(name) for name in names})
-            return command(*args, **given, options=options)
-
-        return call
-
-    return decorate

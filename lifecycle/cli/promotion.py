@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lifecycle.cli.output import (
-    as_one_argument,
-    assembled,
-    console,
-    json_option,
-    print_json,
-    print_table,
-)
+from lifecycle.cli.output import assembled, console, json_option, print_json, print_table
 from lifecycle.errors import LifecycleError, NotFound, unknown
 
 if TYPE_CHECKING:
@@ -26,14 +18,6 @@ if TYPE_CHECKING:
     from lifecycle.domain.stage_history import StageAssignment, TimeRange
     from lifecycle.domain.verdict import Evidence
     from lifecycle.registry.contract import ModelRegistry
-
-
-@dataclass(frozen=True, slots=True)
-class OverrideOptions:
-    """Whether to promote without gate evidence, and for how long."""
-
-    override: bool
-    hours: float
 
 
 @click.command()
@@ -55,9 +39,8 @@ class OverrideOptions:
 )
 @json_option
 @click.pass_obj
-@as_one_argument(OverrideOptions)
-def promote(
-    config: Path | None, model_uri: str, stage: str, reason: str, as_json: bool, options: OverrideOptions
+def promote(  # noqa: PLR0913  one argument for each option
+    config: Path | None, model_uri: str, *, stage: str, reason: str, override: bool, hours: float, as_json: bool
 ) -> None:
     """Promote a version to a stage. Its gates have to have PASSED, on these very files and under today's policy.
 
@@ -75,12 +58,12 @@ def promote(
     from lifecycle.domain.model import ModelRef
 
     ref = ModelRef.parse(model_uri)
-    if options.override and not reason.strip():
+    if override and not reason.strip():
         raise click.UsageError("an override needs a --reason")
     with console(stderr=True).status("Promoting …"):
         promoter = assembled(config).promoter
-        if options.override:
-            entry = promoter.override(ref, stage, reason, timedelta(hours=options.hours))
+        if override:
+            entry = promoter.override(ref, stage, reason, timedelta(hours=hours))
         else:
             entry = promoter.promote(ref, stage, reason)
     _print_moved(entry, as_json)

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from lifecycle.processes.fork_server import ForkFailed, ForkServer
-from lifecycle.processes.process import owned_by_me
+from lifecycle.processes.process import QUIET, owned_by_me
 
 _log = logging.getLogger(__name__)
 
@@ -54,14 +54,6 @@ _SECRETS = frozenset(
         "MLFLOW_TRACKING_TOKEN",
     }
 )
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "GX_ANALYTICS_ENABLED": "false",
-    "ORT_DISABLE_TELEMETRY": "1",
-}
-"""Settings that switch telemetry and its threads off, unless the user has set them."""
-
 _server: ForkServer | None = None
 _starting = threading.Lock()
 
@@ -83,7 +75,7 @@ def _fork_server(env: Mapping[str, str]) -> ForkServer:
         if _server is None or not _server.serves(env):
             if _server is not None:
                 _server.close()
-            _server = ForkServer(f"{_MAIN}:main", _PRELOAD, _QUIET | dict(env))
+            _server = ForkServer(f"{_MAIN}:main", _PRELOAD, QUIET | dict(env))
             atexit.register(_server.close)
         return _server
 

@@ -91,6 +91,13 @@ def _poll_for_end(process: ProcessId, timeout_s: float | None) -> bool:
 
 
 VARIABLE = "LIFECYCLE_OWNER"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+"""Environment variables that switch libraries' telemetry and its threads off, unless the user has set them."""
 
 
 def owned_by_me() -> dict[str, str]:

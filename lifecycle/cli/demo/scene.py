@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lifecycle.errors import UsageError
-from lifecycle.processes.process import owned_by_me
+from lifecycle.processes.process import QUIET, owned_by_me
 
 MODEL = "flights-delay"
 _SMALL = {"months": "4-6", "trees": "10"}
@@ -72,9 +72,7 @@ class Scene:
             "LIFECYCLE_CONFIG": str(self.project / "lifecycle.yaml"),
             "MLFLOW_TRACKING_URI": self.url,
             "MLFLOW_REGISTRY_URI": self.url,
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "true",
-            "GX_ANALYTICS_ENABLED": "false",
+            **QUIET,
             # Everything that is started here ends with this process, however that ends.
             **owned_by_me(),
         }

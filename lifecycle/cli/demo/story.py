@@ -27,9 +27,8 @@ from lifecycle.errors import LifecycleError
 from lifecycle.processes.process import watch_owner
 
 if TYPE_CHECKING:
-    from rich.console import Console
-if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
 
 def write_months(project: Path, folder: Path) -> None:
@@ -160,12 +159,12 @@ def _show(rows: list[Row], seconds: float) -> None:
 @contextmanager
 def _running(scene: Scene, console: Console) -> Iterator[Scene]:
     """The guarded server and what the story needs besides; all of it stopped at the end."""
-    from lifecycle.cli.demo.story import write_months
     from lifecycle.gates.gate_process import start_early
     from lifecycle.stack import start_server
 
     os.environ.update(scene.environment())
-    _quiet()
+    warnings.filterwarnings("ignore")  # only the story's own lines are shown
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
         status = console.status("Starting the guarded MLflow server, writing months of flights …")
         with status, ThreadPoolExecutor(2) as pool:
@@ -224,9 +223,3 @@ def _wait_for_interrupt(scene: Scene, console: Console) -> None:
     console.print("Everything stays up until you press Ctrl-C.", markup=False)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
-
-
-def _quiet() -> None:
-    """Suppress output of libraries, so that only the story's own lines are shown."""
-    warnings.filterwarnings("ignore")
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
