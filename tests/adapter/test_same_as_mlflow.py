@@ -99,7 +99,11 @@ def plain(answer: Any) -> Any:
     if isinstance(answer, dict):
         return {key: plain(value) for key, value in answer.items()}
     fields = dict(answer) if isinstance(answer, Iterable) else vars(answer)
-    return {key: plain(value) for key, value in fields.items()}
+    shown = {key: plain(value) for key, value in fields.items()}
+    if "latest_versions" in shown:  # MLflow asks for them without an order, which PostgreSQL takes literally
+        versions, token = shown["latest_versions"]
+        shown["latest_versions"] = sorted(versions, key=str), token
+    return shown
 
 
 @dataclass(frozen=True)
