@@ -16,8 +16,7 @@ from pydantic import BaseModel
 
 import lifecycle
 from lifecycle.cli import EXIT_BUG, cli
-from lifecycle.config.load import load_config
-from lifecycle.config.schema import BUILT_IN, LifecycleFile, Model, Stage
+from lifecycle.config.load import BUILT_IN, LifecycleFile, Model, Stage, load_config
 from lifecycle.controller.deployer import ReleaseOptions
 from lifecycle.domain.policy import GateSpec
 from lifecycle.errors import LifecycleError

@@ -17,7 +17,7 @@ import pytest
 
 from lifecycle.cli import run
 from lifecycle.cli.keys import trust_
-from lifecycle.config.schema import BUILT_IN
+from lifecycle.config.load import BUILT_IN
 from lifecycle.domain.promotion.decide import LONGEST_OVERRIDE
 from lifecycle.errors import NotTrusted
 from lifecycle.signing.jws import sign, verify
