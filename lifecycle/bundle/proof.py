@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.bundle.build import GOLDEN, RUNNER, pack_bundle
-from lifecycle.bundle.cache import compile_snapshot
+from lifecycle.bundle.cache import GOLDEN, RUNNER, compile_snapshot, pack_bundle
 from lifecycle.bundle.runner import agree
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model import Snapshot

@@ -16,8 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lifecycle.bundle.build import pack_bundle
-from lifecycle.bundle.cache import compile_snapshot
+from lifecycle.bundle.cache import compile_snapshot, pack_bundle
 from lifecycle.errors import IntegrityError
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.compile import read_compiled

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lifecycle.bundle import runner as runner_module
-from lifecycle.bundle.build import pack_bundle, write_bundle
+from lifecycle.bundle.cache import pack_bundle, write_bundle
 from lifecycle.bundle.proof import _packed
 from lifecycle.bundle.runner import BundleRefused, RowsRefused, Runner, main, read_members
 from lifecycle.domain.deployment import DeploymentSpec, ModelSource, Variant
