@@ -48,10 +48,8 @@ class TrustContract(RegistryWords):
     # Signatures
 
     def test_evidence_by_a_key_that_nobody_trusts_promotes_nothing(
-        self, registry: ModelRegistry, policies: PolicyBook, stranger: ModelRegistry | None
+        self, registry: ModelRegistry, policies: PolicyBook, stranger: ModelRegistry
     ) -> None:
-        if stranger is None:
-            return  # nothing is signed
         with suppress(*REFUSED):
             stranger.publish(self.evidence(registry, policies, 1, "staging"), {})
         with pytest.raises(PromotionRefused):
@@ -67,10 +65,8 @@ class TrustContract(RegistryWords):
         assert list(registry.history(MODEL)) == []
 
     def test_an_approval_is_on_record_with_who_gave_it_and_for_what(
-        self, registry: ModelRegistry, policies: PolicyBook, signed_in: SignIn | None
+        self, registry: ModelRegistry, policies: PolicyBook, signed_in: SignIn
     ) -> None:
-        if signed_in is None:
-            return
         version = registry.get(ModelRef(MODEL, version=1))
         with signed_in("grace"), pytest.raises(PromotionRefused, match="nothing to approve yet"):
             registry.approve(version, "staging", "looks good")
@@ -84,10 +80,8 @@ class TrustContract(RegistryWords):
         assert registry.get(ModelRef(MODEL, version=1)).stage == "None"
 
     def test_the_author_does_not_approve(
-        self, registry: ModelRegistry, policies: PolicyBook, signed_in: SignIn | None
+        self, registry: ModelRegistry, policies: PolicyBook, signed_in: SignIn
     ) -> None:
-        if signed_in is None:
-            return
         registry.publish(self.evidence(registry, policies, 1, "staging"), {})
         with signed_in(AUTHOR), pytest.raises(PromotionRefused, match="they registered it"):
             registry.approve(registry.get(ModelRef(MODEL, version=1)), "staging", "mine is best")
@@ -101,9 +95,7 @@ class TrustContract(RegistryWords):
         assert registry.get(ModelRef(MODEL, version=1)).stage == "None"
         assert not [e for e in registry.history(MODEL) if e.moved]
 
-    def test_an_override_moves_without_gates_and_says_until_when(self, overriding: ModelRegistry | None) -> None:
-        if overriding is None:
-            return
+    def test_an_override_moves_without_gates_and_says_until_when(self, overriding: ModelRegistry) -> None:
         request = self.override(overriding, 1)
         entry = overriding.promote(request)
         assert (entry.action, entry.stage, entry.version) == (Action.OVERRIDDEN, "production", 1)
@@ -119,19 +111,15 @@ class TrustContract(RegistryWords):
         ids=lambda change: next(iter(change)),
     )
     def test_an_override_that_says_too_little_is_refused(
-        self, overriding: ModelRegistry | None, change: dict[str, Any]
+        self, overriding: ModelRegistry, change: dict[str, Any]
     ) -> None:
-        if overriding is None:
-            return
         with pytest.raises(REFUSED):
             overriding.promote(replace(self.override(overriding, 1), **change))
         assert overriding.get(ModelRef(MODEL, version=1)).stage == "None"
 
     def test_an_override_that_has_ended_holds_nothing(
-        self, overriding: ModelRegistry | None, policies: PolicyBook
+        self, overriding: ModelRegistry, policies: PolicyBook
     ) -> None:
-        if overriding is None:
-            return
         overriding.promote(self.override(overriding, 1))
         policy, now = policies.of(MODEL).stage("production"), datetime.now(UTC)
         promoter = Promoter(overriding, policies, lambda _: None, "contract", lambda: now)
@@ -141,10 +129,8 @@ class TrustContract(RegistryWords):
             later.held(MODEL, policy)
 
     def test_an_override_is_no_step_on_the_way_and_nothing_to_roll_back_to(
-        self, overriding: ModelRegistry | None, policies: PolicyBook
+        self, overriding: ModelRegistry, policies: PolicyBook
     ) -> None:
-        if overriding is None:
-            return
         overriding.promote(self.override(overriding, 1, stage="staging"))
         overriding.publish(self.evidence(overriding, policies, 1, "production"), {})
         with pytest.raises(PromotionRefused, match="--stage staging"):
@@ -154,11 +140,7 @@ class TrustContract(RegistryWords):
             overriding.promote(PromotionRequest(MODEL, 1, "staging", RequestKind.ROLLBACK))
         assert overriding.get(ModelRef(MODEL, stage="staging")).version == 2
 
-    def test_evidence_confirms_what_was_overridden(
-        self, overriding: ModelRegistry | None, policies: PolicyBook
-    ) -> None:
-        if overriding is None:
-            return
+    def test_evidence_confirms_what_was_overridden(self, overriding: ModelRegistry, policies: PolicyBook) -> None:
         overriding.promote(self.override(overriding, 1, stage="staging"))
         entry = self.promote(overriding, policies, 1, "staging")
         assert (entry.action, entry.previous, entry.until) == (Action.PROMOTED, 1, None)
