@@ -175,14 +175,10 @@ def gate_progress() -> Iterator[Progress]:
 
     A notebook shows a table that disappears at the end; a terminal shows lines on standard error, with a spinner.
     """
-    with _gates_in_notebook() if _in_notebook() else _gates_in_terminal() as progress:
+    ipython = sys.modules.get("IPython")  # which is not imported for this
+    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    with _gates_in_notebook() if in_notebook else _gates_in_terminal() as progress:
         yield progress
-
-
-def _in_notebook() -> bool:
-    """Whether this process is a notebook's kernel. IPython is not imported for this."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ def _in_a_folder(_context: click.Context, _parameter: click.Parameter, file: Pat
     return file
 
 
+_report_option = partial(click.option, metavar="FILE", type=_FILE, callback=_in_a_folder)
+
+
 @click.group()
 def gate() -> None:
     """Check a model version before it is promoted."""
@@ -48,20 +52,8 @@ def gate() -> None:
     multiple=True,
     help="Run only this gate. The result is shown but not recorded, and cannot be used to promote. Repeatable.",
 )
-@click.option(
-    "--junit",
-    metavar="FILE",
-    type=_FILE,
-    callback=_in_a_folder,
-    help="Also write the verdicts as JUnit XML, for CI.",
-)
-@click.option(
-    "--markdown",
-    metavar="FILE",
-    type=_FILE,
-    callback=_in_a_folder,
-    help="Also write a summary as Markdown, for CI.",
-)
+@_report_option("--junit", help="Also write the verdicts as JUnit XML, for CI.")
+@_report_option("--markdown", help="Also write a summary as Markdown, for CI.")
 @json_option
 @click.pass_obj
 def run_command(  # noqa: PLR0913  one argument for each option

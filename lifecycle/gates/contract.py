@@ -34,6 +34,11 @@ class GateOptions(BaseModel):
     )
 
 
+def limit_field(description: str, **bounds: Any) -> Any:
+    """The field of a limit that is demanded only where the policy names it."""
+    return Field(default=None, allow_inf_nan=False, description=description, **bounds)
+
+
 class Gate(Protocol):
     """One check. Constructed with its options: ``Gate(Gate.Options(...))``.
 
@@ -166,10 +171,6 @@ def gate_class(name: str) -> type[Gate]:
     return loaded
 
 
-def _problem_of(name: str, loaded: object) -> str | None:
-    return next(_problems(name, loaded), None)
-
-
 def _problems(name: str, loaded: object) -> Iterator[str]:
     if not isinstance(loaded, type):
         yield "is not a class"
@@ -202,4 +203,4 @@ def _takes(function: object, arguments: int) -> bool:
     return True
 
 
-GATES = PlugIns("lifecycle.gates", "gate", _problem_of)
+GATES = PlugIns("lifecycle.gates", "gate", lambda name, loaded: next(_problems(name, loaded), None))

@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from lifecycle.domain.charts import Bar, BarChart
 from lifecycle.domain.verdict import Figure, Verdict
-from lifecycle.gates.contract import GateOptions, broke, failed, inconclusive, passed
+from lifecycle.gates.contract import GateOptions, broke, failed, inconclusive, limit_field, passed
 from lifecycle.gates.latency_probe import Request
 from lifecycle.gates.subject import Candidate, Subject, ask, batches_of, has_values
 from lifecycle.scoring.contract import Batch, row_count
@@ -29,19 +29,19 @@ _TIMES = ("p50_ms", "p99_ms", "batch_p50_ms", "batch_p99_ms")
 _SIZES = {"max_mib_disk": "mib_disk", "max_mib_memory": "mib_memory"}
 
 
-def _limit(description: str) -> Any:
-    return Field(default=None, gt=0, allow_inf_nan=False, description=description)
-
-
 class LatencyOptions(GateOptions):
     """Limits for latency and size. At least one is required."""
 
-    p50_ms: float | None = _limit("Milliseconds that half of the calls with one row may take at most.")
-    p99_ms: float | None = _limit("Milliseconds that 99 % of the calls with one row may take at most.")
-    batch_p50_ms: float | None = _limit("As p50_ms, for calls with batch_rows rows.")
-    batch_p99_ms: float | None = _limit("As p99_ms, for calls with batch_rows rows.")
-    max_mib_disk: float | None = _limit("MiB of the snapshot's files, with the compiled form where there is one.")
-    max_mib_memory: float | None = _limit("MiB that a process grows by that loads the model and scores batches.")
+    p50_ms: float | None = limit_field("Milliseconds that half of the calls with one row may take at most.", gt=0)
+    p99_ms: float | None = limit_field("Milliseconds that 99 % of the calls with one row may take at most.", gt=0)
+    batch_p50_ms: float | None = limit_field("As p50_ms, for calls with batch_rows rows.", gt=0)
+    batch_p99_ms: float | None = limit_field("As p99_ms, for calls with batch_rows rows.", gt=0)
+    max_mib_disk: float | None = limit_field(
+        "MiB of the snapshot's files, with the compiled form where there is one.", gt=0
+    )
+    max_mib_memory: float | None = limit_field(
+        "MiB that a process grows by that loads the model and scores batches.", gt=0
+    )
     batch_rows: int = Field(default=1000, ge=1, description="Rows of a batch.")
     repeats: int = Field(
         default=100, ge=100, description="Measured calls in each of three rounds, at least; fewer have no 99 %."

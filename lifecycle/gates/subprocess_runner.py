@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -72,10 +73,6 @@ def _debug() -> bool:
     return _log.isEnabledFor(logging.DEBUG)
 
 
-class _NotStartedError(Exception):
-    """The process did not reach the gate."""
-
-
 class _Run:
     """Verdicts so far."""
 
@@ -102,34 +99,26 @@ class _Run:
 
     def _is_settled(self, process: GateProcess, index: int) -> bool:
         """Whether the process gave the verdict of the next gate and can continue."""
-        started = time.monotonic()
+        gate, started, running = self._gates[index], time.monotonic(), False
         try:
-            verdict = self._hear(process, index)
-        except _NotStartedError:
-            verdict = _never_started(self._gates[index])
+            process.message(_START_SECONDS)  # the message that it has started
+            running = True
+            self._progress.on_start(gate.name)
+            verdict = self._hear(process.message(gate.options.max_seconds), gate)
         except queue.Empty:
-            verdict = _timed_out(self._gates[index])
+            late = f"The gate's process was not ready after {_START_SECONDS:g} s."
+            verdict = _timed_out(gate) if running else broke(gate.name, "error", late)
         except EOFError:
-            verdict = _crashed(self._gates[index], process.ended_by())
+            message = f"The gate's process ended with {process.ended_by()} before it had an answer."
+            verdict = broke(gate.name, "crashed", message)
         else:
             self._settle(index, verdict)
             return True
         self._settle(index, replace(verdict, seconds=time.monotonic() - started))
         return False
 
-    def _hear(self, process: GateProcess, index: int) -> Verdict:
-        """The verdict of the next gate.
-
-        Raises queue.Empty after its time, EOFError when the process has ended, _NotStartedError if it never
-        started.
-        """
-        gate = self._gates[index]
-        try:
-            process.message(_START_SECONDS)  # the message that it has started
-        except queue.Empty:
-            raise _NotStartedError from None
-        self._progress.on_start(gate.name)
-        message = process.message(gate.options.max_seconds)
+    def _hear(self, message: Mapping[str, Any], gate: Gate) -> Verdict:
+        """The verdict of a gate, from its process's message."""
         try:
             verdict = VERDICT.validate_python(message["verdict"], strict=False)
             data = {str(role): str(value) for role, value in message["data"].items()}
@@ -153,13 +142,5 @@ def _timed_out(gate: Gate) -> Verdict:
     return inconclusive(gate.name, "timed_out", message, {"max_seconds": seconds})
 
 
-def _never_started(gate: Gate) -> Verdict:
-    return broke(gate.name, "error", f"The gate's process was not ready after {_START_SECONDS:g} s.")
-
-
 def _babble(gate: Gate) -> Verdict:
     return broke(gate.name, "error", "The gate's process answered with something else than a verdict.")
-
-
-def _crashed(gate: Gate, why: str) -> Verdict:
-    return broke(gate.name, "crashed", f"The gate's process ended with {why} before it had an answer.")

@@ -185,7 +185,9 @@ class _Server:
             if request["do"] == "warm":
                 self._waiting += [name for name in request["modules"] if name not in sys.modules]
             elif request["do"] == "end":
-                self._answer({"code": self._end(request["pid"])})
+                self._children.remove(request["pid"])
+                status = os.waitpid(request["pid"], 0)[1]
+                self._answer({"code": os.waitstatus_to_exitcode(status)})
             elif self._fork(descriptors):
                 return request, descriptors
 
@@ -226,10 +228,6 @@ class _Server:
             os.close(descriptor)
         self._answer(answer)
         return False
-
-    def _end(self, pid: int) -> int:
-        self._children.remove(pid)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _import(name: str) -> None:

@@ -348,7 +348,7 @@ def alias_to_leave(model: ModelTransaction, policy: ModelPolicy, alias: str) -> 
     stage = policy.guarding_alias(alias)
     if stage is None or (stage.alias != alias and alias in model.aliases()):
         return None  # not guarded, or another spelling that is an alias of its own
-    holder = _holder(model, policy, stage)
+    holder = max((version for held, version in _held(model, policy) if held == stage), default=None)
     if holder is None:
         return None
     if stage.is_alias_alone:
@@ -365,10 +365,6 @@ def _held(model: ModelTransaction, policy: ModelPolicy) -> Iterator[tuple[StageP
     for stage in policy.stages:
         for version in holders[stage.name]:
             yield stage, version
-
-
-def _holder(model: ModelTransaction, policy: ModelPolicy, stage: StagePolicy) -> int | None:
-    return max((version for held, version in _held(model, policy) if held == stage), default=None)
 
 
 def _leave_first(subject: str, what: str, stage: StagePolicy, holder: int) -> str:

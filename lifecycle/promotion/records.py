@@ -207,8 +207,9 @@ class GateQueue:
         claim, row = Claim.parse(text), self._open(version, stage)
         if row is None:
             raise NotFound(f"no gate run of version {version} is queued for {stage}")
+        until = row.leased_until and row.leased_until.replace(tzinfo=UTC)
         try:
-            answered = apply_claim(_lease(row), claim, now)
+            answered = apply_claim(Lease(row.worker, until, row.starts), claim, now)
         except Conflict as exc:
             raise Conflict(f"version {version} for {stage}: {exc}") from None
         self._write(row, answered.lease, now)
@@ -238,10 +239,6 @@ class GateQueue:
                 QUEUE.c.finished_at.is_(None),
             )
         ).first()
-
-
-def _lease(row: Row[Any]) -> Lease:
-    return Lease(row.worker, row.leased_until and row.leased_until.replace(tzinfo=UTC), row.starts)
 
 
 def _naive(moment: datetime) -> datetime:

@@ -140,11 +140,9 @@ class _Case:
     def _other_files(self, newest: Evidence) -> str:
         if self.context.digest is None:
             return self._refusal("evidence arrived during this request; retry")
-        return (
-            ""
-            if self.context.digest == newest.digest
-            else self._refusal("its files have changed since its gates ran")
-        )
+        if self.context.digest != newest.digest:
+            return self._refusal("its files have changed since its gates ran")
+        return ""
 
     def _too_many_attempts(self, newest: Evidence) -> str:
         attempt = attempt_of(newest, self.context.evidence)

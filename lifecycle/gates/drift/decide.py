@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from pydantic import Field
 
@@ -198,20 +199,15 @@ _LISTED = 7  # columns whose distances and p-values are among the figures
 
 def decide(findings: DriftResults, source: str, options: DriftOptions) -> Verdict:
     """The verdict: failures before errors, and errors before columns that could not be judged."""
-    verdict = next(_problems(findings, source, options), None)
+    summary = _summary(findings, source)
+    problems = _incomparable(findings, source), _failures(findings, summary, options), _gaps(findings, summary)
+    verdict = next(chain.from_iterable(problems), None)
     if verdict is None:
         drifted = _moved(findings.counted)
         named = f": {listing(drifted)}" if drifted else ""
         allowed = f"at most {percent(options.max_drifted_share)} are allowed"
-        verdict = passed(_GATE, f"{_summary(findings, source)}; {allowed}{named}.")
+        verdict = passed(_GATE, f"{summary}; {allowed}{named}.")
     return replace(verdict, figures=_figures(findings, options) | dict(verdict.figures))
-
-
-def _problems(findings: DriftResults, source: str, options: DriftOptions) -> Iterator[Verdict]:
-    """What speaks against the rows, the most important first."""
-    yield from _incomparable(findings, source)
-    yield from _failures(findings, _summary(findings, source), options)
-    yield from _gaps(findings, _summary(findings, source))
 
 
 def _incomparable(findings: DriftResults, source: str) -> Iterator[Verdict]:

@@ -167,17 +167,14 @@ class DriftGate:
             )
         if current is None:
             return no_current_data(self.name)
-        columns = self._columns(subject, reference)
+        names = dict.fromkeys(self.options.columns or _inputs(subject, reference))
+        columns = tuple(name for name in names if name not in (self.options.leave_out or ()))
         return (
             too_few_rows(self.name, reference, self.options.min_rows)
             or too_few_rows(self.name, current, self.options.min_rows)
             or self._lacking(columns, reference, current)
             or self._judge(subject, columns, reference, current)
         )
-
-    def _columns(self, subject: Subject, reference: Dataset) -> tuple[str, ...]:
-        names = self.options.columns or _inputs(subject, reference)
-        return tuple(name for name in dict.fromkeys(names) if name not in (self.options.leave_out or ()))
 
     def _lacking(self, columns: tuple[str, ...], reference: Dataset, current: Dataset) -> Verdict | None:
         """The verdict if columns are missing, else None."""

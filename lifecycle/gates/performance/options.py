@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from lifecycle.errors import unknown
-from lifecycle.gates.contract import GateOptions
+from lifecycle.gates.contract import GateOptions, limit_field
 from lifecycle.gates.performance.metrics import METRICS, Metric
 
 
@@ -15,30 +15,16 @@ class PerformanceOptions(GateOptions):
     """Metric and demands. At least one of min, max and max_drop_vs_champion is needed."""
 
     metric: str = Field(description=f"What to measure: {', '.join(METRICS)}.")
-    min: float | None = Field(
-        default=None,
-        description="Lowest value that passes; for metrics where higher is better.",
-        allow_inf_nan=False,
-    )
-    max: float | None = Field(
-        default=None,
-        description="Highest value that passes; for metrics where lower is better.",
-        allow_inf_nan=False,
-    )
-    max_drop_vs_champion: float | None = Field(
-        default=None,
-        ge=0,
-        allow_inf_nan=False,
-        description="How much worse than today's champion it may be on the same rows.",
+    min: float | None = limit_field("Lowest value that passes; for metrics where higher is better.")
+    max: float | None = limit_field("Highest value that passes; for metrics where lower is better.")
+    max_drop_vs_champion: float | None = limit_field(
+        "How much worse than today's champion it may be on the same rows.", ge=0
     )
     by: tuple[str, ...] = Field(default=(), description="Columns: it must hold up on the rows of each value too.")
-    slice_min: float | None = Field(default=None, allow_inf_nan=False, description="As min, for each slice.")
-    slice_max: float | None = Field(default=None, allow_inf_nan=False, description="As max, for each slice.")
-    max_slice_drop: float | None = Field(
-        default=None,
-        ge=0,
-        allow_inf_nan=False,
-        description="As max_drop_vs_champion, for each slice; without it that one holds for slices too.",
+    slice_min: float | None = limit_field("As min, for each slice.")
+    slice_max: float | None = limit_field("As max, for each slice.")
+    max_slice_drop: float | None = limit_field(
+        "As max_drop_vs_champion, for each slice; without it that one holds for slices too.", ge=0
     )
     min_slice_rows: int = Field(default=200, ge=50, description="Slices of fewer rows are not judged.")
     confidence: float = Field(

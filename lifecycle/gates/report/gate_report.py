@@ -11,13 +11,12 @@ from pathlib import Path
 from lifecycle.domain.charts import Explanation
 from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Evidence, Outcome, Verdict
-from lifecycle.gates.report.summaries import circumstances_of, title_of
+from lifecycle.gates.report.html import placed_pages, render_html, render_notebook, render_page
+from lifecycle.gates.report.summaries import circumstances_of, render_junit, render_markdown, title_of
 
 
 def verdict_documents(evidence: Evidence) -> Mapping[str, str]:
     """File name -> text of the files without charts: Markdown, JUnit and JSON."""
-    from lifecycle.gates.report.summaries import render_junit, render_markdown
-
     verdicts = [verdict.as_dict() for verdict in evidence.verdicts]
     return {
         "report.md": render_markdown(evidence),
@@ -32,8 +31,6 @@ def report_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Map
     Args:
         explanations: One for each verdict, or none.
     """
-    from lifecycle.gates.report.html import placed_pages, render_html, render_page
-
     return {"report.html": render_html(evidence, explanations)} | {
         placed.file_name: render_page(placed.page) for placed in placed_pages(evidence, explanations)
     }
@@ -101,6 +98,4 @@ class GateReport:
         return "\n  ".join([printable(head), *lines])
 
     def _repr_html_(self) -> str:
-        from lifecycle.gates.report.html import render_notebook
-
         return render_notebook(self.evidence, self.explanations)

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from lifecycle.domain.charts import BarChart, EmbeddedPage, Explanation, Histogram
 from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Evidence, Outcome, Verdict
+from lifecycle.gates.report.charts import draw_comparison, draw_distribution, drawn_bars, marks_of
 from lifecycle.gates.report.summaries import circumstances_of, facts_of, figures_of, next_step, title_of
 
 if TYPE_CHECKING:
@@ -101,8 +102,6 @@ def cards_of(
     evidence: Evidence, explanations: Sequence[Explanation], room: Callable[[Verdict], ChartLimits]
 ) -> Iterator[Card]:
     """One card per verdict, in order, with its charts."""
-    from lifecycle.gates.report.charts import drawn_bars, marks_of
-
     by_object = {id(placed.page): placed for placed in placed_pages(evidence, explanations)}
     explained = chain(explanations, repeat(Explanation()))
     for verdict, explanation in zip(evidence.verdicts, explained, strict=False):
@@ -124,15 +123,11 @@ def cards_of(
 
 
 def _distribution(shown: Histogram) -> DrawnChart:
-    from lifecycle.gates.report.charts import draw_distribution
-
     svg = _drawn(draw_distribution, shown)
     return DrawnChart(printable(shown.column, _NAME_CHARS), printable(shown.note, _NOTE_CHARS), svg, shown.moved)
 
 
 def _comparison(shown: BarChart, most: int) -> DrawnChart:
-    from lifecycle.gates.report.charts import draw_comparison, drawn_bars
-
     drawn = len(drawn_bars(shown, most))
     note = "" if drawn == len(shown.bars) else f"{drawn} of {len(shown.bars)} shown"
     return DrawnChart(
@@ -151,9 +146,8 @@ def _drawn(draw: Callable[[Drawn], str], shown: Drawn) -> Markup:
 
 _FILE = ChartLimits(distributions=12, comparisons=4, bars=24)
 _NOTEBOOK = ChartLimits(distributions=6, comparisons=2, bars=8)
-_NOTEBOOK_PASSED = ChartLimits(
-    distributions=0, comparisons=1, bars=8
-)  # notebooks are stored in git with their outputs
+# notebooks are stored in git with their outputs
+_NOTEBOOK_PASSED = ChartLimits(distributions=0, comparisons=1, bars=8)
 
 
 def render_html(evidence: Evidence, explanations: Sequence[Explanation] = ()) -> str:

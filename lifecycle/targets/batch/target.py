@@ -117,10 +117,6 @@ class BatchRun:
                     )
 
 
-def _say_nothing(progress: BatchProgress) -> None:
-    """The default progress callback, which does nothing."""
-
-
 class BatchTarget(ArtifactTarget):
     """Scores Parquet and CSV files.
 
@@ -143,7 +139,7 @@ an output that has one is complete. A run that was interrupted goes on where it 
 Example: mlflow deployments create -t lifecycle:/batch --name july -m models:/flights-delay/Production
            -C input=july.parquet -C output=predictions/july -C keep=flight"""
 
-    def __init__(self, context: TargetContext, on_progress: OnProgress = _say_nothing) -> None:
+    def __init__(self, context: TargetContext, on_progress: OnProgress = lambda _: None) -> None:
         self.on_progress = on_progress
         super().__init__(context)
 

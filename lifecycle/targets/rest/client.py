@@ -36,7 +36,10 @@ def ask(address: str, rows: Batch, key: str = "", certificate: str = "") -> Pred
         NotTrusted: the server needs a key, and ``LIFECYCLE_API_KEY`` holds no valid one.
         Unavailable: no answer, or a temporary refusal.
     """
-    body = orjson.dumps({"inputs": _inputs(rows)}, option=orjson.OPT_SERIALIZE_NUMPY)
+    # columns by name, or bare values for a model with one unnamed tensor
+    columns = {name: _jsonable(rows[name]) for name in rows}
+    inputs = columns[""] if list(columns) == [""] else columns
+    body = orjson.dumps({"inputs": inputs}, option=orjson.OPT_SERIALIZE_NUMPY)
     status, body = _post(address, body, key, certificate)
     if status == 200:
         return _predictions(orjson.loads(body)["predictions"])
@@ -87,11 +90,6 @@ def _post(address: str, body: bytes, key: str, certificate: str) -> tuple[int, b
         raise Unavailable(f"{address} does not answer ({type(exc).__name__})") from exc
     finally:
         connection.close()
-
-
-def _inputs(rows: Batch) -> Any:
-    """Rows as MLflow's ``inputs``: columns by name, or bare values for a model with one unnamed tensor."""
-    return _jsonable(rows[""]) if list(rows) == [""] else {name: _jsonable(rows[name]) for name in rows}
 
 
 def _jsonable(column: NDArray[Any]) -> Any:
