@@ -196,12 +196,12 @@ class Guard:
         recorded = ModelEvidence(model.session, model.uid, self.trust)
         recorded.record(evidence, text, actor)
         attempt = attempt_of(evidence, recorded.of(version, policy.name).trusted)
-        model.show(version, tags.evidence_key(policy.name), text)
-        model.show(version, tags.summary_key(policy.name), tags.summary(replace(evidence, attempt=attempt)))
+        model.show(version, tags.EVIDENCE + policy.name, text)
+        model.show(version, tags.SUMMARY + policy.name, tags.summary(replace(evidence, attempt=attempt)))
         model.describe(version, lambda text: described(text, replace(evidence, attempt=attempt)))
         self._show_approvals(model, version, policy, digest)
         waiting = GateQueue(model.session, model.uid).finish(version, policy.name, self.clock())
-        model.hide(version, tags.queue_key(policy.name))
+        model.hide(version, tags.QUEUE + policy.name)
         if waiting:
             context = self._context(model, waiting.request, policies, digest)
             found = complete(context, waiting, evidence.outcome, policies, self.clock())
@@ -216,7 +216,7 @@ class Guard:
         """
         policy = self.policies.of(model.name).stage(stage)
         result = GateQueue(model.session, model.uid).claim(version, policy.name, worker, self.clock())
-        model.show(version, tags.queue_key(policy.name), result.shown)
+        model.show(version, tags.QUEUE + policy.name, result.shown)
         return result.granted
 
     def has_evidence(self, model: ModelTransaction, version: int, stage: str) -> bool:
@@ -258,7 +258,7 @@ class Guard:
         given = approvers_of(version, digest, policy, ledger, author, self.clock())
         if given or policy.approvals:
             shown = tags.approvals_shown(given, approvals_needed(policy, author))
-            model.show(version, tags.approvals_key(policy.name), shown)
+            model.show(version, tags.APPROVALS + policy.name, shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,7 @@ class _SqlExecutor:
         stage = self.guard.policies.of(self.model.name).stage(request.stage).name
         queue = GateQueue(self.model.session, self.model.uid)
         if queue.add(request, stage, actor, self.guard.clock()):
-            self.model.show(request.version, tags.queue_key(stage), QUEUED)
+            self.model.show(request.version, tags.QUEUE + stage, QUEUED)
 
     def append(self, entry: LedgerEntry) -> LedgerEntry:
         return self._ledger().append(entry)
@@ -290,7 +290,7 @@ class _SqlExecutor:
             evidence = ModelEvidence(self.model.session, self.model.uid, self.guard.trust)
             signed = evidence.signed(entry.version, entry.stage, entry.evidence_id) or ""
         if entry.moved and signed:
-            self.model.show(entry.version, tags.attestation_key(entry.stage), signed)
+            self.model.show(entry.version, tags.PROOF + entry.stage, signed)
 
     def _ledger(self) -> ModelLedger:
         return ModelLedger(self.model.session, self.model.uid, self.model.name)

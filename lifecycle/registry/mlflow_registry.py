@@ -131,7 +131,7 @@ class MlflowRegistry:
             recorded = replace(evidence, run_id=self._runs.log(evidence, documents))
             try:
                 self._models.set_model_version_tag(
-                    name, number, tags.evidence_key(evidence.stage), self._signer.sign_evidence(recorded)
+                    name, number, tags.EVIDENCE + evidence.stage, self._signer.sign_evidence(recorded)
                 )
             except MlflowException as exc:
                 if tags.OTHER_FILES in exc.message:  # they were fetched before they were changed
@@ -141,7 +141,7 @@ class MlflowRegistry:
                 raise
             if not self._has_guard(name, evidence.version):
                 summary = tags.summary(recorded)
-                self._models.set_model_version_tag(name, number, tags.summary_key(evidence.stage), summary)
+                self._models.set_model_version_tag(name, number, tags.SUMMARY + evidence.stage, summary)
                 shown = self._models.get_model_version(name, number).description or ""
                 self._models.update_model_version(name, number, described(shown, recorded))
         return recorded
@@ -177,7 +177,7 @@ class MlflowRegistry:
             if not self._has_guard(version.model, version.version):
                 raise NotTrusted("this registry has no guard, so approvals are not possible")
             number = str(version.version)
-            self._models.set_model_version_tag(version.model, number, tags.approve_key(policy.name), reason)
+            self._models.set_model_version_tag(version.model, number, tags.APPROVE + policy.name, reason)
             entries = tags.history_of(self._models.get_model_version(version.model, number).tags)
         return [e for e in entries if e.action is Action.APPROVED and e.stage == policy.name][-1]
 
@@ -217,7 +217,7 @@ class MlflowRegistry:
         with self._mlflow():
             shown = self._models.get_model_version(version.model, str(version.version)).tags
         copied = self._policies.of(version.model).environment is not None
-        check_attestation(shown.get(tags.attestation_key(move.stage), ""), move, copied, self._signer.trust)
+        check_attestation(shown.get(tags.PROOF + move.stage, ""), move, copied, self._signer.trust)
 
     def queued(self) -> Sequence[QueuedGates]:
         """Open gate runs; none without a guard."""
@@ -231,7 +231,7 @@ class MlflowRegistry:
         with self._mlflow() as client:
             if not self._has_guard(gates.model, gates.version):
                 raise NotFound("this registry has no guard, so it has no queue of gate runs")
-            key = tags.claim_key(gates.stage)
+            key = tags.CLAIM + gates.stage
             client.set_model_version_tag(gates.model, str(gates.version), key, str(claim))
 
     def hold_lease(self, model: str, scope: str, holder: str) -> None:
@@ -243,7 +243,7 @@ class MlflowRegistry:
         self._lease(model, scope, f"{holder} {RELEASED}")
 
     def _lease(self, model: str, scope: str, said: str) -> None:
-        key = tags.follower_key(scope)
+        key = tags.FOLLOWER + scope
         with self._mlflow() as client:
             if self._has_guard(model, 1):
                 client.set_registered_model_tag(model, key, said)

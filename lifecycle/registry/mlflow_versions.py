@@ -21,10 +21,9 @@ from lifecycle.domain.model import ModelVersion, is_model_name
 from lifecycle.domain.policy import PolicyBook
 from lifecycle.domain.text import sha256_of
 from lifecycle.errors import Conflict, LifecycleError, NotFound, PromotionRefused, Unavailable, UsageError
-from lifecycle.registry.tags import HISTORY, attestation_key, history_of, queue_key
+from lifecycle.registry.tags import HISTORY, PROOF, QUEUE, history_of
 
 _PAGE = 1000
-_PROOF = attestation_key("")
 
 
 def all_versions(client: MlflowClient, model: str) -> list[Any]:
@@ -72,7 +71,7 @@ def fingerprint(registered: Any) -> str:
     """Change token of a registered model: its aliases, and the newest version of each stage."""
     newest = []
     for mv in registered.latest_versions:
-        deciding = sorted((key, text) for key, text in mv.tags.items() if key == HISTORY or key.startswith(_PROOF))
+        deciding = sorted((key, text) for key, text in mv.tags.items() if key == HISTORY or key.startswith(PROOF))
         newest.append([mv.version, mv.current_stage, mv.creation_timestamp, deciding])
     return sha256_of([registered.creation_timestamp, dict(registered.aliases), sorted(newest)])
 
@@ -84,7 +83,7 @@ def queued_gates(client: MlflowClient, policies: PolicyBook) -> Iterator[QueuedG
     """
     stages = {stage.name for policy in (policies.default, *policies.models.values()) for stage in policy.stages}
     for stage in sorted(stages):
-        key = queue_key(stage)
+        key = QUEUE + stage
         for version in _pages(client, f"tags.`{key}` LIKE '%'", ["last_updated_timestamp ASC"]):
             shown = version.tags.get(key, GIVEN_UP)
             if not shown.startswith(GIVEN_UP) and is_model_name(version.name):

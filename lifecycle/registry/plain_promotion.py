@@ -21,7 +21,7 @@ from lifecycle.domain.promotion.transition import carry_out, transition
 from lifecycle.domain.verdict import Evidence
 from lifecycle.errors import NotTrusted, PromotionRefused
 from lifecycle.registry.signer import EvidenceSigner
-from lifecycle.registry.tags import HISTORY, attestation_key, evidence_in, evidence_key, history_value
+from lifecycle.registry.tags import EVIDENCE, HISTORY, PROOF, evidence_in, history_value
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class PlainRegistry:
         self.client.set_model_version_tag(self.model, number, HISTORY, history_value(ledger, entry.version))
         if entry.action is Action.PROMOTED:
             shown = self.client.get_model_version(self.model, number).tags
-            signed = signed or shown.get(evidence_key(entry.stage), "")
-            self.client.set_model_version_tag(self.model, number, attestation_key(entry.stage), signed)
+            signed = signed or shown.get(EVIDENCE + entry.stage, "")
+            self.client.set_model_version_tag(self.model, number, PROOF + entry.stage, signed)
 
     def _context(self, request: PromotionRequest) -> PromotionContext:
         policy = self.policies.stage(request.stage)
         tags = self.client.get_model_version(request.model, str(request.version)).tags
-        own = {key: text for key, text in tags.items() if key == evidence_key(policy.name)}
+        own = {key: text for key, text in tags.items() if key == EVIDENCE + policy.name}
         evidence: Sequence[Evidence] = ()
         try:
             evidence = evidence_in(own, self.signer.open_evidence)

@@ -23,11 +23,24 @@ PROMOTION = "lifecycle.promotion"
 """Delivers a PromotionRequest, signed for an override; not stored."""
 HISTORY = "lifecycle.history"
 """The version's part of the ledger."""
-EVIDENCE = "lifecycle.evidence."
-APPROVE = "lifecycle.approve."
-CLAIM = "lifecycle.claim."
 FOLLOWER = "lifecycle.follower."
-"""Beginnings of tags that end with a policy stage or, the last one, with a scope."""
+"""With a scope behind it, a registered model's lease of that scope (:mod:`lifecycle.domain.deployment`)."""
+
+# The others have a policy's stage behind them.
+EVIDENCE = "lifecycle.evidence."
+"""Delivers evidence."""
+APPROVE = "lifecycle.approve."
+"""Approves a version; its value is the reason. Not stored."""
+APPROVALS = "lifecycle.approvals."
+"""Shows who has approved a version."""
+CLAIM = "lifecycle.claim."
+"""A worker's report on a queued gate run (:mod:`lifecycle.domain.gate_queue`). Not stored."""
+QUEUE = "lifecycle.queue."
+"""Shows a queued gate run: waiting, running or given up."""
+PROOF = "lifecycle.proof."
+"""The signed evidence or override that promoted the version."""
+SUMMARY = RESERVED_PREFIX
+"""A one-line summary of the gates."""
 
 GUARD_SAYS = "is written by the lifecycle guard alone"
 """Part of the guard's answer to any other reserved tag, by which clients recognise the guard."""
@@ -53,44 +66,9 @@ def end_of(key: str, beginning: str) -> str | None:
     return key.removeprefix(beginning) if key.startswith(beginning) else None
 
 
-def evidence_key(stage: str) -> str:
-    """The tag that delivers evidence for a policy stage."""
-    return EVIDENCE + stage
-
-
-def approve_key(stage: str) -> str:
-    """The tag that approves a version for a policy stage; its value is the reason. Not stored."""
-    return APPROVE + stage
-
-
-def approvals_key(stage: str) -> str:
-    """The tag that shows who has approved a version for a policy stage."""
-    return f"lifecycle.approvals.{stage}"
-
-
 def approvals_shown(approvers: Collection[str], needed: int) -> str:
     """Such as ``1 of 2: grace``."""
     return ": ".join(filter(None, [f"{len(approvers)} of {needed}", ", ".join(sorted(approvers))]))
-
-
-def claim_key(stage: str) -> str:
-    """The tag with a worker's report on a queued gate run (:mod:`lifecycle.domain.gate_queue`). Not stored."""
-    return CLAIM + stage
-
-
-def follower_key(scope: str) -> str:
-    """The tag of a registered model with the lease of a scope (:mod:`lifecycle.domain.deployment`)."""
-    return FOLLOWER + scope
-
-
-def queue_key(stage: str) -> str:
-    """The tag that shows a queued gate run of a policy stage: waiting, running or given up."""
-    return f"lifecycle.queue.{stage}"
-
-
-def attestation_key(stage: str) -> str:
-    """The tag with the signed evidence or override that promoted the version to a policy stage."""
-    return f"lifecycle.proof.{stage}"
 
 
 def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of) -> list[Evidence]:
@@ -107,11 +85,6 @@ def evidence_in(tags: Mapping[str, str], read: Callable[[str], str] = payload_of
         return [decode(Evidence, read(text)) for key, text in sorted(tags.items()) if key.startswith(EVIDENCE)]
     except ValueError as exc:
         raise IntegrityError(f"a tag {EVIDENCE}… does not hold evidence: {exc}") from exc
-
-
-def summary_key(stage: str) -> str:
-    """The tag with a one-line summary of a policy stage's gates."""
-    return RESERVED_PREFIX + stage
 
 
 def summary(evidence: Evidence) -> str:

@@ -111,7 +111,7 @@ class Registry:
         )
 
     def deliver(self, record: Evidence, key: SigningKey | None = None) -> None:
-        self.write(tags.evidence_key(record.stage), self.signed(record, key), record.version, record.model)
+        self.write(tags.EVIDENCE + record.stage, self.signed(record, key), record.version, record.model)
 
     def signed(self, record: Evidence, key: SigningKey | None = None) -> str:
         return sign(key or self.ci, Permission.EVIDENCE, record.to_json())
@@ -155,7 +155,7 @@ class Registry:
 
     def approve(self, user: str, version: int = 1, stage: str = "production", reason: str = "tasted it") -> None:
         with self.signed_in(user):
-            self.write(tags.approve_key(stage), reason, version)
+            self.write(tags.APPROVE + stage, reason, version)
 
     @contextmanager
     def signed_in(self, user: str) -> Iterator[None]:

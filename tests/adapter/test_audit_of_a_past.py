@@ -102,7 +102,7 @@ def test_evidence_of_a_failed_gate_is_whole(registry, policies):
     failed = tuple(replace(v, outcome=Outcome.FAILED) for v in record.verdicts)
     registry.deliver(replace(record, verdicts=failed))
     assert breaks(registry, policies) == []
-    assert tags.summary_key("production") in registry.shown()
+    assert tags.SUMMARY + "production" in registry.shown()
 
 
 def test_workspaces_have_ledgers_of_their_own(registry, policies, monkeypatch):

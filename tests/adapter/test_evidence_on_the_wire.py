@@ -21,7 +21,7 @@ from lifecycle.signing.jws import sign
 from lifecycle.signing.trust import Permission
 
 SEED = 20261122
-KEY = tags.evidence_key("production")
+KEY = tags.EVIDENCE + "production"
 
 
 def encoded(part: bytes | dict[str, Any]) -> str:

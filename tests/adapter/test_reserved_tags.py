@@ -51,9 +51,9 @@ def test_nobody_writes_or_deletes_reserved_tags(registry, key):
 @pytest.mark.database
 def test_evidence_and_requests_cannot_be_smuggled_in_at_creation(registry):
     for key, value in (
-        (tags.evidence_key("production"), registry.signed(registry.evidence(3))),
+        (tags.EVIDENCE + "production", registry.signed(registry.evidence(3))),
         (tags.PROMOTION, PromotionRequest("wine", 3, "production").to_json()),
-        (tags.approve_key("production"), "fine"),
+        (tags.APPROVE + "production", "fine"),
     ):
         tag = ModelVersionTag(key, value)
         registry.refused(registry.store.create_model_version, "wine", "file:///nowhere", None, [tag])

@@ -324,11 +324,11 @@ def test_every_registry_scheme_and_reserved_tag():
     assert set(codes(REFERENCE, "tag")) == {
         tags.PROMOTION,
         tags.HISTORY,
-        tags.evidence_key("<stage>"),
-        tags.summary_key("<stage>"),
-        tags.approve_key("<stage>"),
-        tags.approvals_key("<stage>"),
-        tags.attestation_key("<stage>"),
-        tags.claim_key("<stage>"),
-        tags.queue_key("<stage>"),
+        tags.EVIDENCE + "<stage>",
+        tags.SUMMARY + "<stage>",
+        tags.APPROVE + "<stage>",
+        tags.APPROVALS + "<stage>",
+        tags.PROOF + "<stage>",
+        tags.CLAIM + "<stage>",
+        tags.QUEUE + "<stage>",
     }

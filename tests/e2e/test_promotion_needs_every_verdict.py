@@ -22,7 +22,7 @@ from lifecycle.registry.location import Location
 from lifecycle.registry.mlflow_registry import MlflowRegistry
 from lifecycle.registry.signer import EvidenceSigner
 from lifecycle.registry.snapshot import SnapshotStore, digest_of
-from lifecycle.registry.tags import evidence_key
+from lifecycle.registry.tags import EVIDENCE
 from lifecycle.signing.local_key import own_key, trust_store
 
 pytestmark = pytest.mark.slow
@@ -81,7 +81,7 @@ class Laptop:
 
     def write(self, stage, text):
         """As any MLflow client can."""
-        self.client.set_model_version_tag(MODEL, "1", evidence_key(stage), text)
+        self.client.set_model_version_tag(MODEL, "1", EVIDENCE + stage, text)
 
     def deliver(self, record):
         self.write(record.stage, self.signer.sign_evidence(record))

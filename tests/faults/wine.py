@@ -90,7 +90,7 @@ class Wine:
             client.create_model_version("wine", folder.as_uri(), await_creation_for=None)
             for policy in POLICIES.default.stages:
                 text = self._signed(version, policy, digest_of(folder))
-                client.set_model_version_tag("wine", str(version), tags.evidence_key(policy.name), text)
+                client.set_model_version_tag("wine", str(version), tags.EVIDENCE + policy.name, text)
         self.restore()
 
     def restore(self) -> None:
