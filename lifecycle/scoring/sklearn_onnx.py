@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 from skl2onnx import convert_sklearn
-from skl2onnx.common import data_types
+from skl2onnx.common import data_types as types
 from sklearn.base import is_classifier
 from sklearn.impute import SimpleImputer
 
@@ -28,16 +28,16 @@ from lifecycle.scoring.signature import Column, Signature
 
 _LOG = logging.getLogger(__name__)
 _TYPES: dict[str, Any] = {
-    "double": data_types.DoubleTensorType,
-    "float64": data_types.DoubleTensorType,
-    "float": data_types.FloatTensorType,
-    "float32": data_types.FloatTensorType,
-    "long": data_types.Int64TensorType,
-    "int64": data_types.Int64TensorType,
-    "integer": data_types.Int32TensorType,
-    "int32": data_types.Int32TensorType,
-    "boolean": data_types.BooleanTensorType,
-    "string": data_types.StringTensorType,
+    "double": types.DoubleTensorType,
+    "float64": types.DoubleTensorType,
+    "float": types.FloatTensorType,
+    "float32": types.FloatTensorType,
+    "long": types.Int64TensorType,
+    "int64": types.Int64TensorType,
+    "integer": types.Int32TensorType,
+    "int32": types.Int32TensorType,
+    "boolean": types.BooleanTensorType,
+    "string": types.StringTensorType,
 }
 _NUMBERS = {"double", "float", "long", "integer", "boolean"}
 
@@ -84,7 +84,7 @@ def _with_columns(model: Any, signature: Signature) -> ModelProto:
         if signature.is_tensor or any(c.type not in _NUMBERS for c in signature.inputs):
             raise
         _LOG.debug("no conversion with single columns", exc_info=True)
-        onnx_model = _convert(model, [(MATRIX, data_types.DoubleTensorType([None, len(signature.inputs)]))])
+        onnx_model = _convert(model, [(MATRIX, types.DoubleTensorType([None, len(signature.inputs)]))])
         gather_columns(onnx_model, signature)
         return onnx_model
 
@@ -127,11 +127,7 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     source = operator.inputs[0].full_name
     if len(operator.inputs) > 1 or not _fills_nan(imputer):
         raise NotImplementedError("only numeric imputers that fill NaN and add no indicator convert")
-    kind = (
-        TensorProto.DOUBLE
-        if isinstance(operator.inputs[0].type, data_types.DoubleTensorType)
-        else TensorProto.FLOAT
-    )
+    kind = TensorProto.DOUBLE if isinstance(operator.inputs[0].type, types.DoubleTensorType) else TensorProto.FLOAT
     container.add_initializer(fill, kind, [1, len(imputer.statistics_)], imputer.statistics_.tolist())
     container.add_node("IsNaN", source, is_nan, op_version=13, name=scope.get_unique_operator_name("IsNaN"))
     container.add_node(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -70,7 +70,7 @@ class RegistryWords:
         outcomes: Mapping[str, Outcome] | None = None,
     ) -> Evidence:
         """Evidence as gates produce it, all PASSED unless ``outcomes`` says otherwise."""
-        policy = policies.of(MODEL).stage(stage)
+        policy, outcomes = policies.of(MODEL).stage(stage), outcomes or {}
         created = datetime.now(UTC) - timedelta(seconds=1)
         return Evidence(
             model=MODEL,
@@ -78,7 +78,7 @@ class RegistryWords:
             stage=policy.name,
             digest=registry.snapshot(registry.get(ModelRef(MODEL, version=version))).digest,
             policy_digest=policy.digest,
-            verdicts=_verdicts((g.name for g in policy.gates), outcomes or {}),
+            verdicts=tuple(_verdict(gate.name, outcomes) for gate in policy.gates),
             created_at=created,
             expires_at=created + policy.max_age,
             requested_by="contract",
@@ -97,8 +97,6 @@ class RegistryWords:
         return registry.promote(PromotionRequest(MODEL, version, stage, **request))
 
 
-def _verdicts(gates: Iterable[str], outcomes: Mapping[str, Outcome]) -> tuple[Verdict, ...]:
-    return tuple(
-        Verdict(gate, outcomes.get(gate, Outcome.PASSED), f"{gate}.contract", "as the contract says", {"rows": 7})
-        for gate in gates
-    )
+def _verdict(gate: str, outcomes: Mapping[str, Outcome]) -> Verdict:
+    outcome = outcomes.get(gate, Outcome.PASSED)
+    return Verdict(gate, outcome, f"{gate}.contract", "as the contract says", {"rows": 7})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+import requests
 
 from lifecycle.cli.demo.scene import MODEL, Scene, demand
 from lifecycle.processes.process import wait_until
@@ -33,12 +33,8 @@ class Tally:
 
 def ask(address: str, body: str) -> tuple[Any, str]:
     """One request on ``/invocations``; returns the predictions and the version that gave them."""
-    url = urlsplit(address)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
-    try:
-        return _ask(connection, body)
-    finally:
-        connection.close()
+    with _session() as session:
+        return _ask(session, address, body)
 
 
 @contextmanager
@@ -55,25 +51,26 @@ def asking(address: str, body: str) -> Iterator[Tally]:
 
 
 def _keep_asking(address: str, body: str, tally: Tally, stop: threading.Event) -> None:
-    url = urlsplit(address)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
-    while not stop.wait(_PAUSE_S):
-        try:
-            _, version = _ask(connection, body)
-            tally.answers[version] += 1
-        except (OSError, http.client.HTTPException, ValueError) as exc:
-            tally.failures[type(exc).__name__] += 1
-            connection.close()
-    connection.close()
+    with _session() as session:
+        while not stop.wait(_PAUSE_S):
+            try:
+                _, version = _ask(session, address, body)
+                tally.answers[version] += 1
+            except requests.RequestException as exc:
+                tally.failures[type(exc).__name__] += 1
 
 
-def _ask(connection: http.client.HTTPConnection, body: str) -> tuple[Any, str]:
-    connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status != http.HTTPStatus.OK:
-        raise ValueError(f"status {answer.status}")
-    return json.loads(content)["predictions"], answer.getheader("X-Lifecycle-Version") or "unknown"
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxy stands before this machine's own servers
+    return session
+
+
+def _ask(session: requests.Session, address: str, body: str) -> tuple[Any, str]:
+    headers = {"Content-Type": "application/json"}
+    answer = session.post(f"{address}/invocations", body, headers=headers, timeout=30)
+    answer.raise_for_status()
+    return answer.json()["predictions"], answer.headers.get("X-Lifecycle-Version", "unknown")
 
 
 SAME = 1e-6

@@ -126,7 +126,8 @@ def validate(expectations: Sequence[Expectation], rows: pd.DataFrame) -> list[Ex
                     found.append(batch.validate(each, result_format=RESULT_FORMAT))
                 except Exception:
                     _log.debug("an expectation broke", exc_info=True)
-    by_number = {number_of(each): each for each in found}
+    # results come in another order than the expectations
+    by_number = {int(each.expectation_config.meta["number"]): each for each in found}
     return [
         result_of(expectation, by_number.get(number), empty) for number, expectation in enumerate(expectations)
     ]
@@ -171,11 +172,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def number_of(validated: Any) -> int:
-    """The number that :func:`loaded` set; results come in another order than the expectations."""
-    return int(validated.expectation_config.meta["number"])
 
 
 def _bound(key: str, value: Any) -> Any:

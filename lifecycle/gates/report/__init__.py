@@ -3,7 +3,7 @@
 All names and texts in them are untrusted and are escaped.
 """
 
-from lifecycle.gates.report.gate_report import GateReport, report_pages, verdict_documents
+from lifecycle.gates.report.gate_report import GateReport, verdict_documents
 from lifecycle.gates.report.html import render_html
 from lifecycle.gates.report.summaries import next_step, render_junit, render_markdown, title_of
 
@@ -13,7 +13,6 @@ __all__ = [
     "render_html",
     "render_junit",
     "render_markdown",
-    "report_pages",
     "title_of",
     "verdict_documents",
 ]

@@ -25,17 +25,6 @@ def verdict_documents(evidence: Evidence) -> Mapping[str, str]:
     }
 
 
-def report_pages(evidence: Evidence, explanations: Sequence[Explanation]) -> Mapping[str, str]:
-    """``report.html`` with the charts, and other tools' pages: HTML by file name.
-
-    Args:
-        explanations: One for each verdict, or none.
-    """
-    return {"report.html": render_html(evidence, explanations)} | {
-        placed.file_name: render_page(placed.page) for placed in placed_pages(evidence, explanations)
-    }
-
-
 @dataclass(frozen=True, repr=False)
 class GateReport:
     """The verdicts of one gate run: shown as cards with charts in notebooks, as lines elsewhere.
@@ -74,7 +63,9 @@ class GateReport:
 
     def pages(self) -> Mapping[str, str]:
         """The report with its charts, and other tools' pages: HTML by file name."""
-        return report_pages(self.evidence, self.explanations)
+        placed_in = placed_pages(self.evidence, self.explanations)
+        others = {placed.file_name: render_page(placed.page) for placed in placed_in}
+        return {"report.html": render_html(self.evidence, self.explanations), **others}
 
     def documents(self) -> Mapping[str, str]:
         """All documents that MLflow stores of the gate run: text by file name."""
