@@ -11,6 +11,8 @@ os.environ |= {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "ORT_
 
 gc.disable()
 for module in (
+    "skops.io",  # early: it looks for every function of numpy and scipy in all modules imported so far
+    "git",
     "joserfc.jws",
     "lifecycle.assembly",
     "lifecycle.cli",

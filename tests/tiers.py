@@ -8,6 +8,7 @@ nothing, because seconds depend on what else the machine does.
 from __future__ import annotations
 
 import gc
+import os
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,15 @@ BUDGETS_S = {
 
 Files are handed out in this order, the longest first, so that no core waits at the end for another one's longest.
 """
-TOGETHER = ("tests/e2e/stack/", "tests/browser/test_ui_", "tests/faults/test_promotion_")
+TOGETHER = ("tests/e2e/stack/", "tests/browser/", "tests/faults/test_promotion_")
 """Tests whose files begin so run first, each group in one process: its server and models take up to a minute."""
 SLOWEST = 10
 NOT_TESTED = "not tested: "
 """A skip for want of something on this machine begins with this, and is summed up in one line at the end."""
 
 
+# OpenBLAS's threads wait for each other in a loop: with two, small models take three times the processor's time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.disable()  # until everything is imported: a fifth of what collecting the tests takes
 
 

@@ -35,7 +35,7 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module")  # while Playwright is there, nothing else in the process can run an event loop
+@pytest.fixture(scope="package")  # while Playwright is there, nothing else in its thread can run an event loop
 def browser() -> Iterator[Browser]:
     """The system's Chromium, without anything that calls home."""
     names = ("chromium", "chromium-browser", "google-chrome")
@@ -132,7 +132,7 @@ def hostile() -> GateReport:
     return GateReport(evidence, lambda: explanations)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A guarded MLflow server with its UI, and nothing in it."""
     with guarded(tmp_path_factory.mktemp("registry")) as started:

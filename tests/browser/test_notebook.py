@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 from playwright.sync_api import expect
+
+from tests.notebooks import executed
 
 pytestmark = pytest.mark.slow
 
-E2E = Path(__file__).parents[1] / "e2e"
 LARGEST_BYTES = 100_000
-CELLS = (
-    f"""\
-import sys
-sys.path.insert(0, {str(E2E)!r})
-from small_flights import FEATURES, LABEL, flights, infer_signature, log, pipeline
-
-january = flights(range(1, 2)).head(4000)
-inputs = january[FEATURES]
-model = pipeline(1.0).fit(inputs, january[LABEL])
-described = dict(signature=infer_signature(inputs, model.predict_proba(inputs)), input_example=inputs.head(5))
-log(january, "flights-delay", 1.0, **described)""",
-    """\
-import lifecycle
-
-july = flights(range(7, 8))
-report = lifecycle.check("models:/flights-delay/1", stage="production", current=july)
-report.save("saved")
-report""",
-)
 PAGE = """<!doctype html><meta charset="utf-8"><title>notebook</title>
 <body data-jp-theme-light="{light}" style="margin:16px;background:{ground};font:13px sans-serif">
 <p id="before" style="color:#888">In [2]: lifecycle.check("models:/flights-delay/1", …)</p>
@@ -41,24 +19,15 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>notebook</title>
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """The folder of the notebook."""
-    return tmp_path_factory.mktemp("notebook")
+def ran(tmp_path_factory):
+    """The notebook in which somebody checks a version against flights of August that were shifted."""
+    return executed(tmp_path_factory, "01_first_promotion.ipynb")
 
 
 @pytest.fixture(scope="module")
-def outputs(home):
-    """The outputs of a notebook in which somebody trains on January and checks against July."""
-    (home / "lifecycle.yaml").write_text(Path(__file__).with_name("lifecycle.yaml").read_text())
-    with pytest.MonkeyPatch.context() as patch:
-        for variable in [name for name in os.environ if name.startswith(("MLFLOW_", "LIFECYCLE_"))]:
-            patch.delenv(variable)  # of tests before, which MLflow keeps its experiment and run in
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-        patch.setenv("LIFECYCLE_HOME", str(home / "home"))
-        patch.setenv("LIFECYCLE_CONFIG", str(home / "lifecycle.yaml"))
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-        NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(home)}}).execute()
-    return notebook.cells[1].outputs
+def outputs(ran):
+    """What the notebook shows of that check."""
+    return ran.shown
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +57,9 @@ def notebook(output, tmp_path):
 
 def test_it_shows_each_gate_and_the_columns_that_moved(visit, notebook):
     seen = visit(notebook(), width=1000)
-    for gate in ("signature", "data_quality", "drift", "performance"):
+    for gate in ("signature", "safety", "data_quality", "drift", "performance", "parity", "latency"):
         expect(seen.page.get_by_text(gate, exact=True).first).to_be_visible()
-    expect(seen.page.locator('svg[aria-label*="plane_age"], svg[aria-label*="wind_speed"]').first).to_be_visible()
+    expect(seen.page.locator('svg[aria-label*="by distance"], svg[aria-label*="by hour"]').first).to_be_visible()
     seen.picture("notebook-light")
     assert seen.left == seen.console == []
 
@@ -125,8 +94,8 @@ def test_it_leaves_the_rest_of_the_notebook_as_it_is(visit, notebook, tmp_path):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_saved_report_is_light_or_dark_as_its_reader_likes_it(visit, outputs, home, dark):
-    seen = visit((home / "saved" / "report.html").as_uri(), dark=dark)
+def test_the_saved_report_is_light_or_dark_as_its_reader_likes_it(visit, ran, dark):
+    seen = visit(ran.report.as_uri(), dark=dark)
     seen.picture(f"flights-report-{'dark' if dark else 'light'}")
     assert seen.left == seen.console == []
     assert (brightness(seen.page.locator("body"), "backgroundColor") < 128) == dark
@@ -135,8 +104,8 @@ def test_the_saved_report_is_light_or_dark_as_its_reader_likes_it(visit, outputs
         assert (brightness(text, "fill") < 140) != dark
 
 
-def test_the_saved_report_prints_on_white(visit, outputs, home):
-    page = visit((home / "saved" / "report.html").as_uri(), dark=True).page
+def test_the_saved_report_prints_on_white(visit, ran):
+    page = visit(ran.report.as_uri(), dark=True).page
     page.emulate_media(media="print")
     assert brightness(page.locator("h1"), "color") < 128
     assert page.locator(".lc-figures td").first.is_visible()

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import html
 import os
-import shutil
 import time
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
-from nbclient import NotebookClient
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOKS = ROOT / "notebooks"
+from tests.notebooks import FOLDER, ROOT, executed, files
+
 LARGEST_BYTES = 300_000
 DEADLINE_S = 30.0
-HANGS_S = 900
-"""No cell takes a tenth of this on an idle machine."""
 
 # What a reader has to see, in this order.
 STORIES = {
@@ -44,24 +40,25 @@ STORIES = {
 
 
 def read(name: str):
-    return nbformat.read(NOTEBOOKS / name, as_version=4)
+    """The cells of a notebook."""
+    return nbformat.read(FOLDER / name, as_version=4).cells
 
 
-def outputs_of(notebook):
-    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+def outputs_of(cells):
+    return [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
 
 
-def shown(notebook) -> str:
+def shown(cells) -> str:
     """The text of all outputs, as a reader sees it."""
-    data = [output.get("data", {}) for output in outputs_of(notebook)]
-    texts = [output.get("text", "") for output in outputs_of(notebook)]
+    data = [output.get("data", {}) for output in outputs_of(cells)]
+    texts = [output.get("text", "") for output in outputs_of(cells)]
     return html.unescape(
         "\n".join(d.get("text/html") or d.get("text/plain") or text for d, text in zip(data, texts, strict=True))
     )
 
 
-def assert_tells(notebook, story: list[str]) -> None:
-    text, position = shown(notebook), 0
+def assert_tells(cells, story: list[str]) -> None:
+    text, position = shown(cells), 0
     for sentence in story:
         found = text.find(sentence, position)
         assert found >= 0, f"{sentence!r} is not shown, or not after what should come before it"
@@ -81,43 +78,21 @@ def left_running(folder: Path) -> list[str]:
     return found
 
 
-@pytest.fixture
-def clone(tmp_path):
-    """What a notebook needs of a clone, elsewhere."""
-    folder = tmp_path / "clone"
-    for part in ("notebooks", "projects"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    return folder
-
-
-@pytest.fixture
-def environment(tmp_path):
-    """A user without any settings, whose home and temporary folder are their own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIFECYCLE_", "MLFLOW_", "GX_", "DO_NOT"))}
-    folders = {name: tmp_path / name.lower() for name in ("HOME", "TMPDIR")}
-    for folder in folders.values():
-        folder.mkdir()
-    return kept | {name: str(folder) for name, folder in folders.items()} | {"PYTHONDONTWRITEBYTECODE": "1"}
-
-
 def test_every_notebook_has_its_story_here():
-    assert {path.name for path in NOTEBOOKS.iterdir() if path.suffix == ".ipynb"} == set(STORIES)
+    assert {path.name for path in FOLDER.iterdir() if path.suffix == ".ipynb"} == set(STORIES)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2000)
 @pytest.mark.parametrize("name", STORIES)
-def test_a_notebook_runs_and_leaves_nothing_behind(name, clone, environment, tmp_path):
-    before = sorted(clone.rglob("*"))
-    notebook = read(name)
-    client = NotebookClient(notebook, timeout=HANGS_S, resources={"metadata": {"path": str(clone / "notebooks")}})
-    client.execute(env=environment)
+def test_a_notebook_runs_and_leaves_nothing_behind(name, tmp_path_factory):
+    ran = executed(tmp_path_factory, name)
 
-    assert_tells(notebook, STORIES[name])
-    assert sorted(clone.rglob("*")) == before
-    assert list((tmp_path / "tmpdir").glob("first-promotion-*")) == []
+    assert_tells(ran.cells, STORIES[name])
+    assert files(ran.clone) == ran.before
+    assert list((ran.folder / "tmpdir").glob("first-promotion-*")) == []
     deadline = time.monotonic() + DEADLINE_S
-    while (running := left_running(tmp_path)) and time.monotonic() < deadline:
+    while (running := left_running(ran.folder)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert running == []
 
@@ -129,15 +104,15 @@ def test_the_committed_outputs_tell_the_story(name):
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_committed_outputs_come_from_one_run_without_errors(name):
-    notebook = read(name)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = read(name)
+    code = [cell for cell in cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert [output for output in outputs_of(notebook) if output.output_type == "error"] == []
+    assert [output for output in outputs_of(cells) if output.output_type == "error"] == []
 
 
 @pytest.mark.parametrize("name", STORIES)
 def test_the_committed_file_is_small_and_says_nothing_of_the_machine(name):
-    content = (NOTEBOOKS / name).read_text(encoding="utf-8")
+    content = (FOLDER / name).read_text(encoding="utf-8")
     assert len(content.encode()) < LARGEST_BYTES
     for place in ("/tmp/", "/home/", "/root/", "/Users/", "site-packages", str(ROOT)):  # noqa: S108
         assert place not in content
