@@ -4,8 +4,8 @@ The server only runs imports; work and all that it loads is in the children. It 
 so that a child never inherits a lock held by another thread. It ends with its owner: it waits on a
 socket whose other end only the owner has, and on the owner's process.
 
-Requests are lines of JSON: ``fork`` (with three descriptors: the child's standard input, output and error) and
-``end``, which are answered, and ``warm``, which is not. Linux only.
+Requests are JSON after its length, as several may wait: ``fork`` (with three descriptors: the child's standard
+input, output and error) and ``end``, which are answered by a line of JSON, and ``warm``, which is not. Linux only.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_", "MKL_")
 
 _ANSWER_SECONDS = 120.0  # a running import is finished first
 _PR_SET_DUMPABLE = 4
+_LENGTH_BYTES = 4
 
 
 class ForkFailed(Exception):
@@ -133,9 +134,10 @@ class ForkServer:
         return answer
 
     def _send(self, request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+        content = json.dumps(request).encode()
         try:
-            socket.send_fds(self._control, [b"\n"], descriptors)
-            self._control.sendall(json.dumps(request).encode() + b"\n")
+            socket.send_fds(self._control, [len(content).to_bytes(_LENGTH_BYTES)], descriptors)
+            self._control.sendall(content)
         except OSError as exc:
             raise ForkFailed(f"the fork server has ended ({type(exc).__name__})") from exc
 
@@ -180,8 +182,9 @@ class _Server:
             if not self._is_asked(0 if self._waiting else None):
                 _import(self._waiting.pop(0))
                 continue
-            _, descriptors, *_ = socket.recv_fds(self._control, 1, 3)
-            request = json.loads(_line(self._control) or b"null") or self._end_all()
+            length, descriptors, *_ = socket.recv_fds(self._control, _LENGTH_BYTES, 3, socket.MSG_WAITALL)
+            content = self._control.recv(int.from_bytes(length), socket.MSG_WAITALL) if length else b""
+            request = json.loads(content) if content else self._end_all()
             if request["do"] == "warm":
                 self._waiting += [name for name in request["modules"] if name not in sys.modules]
             elif request["do"] == "end":

@@ -1,6 +1,7 @@
 """Gates run in another process: whatever one of them does, the others answer and nothing is left running."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from lifecycle.domain.verdict import Outcome
 from lifecycle.errors import ConfigError
 from lifecycle.gates.run import GateJob, Progress
 from lifecycle.gates.subprocess_runner import run_isolated
+from lifecycle.processes.fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
 
@@ -298,7 +300,20 @@ def test_what_a_run_had_to_import_the_server_imports_for_the_next_one():
         assert time.monotonic() < deadline
 
 
-def test_the_server_has_one_thread_when_it_forks_and_a_child_may_have_more():
+def test_requests_that_wait_while_the_server_imports_are_each_read():
+    environment = dict(os.environ)
+    server = ForkServer("os:getpid", ["pandas"], environment)
+    try:
+        for module in ("colorsys", "no_such_module", "wave"):
+            server.warm([module])
+        assert server.end(server.fork(environment, 0, 1)) in {0, -signal.SIGKILL}
+        assert server.serves(environment)
+    finally:
+        server.close()
+
+
+def test_the_server_has_one_thread_when_it_forks_and_a_child_may_have_more(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     server = server_process()
     assert server.num_threads() == 1
     (verdict,) = run_isolated(job("threads"), Progress()).verdicts
