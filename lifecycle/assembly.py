@@ -235,7 +235,7 @@ class Lifecycle:
 
     def _compile(self, version: ModelVersion, snapshot: Snapshot) -> Path | None:
         from lifecycle.bundle.cache import compile_snapshot
-        from lifecycle.scoring.compile import NotCompilable
+        from lifecycle.scoring.compilers.contract import NotCompilable
 
         try:
             return compile_snapshot(

@@ -22,22 +22,17 @@ from lifecycle.domain.model import Snapshot
 from lifecycle.durable import sync_file
 from lifecycle.errors import NotFound
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.compile import (
-    MANIFEST,
-    MODEL,
-    TOLERANCE,
-    CompiledModel,
-    NotCompilable,
-    convert,
-    largest_difference,
-    read_compiled,
-)
-from lifecycle.scoring.contract import Batch, row_count
+from lifecycle.scoring.compile import agree, by_name, convert, prediction_differences
+from lifecycle.scoring.compiled import MANIFEST, MODEL, CompiledModel, read_compiled
+from lifecycle.scoring.compilers.contract import NotCompilable
+from lifecycle.scoring.contract import Batch, Predictions, Scorer, row_count
+from lifecycle.scoring.hard_rows import hard_batches
 from lifecycle.scoring.json_rows import golden_batch
+from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)
 
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 """Of the cache and of the conversion. Raise it when either changes; old entries are then ignored."""
 
 
@@ -106,24 +101,41 @@ def _compile_into(folder: Path, snapshot: Snapshot, rows: Batch | None) -> None:
     model = PyfuncScorer(snapshot.path)
     expected = model.predict(rows)
     compiled = convert(snapshot, expected)
-    _demand_equal(compiled, rows, np.asarray(expected))
-    answers = None if golden is None else np.asarray(expected if golden is rows else model.predict(golden))
-    if answers is not None and answers.dtype.kind == "f" and np.isinf(answers).any():
+    _demand_equal(model, compiled, rows, expected)
+    answers = None if golden is None else expected if golden is rows else model.predict(golden)
+    if answers is not None and any(np.isinf(v).any() for v in by_name(answers).values() if v.dtype.kind == "f"):
         golden = answers = None  # JSON holds no infinity
     write_bundle(folder, compiled, golden, answers)
 
 
-def _demand_equal(compiled: CompiledModel, rows: Batch, expected: NDArray[Any]) -> None:
+def _demand_equal(model: Scorer, compiled: CompiledModel, rows: Batch, expected: Predictions) -> None:
+    """Compare predictions on these rows, and on hard ones as far as the model itself scores them."""
     from lifecycle.scoring.onnx_scorer import OnnxScorer
 
     try:
-        got = OnnxScorer(compiled).predict(rows)
+        scorer = OnnxScorer(compiled)
+        got = scorer.predict(rows)
     except Exception as exc:  # onnxruntime's exceptions have no common base class
         _LOG.debug("the compiled model does not run", exc_info=True)
         raise NotCompilable(f"the compiled model does not run ({type(exc).__name__})") from exc
-    difference = largest_difference(expected, np.asarray(got))
-    if difference > TOLERANCE:
-        raise NotCompilable(f"the compiled model answers differently (by {difference:.3g})")
+    _demand_same(expected, got, "")
+    for name, batch in hard_batches(rows, Signature.from_dict(dict(compiled.signature))):
+        try:
+            own = model.predict(batch)
+        except Exception:  # a model may refuse such rows by any exception
+            _LOG.debug("the model itself refuses %s", name, exc_info=True)
+            continue
+        try:
+            got = scorer.predict(batch)
+        except Exception as exc:
+            raise NotCompilable(f"the compiled model refuses {name} ({type(exc).__name__})") from exc
+        _demand_same(own, got, f" for {name}")
+
+
+def _demand_same(expected: Predictions, got: Predictions, where: str) -> None:
+    if not agree(expected, got):
+        difference = float(prediction_differences(expected, got).max(initial=0.0))
+        raise NotCompilable(f"the compiled model answers differently{where} (by {difference:.3g})")
 
 
 def _publish(working: Path, done: Path) -> Path:
@@ -135,14 +147,14 @@ def _publish(working: Path, done: Path) -> Path:
     return done
 
 
-FORMAT = 1
+FORMAT = 2
 GOLDEN, RUNNER = "golden.json", "run.py"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can store
 
 
 def write_bundle(
-    folder: Path, compiled: CompiledModel, golden: Batch | None = None, expected: NDArray[Any] | None = None
+    folder: Path, compiled: CompiledModel, golden: Batch | None = None, expected: Predictions | None = None
 ) -> None:
     """Write a bundle into a folder, the manifest last.
 
@@ -151,7 +163,7 @@ def write_bundle(
         expected: The model's own predictions for these rows.
     """
     inputs = None if golden is None else {name: _jsonable(values) for name, values in golden.items()}
-    predictions = None if expected is None else _jsonable(expected)
+    predictions = None if expected is None else {k: _jsonable(v) for k, v in by_name(expected).items()}
     members = {
         GOLDEN: _json_bytes({"inputs": inputs, "predictions": predictions}),
         MODEL: compiled.onnx,
@@ -185,7 +197,7 @@ def _manifest(
         "format": FORMAT,
         "digest": compiled.digest,
         "signature": compiled.signature,
-        "scorer": {**compiled.scorer, "tolerance": TOLERANCE},
+        "scorer": compiled.scorer,
         "members": {
             name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for name, content in members.items()

@@ -11,18 +11,17 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lifecycle.bundle.cache import GOLDEN, RUNNER, compile_snapshot, pack_bundle
-from lifecycle.bundle.runner import agree
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed, IntegrityError
-from lifecycle.scoring.compile import TOLERANCE, NotCompilable, read_compiled
-from lifecycle.scoring.contract import Batch
+from lifecycle.scoring.compile import agree, by_name
+from lifecycle.scoring.compiled import read_compiled
+from lifecycle.scoring.compilers.contract import NotCompilable
+from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.loader import load_scorer
 
@@ -66,13 +65,13 @@ def proven_bundle(spec: DeploymentSpec, snapshot: Snapshot, compiled: Path | Non
             "log the model with input_example=..."
         )
     expected = _models_own_answer(spec, snapshot, golden)
-    if expected.dtype.kind == "f" and np.isinf(expected).any():
+    if any(np.isinf(values).any() for values in by_name(expected).values() if values.dtype.kind == "f"):
         raise DeploymentFailed(
             f"version {spec.version} of {spec.ref.name} answers its input example with infinity, which JSON "
             "cannot hold; log it with another input_example=..."
         )
     bundle = _packed(spec, compiled)
-    if not agree(expected, predictions_on_a_bare_device(bundle, expected.dtype), TOLERANCE):
+    if not agree(expected, predictions_on_a_bare_device(bundle, expected)):
         raise DeploymentFailed(f"the bundle of {spec.ref.name} answers differently from the model itself")
     return bundle
 
@@ -83,11 +82,11 @@ def _packed(spec: DeploymentSpec, compiled: Path) -> bytes:
     return pack_bundle(compiled, spec.ref.name, spec.version)
 
 
-def _models_own_answer(spec: DeploymentSpec, snapshot: Snapshot, golden: Batch) -> NDArray[Any]:
+def _models_own_answer(spec: DeploymentSpec, snapshot: Snapshot, golden: Batch) -> Predictions:
     try:
         scorer = load_scorer(snapshot.path)
         try:
-            return np.asarray(scorer.predict(golden))
+            return scorer.predict(golden)
         finally:
             scorer.close()
     except Exception as exc:  # a model may raise anything
@@ -107,8 +106,8 @@ def _why_not(snapshot: Snapshot) -> str:
     return "its compiled form was not accepted for serving"
 
 
-def predictions_on_a_bare_device(bundle: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Predictions of the bundle's own runner for the golden rows.
+def predictions_on_a_bare_device(bundle: bytes, expected: Predictions) -> Predictions:
+    """Predictions of the bundle's own runner for the golden rows, with the types of these.
 
     Raises:
         DeploymentFailed: it does not run; with the runner's message.
@@ -120,7 +119,12 @@ def predictions_on_a_bare_device(bundle: bytes, dtype: np.dtype[Any]) -> NDArray
             runner.write_bytes(members.read(RUNNER))
             rows = json.dumps({"inputs": json.loads(members.read(GOLDEN))["inputs"]})
         answer = json.loads(_run([str(runner), str(path)], rows))
-    return np.array(answer["predictions"], dtype=dtype)
+    found = answer["predictions"]
+    if isinstance(expected, np.ndarray):
+        return np.array(found, dtype=expected.dtype)
+    if isinstance(found, list):  # a table, one object a row
+        found = {name: [row[name] for row in found] for name in expected}
+    return {name: np.array(found[name], dtype=values.dtype) for name, values in expected.items()}
 
 
 def _run(arguments: list[str], rows: str) -> str:

@@ -41,8 +41,11 @@ import onnxruntime
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 1
-"""Format of the bundle. On a change raise it, and note here how the old one is read."""
+FORMAT = 2
+"""Format of the bundle. On a change raise it, and note here how the old one is read.
+
+1: one output, an array, whose fields stood in ``scorer`` itself; :func:`_of_today` reads it.
+"""
 
 MANIFEST, MODEL, GOLDEN, RUNNER = "manifest.json", "model.onnx", "golden.json", "run.py"
 _LISTED = (GOLDEN, MODEL, RUNNER)
@@ -73,23 +76,26 @@ class Runner:
         try:
             self.manifest: dict[str, Any] = json.loads(members[MANIFEST])
             self._inputs: list[dict[str, Any]] = self.manifest["signature"]["inputs"]
-            self._scorer: dict[str, Any] = self.manifest["scorer"]
+            self._scorer: dict[str, Any] = _of_today(self.manifest["scorer"])
+            self._parts: list[dict[str, Any]] = self._scorer["outputs"]
             self._session = onnxruntime.InferenceSession(
                 members[MODEL], options, providers=["CPUExecutionProvider"]
             )
             golden = json.loads(members[GOLDEN])
-            expected = np.array(golden["predictions"], dtype=self._scorer["dtype"])
-            same = agree(expected, self.predict(golden["inputs"]), self._scorer["tolerance"])
+            same = self._agrees(golden["predictions"], self.predict(golden["inputs"]))
         except Exception as exc:  # onnxruntime's exceptions share no base class
             raise BundleRefused(f"the model does not run here ({type(exc).__name__})") from exc
         if not same:
             raise BundleRefused("the model answers its golden rows differently on this machine")
 
-    def predict(self, columns: Mapping[str, Any]) -> NDArray[Any]:
+    def predict(self, columns: Mapping[str, Any]) -> NDArray[Any] | dict[str, NDArray[Any]]:
         """Score rows.
 
         Args:
             columns: Values by column name; None or NaN for missing ones. Other columns are ignored.
+
+        Returns:
+            An array, or arrays by name if the model answers with a table or several outputs.
 
         Raises:
             RowsRefused: a column is missing, or a value is not of its type.
@@ -98,12 +104,30 @@ class Runner:
         lengths = {len(values) for values in feed.values()}
         if len(lengths) > 1:
             raise RowsRefused("the columns have different lengths")
-        if lengths == {0}:  # which some of ONNX Runtime's operators refuse
-            return np.empty((0, *self._scorer["row_shape"]), dtype=self._scorer["dtype"])
         if matrix := self._scorer.get("matrix"):  # which bundles of the first releases lack
             feed = {matrix: np.concatenate(list(feed.values()), axis=1)}
-        answer: NDArray[Any] = self._session.run([self._scorer["output"]], feed)[0]
-        return answer.astype(self._scorer["dtype"], copy=False)
+        if lengths == {0}:  # which some of ONNX Runtime's operators refuse
+            found = [np.empty((0, *part["row_shape"])) for part in self._parts]
+        else:
+            found = self._session.run([part["output"] for part in self._parts], feed)
+        pairs = zip(self._parts, found, strict=True)
+        answer = {part["name"]: values.astype(part["dtype"], copy=False) for part, values in pairs}
+        return answer[""] if self._scorer["answer"] == "array" else answer
+
+    @property
+    def answers_a_table(self) -> bool:
+        """Whether predictions are the columns of a table."""
+        return bool(self._scorer["answer"] == "table")
+
+    def _agrees(self, expected: Any, got: NDArray[Any] | dict[str, NDArray[Any]]) -> bool:
+        """Whether predictions are those of the golden rows."""
+        named = {"": got} if isinstance(got, np.ndarray) else got
+        if not isinstance(expected, dict):  # format 1
+            expected = {"": expected}
+        return all(
+            agree(np.array(expected[part["name"]], part["dtype"]), named[part["name"]], part["tolerance"])
+            for part in self._parts
+        )
 
     def _feed(self, column: dict[str, Any], columns: Mapping[str, Any]) -> NDArray[Any]:
         name = column["name"]
@@ -116,6 +140,12 @@ class Runner:
         else:
             values = [None] * len(next(iter(columns.values()), ()))
         return _typed(column, values, self._scorer["missing_text"]).reshape(-1, 1)
+
+
+def _of_today(scorer: dict[str, Any]) -> dict[str, Any]:
+    if "outputs" in scorer:
+        return scorer
+    return {**scorer, "answer": "array", "outputs": [{**scorer, "name": ""}]}
 
 
 def agree(expected: NDArray[Any], got: NDArray[Any], tolerance: float) -> bool:
@@ -144,8 +174,8 @@ def read_members(path: Path) -> dict[str, bytes]:
         if len(whole) != 22 + sum(76 + 2 * len(name) + len(member) for name, member in members.items()):
             raise BundleRefused("the bundle holds more than its members")
         manifest = json.loads(members[MANIFEST])
-        if manifest["format"] != FORMAT:
-            raise BundleRefused(f"the bundle has another format than {FORMAT}; use the run.py that is in it")
+        if manifest["format"] not in (1, FORMAT):
+            raise BundleRefused(f"the bundle has a later format than {FORMAT}; use the run.py that is in it")
         if sorted(manifest["members"]) != sorted(_LISTED):
             raise BundleRefused("the manifest lists other members than a bundle has")
         for name in _LISTED:
@@ -321,9 +351,19 @@ _CELLS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def to_json(predictions: NDArray[Any]) -> str:
-    """Predictions in MLflow's form; NaN and infinity become null, which is valid JSON."""
-    return json.dumps({"predictions": _finite(predictions.tolist())}, allow_nan=False)
+def to_json(predictions: NDArray[Any] | dict[str, NDArray[Any]], *, table: bool = False) -> str:
+    """Predictions in MLflow's form; NaN and infinity become null, which is valid JSON.
+
+    Args:
+        table: Whether named arrays are the columns of a table, which MLflow writes as one object a row.
+    """
+    if isinstance(predictions, np.ndarray):
+        shown = _finite(predictions.tolist())
+    else:
+        shown = {name: _finite(values.tolist()) for name, values in predictions.items()}
+        if table:
+            shown = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
+    return json.dumps({"predictions": shown}, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
@@ -344,7 +384,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         runner = Runner(given.bundle)
-        answer = to_json(runner.predict(_read(given.input, runner.manifest["signature"]["inputs"])))
+        rows = _read(given.input, runner.manifest["signature"]["inputs"])
+        answer = to_json(runner.predict(rows), table=runner.answers_a_table)
         if given.output is None:
             sys.stdout.write(answer + "\n")
         else:

@@ -160,7 +160,7 @@ class LatencyGate:
 def _compiled(candidate: Candidate, folder: Path, rows: Batch) -> Path | None:
     """The compiled model where there is one that predicts as the original does, else None."""
     from lifecycle.bundle.cache import compile_snapshot
-    from lifecycle.scoring.compile import NotCompilable
+    from lifecycle.scoring.compilers.contract import NotCompilable
 
     try:
         return compile_snapshot(candidate.snapshot, folder / "compiled", rows)

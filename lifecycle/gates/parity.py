@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions, failed, inconclusive, passed, percent, too_few_rows
 from lifecycle.gates.subject import Candidate, Subject, ask, batches_of, has_values
-from lifecycle.scoring.contract import Batch, Predictions, Scorer, rows_of
+from lifecycle.scoring.compile import by_name, convert, prediction_differences
+from lifecycle.scoring.compilers.contract import NotCompilable
+from lifecycle.scoring.contract import Batch, Predictions, Scorer
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 
 _log = logging.getLogger(__name__)
@@ -86,7 +88,7 @@ class ParityGate:
                 "differently, so no other scorer can equal it. Take the randomness out of its predict."
             )
             return failed(self.name, "not_deterministic", message, figures | self._measured(again))
-        if not any(has_values(_by_name(answers)) for answers in expected):
+        if not any(has_values(by_name(answers)) for answers in expected):
             message = "The model predicts a missing value for every row, so nothing can be compared."
             return inconclusive(self.name, "no_predictions", message, figures)
         return self._against_compiled(candidate, batches, expected, figures)
@@ -98,8 +100,6 @@ class ParityGate:
         expected: Sequence[Predictions],
         figures: dict[str, Figure],
     ) -> Verdict:
-        from lifecycle.scoring.compile import NotCompilable
-
         try:
             compiled = _compiled(candidate, expected[0])
         except NotCompilable as exc:
@@ -146,7 +146,6 @@ class ParityGate:
 
 def _compiled(candidate: Candidate, expected: Predictions) -> Scorer:
     """Raises NotCompilable."""
-    from lifecycle.scoring.compile import NotCompilable, convert
     from lifecycle.scoring.onnx_scorer import OnnxScorer
 
     compiled = convert(candidate.snapshot, expected)
@@ -158,18 +157,4 @@ def _compiled(candidate: Candidate, expected: Predictions) -> Scorer:
 
 
 def _all_differences(expected: Sequence[Predictions], got: Sequence[Predictions]) -> Differences:
-    return np.concatenate([_differences(*pair) for pair in zip(expected, got, strict=True)])
-
-
-def _differences(expected: Predictions, got: Predictions) -> Differences:
-    from lifecycle.scoring.compile import differences
-
-    theirs, ours = _by_name(expected), _by_name(got)
-    if list(theirs) != list(ours):
-        return np.full(rows_of(expected), np.inf)
-    largest: Differences = np.max([differences(theirs[name], ours[name]) for name in theirs], axis=0)
-    return largest
-
-
-def _by_name(predictions: Predictions) -> Mapping[str, NDArray[Any]]:
-    return {"": predictions} if isinstance(predictions, np.ndarray) else predictions
+    return np.concatenate([prediction_differences(*pair) for pair in zip(expected, got, strict=True)])

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
+import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from lifecycle.domain.model import Snapshot
-from lifecycle.errors import IntegrityError, LifecycleError
-from lifecycle.scoring.contract import MATRIX, Predictions
+from lifecycle.errors import LifecycleError
+from lifecycle.scoring.compiled import MISSING_TEXT, CompiledModel
+from lifecycle.scoring.compilers.contract import NotCompilable, OnnxForm, compiler_of
+from lifecycle.scoring.contract import MATRIX, Fields, Predictions, rows_of
 from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)
@@ -25,112 +23,120 @@ _LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-6
 """Largest difference, relative for values above 1, that still counts as the same prediction: the compiled
 trees add up float32 leaves, which costs about 2e-7."""
-
-
-class NotCompilable(LifecycleError):
-    """The snapshot cannot be compiled, or its predictions would change; pyfunc serves instead."""
-
-    code = "NOT_COMPILABLE"
-
-
-MANIFEST, MODEL = "manifest.json", "model.onnx"
-"""Two members of a bundle, :mod:`lifecycle.bundle`."""
-
-MISSING_TEXT = "nan"
-"""What a missing text becomes: ONNX strings have no missing value, and skl2onnx spells an encoder's own
-NaN category ``nan``."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledModel:
-    """A compiled snapshot.
-
-    Attributes:
-        digest: sha256 of the snapshot.
-        signature: As :meth:`lifecycle.scoring.signature.Signature.as_dict`.
-        scorer: What it takes to run it: its one input (None for one a column), its output, and what that is.
-        onnx: The model.
-    """
-
-    digest: str
-    signature: Mapping[str, Any]
-    scorer: Mapping[str, Any]
-    onnx: bytes = field(repr=False)
-
-
-def read_compiled(folder: Path) -> CompiledModel:
-    """The compiled model of a bundle in a folder.
-
-    Raises:
-        IntegrityError: there is none, or it is not the one that was compiled.
-    """
-    try:
-        manifest = _manifest(folder)
-        onnx = (folder / MODEL).read_bytes()
-        found = CompiledModel(manifest["digest"], manifest["signature"], manifest["scorer"], onnx)
-        sha256 = manifest["members"][MODEL]["sha256"]
-    except (OSError, ValueError, LookupError, TypeError) as exc:
-        raise IntegrityError(f"{folder} holds no compiled scorer ({type(exc).__name__})") from exc
-    if hashlib.sha256(onnx).hexdigest() != sha256:
-        raise IntegrityError(
-            f"{folder / MODEL} is not the model that was compiled; delete its folder to have it compiled anew"
-        )
-    return found
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    if not (folder / MANIFEST).exists() and (folder / "scorer.json").exists():
-        # Of the release before bundles; a server that it started may still name this folder.
-        old = json.loads((folder / "scorer.json").read_text(encoding="utf-8"))
-        return {**old, "scorer": old, "members": {MODEL: {"sha256": old["sha256"]}}}
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return manifest
+TOLERANCES = {"float64": TOLERANCE, "float32": 1e-5, "float16": 1e-2}
+"""The same by type: networks add up float32 in another order than their framework."""
 
 
 def convert(snapshot: Snapshot, expected: Predictions) -> CompiledModel:
-    """Convert a snapshot to ONNX, without comparing predictions.
+    """Convert a snapshot to ONNX, without comparing predictions. Executes the model's code.
 
     Args:
-        expected: Pyfunc's predictions, for type and shape.
+        expected: Pyfunc's predictions, for names, types and shapes.
 
     Raises:
         NotCompilable: there is no converter.
     """
-    if not isinstance(expected, np.ndarray):
-        raise NotCompilable("the model answers with a table; only single arrays compile")
     signature = Signature.from_snapshot(snapshot.path)
     if signature.params:
         raise NotCompilable("the model takes parameters, which a compiled one cannot")
-    onnx, output = _to_onnx(snapshot, one_value=expected.ndim == 1)
+    named = by_name(expected)
+    onnx, outputs = _to_onnx(snapshot, tuple((name, values.shape[1:]) for name, values in named.items()))
     scorer = {
         "matrix": MATRIX if signature.one_type is not None else None,
-        "output": output,
-        "dtype": str(expected.dtype),
-        "row_shape": list(expected.shape[1:]),
+        "answer": answer_of(expected),
+        "outputs": [
+            {
+                "output": output,
+                "name": name,
+                "dtype": str(values.dtype),
+                "row_shape": list(values.shape[1:]),
+                "tolerance": tolerance_of(values.dtype),
+            }
+            for output, (name, values) in zip(outputs, named.items(), strict=True)
+        ],
         "missing_text": MISSING_TEXT,
     }
     return CompiledModel(snapshot.digest, signature.as_dict(), scorer, onnx)
 
 
 @lru_cache(maxsize=1)  # two gates of one run need it
-def _to_onnx(snapshot: Snapshot, *, one_value: bool) -> tuple[bytes, str]:
-    flavors = yaml.safe_load((snapshot.path / "MLmodel").read_text(encoding="utf-8"))["flavors"]
-    if "sklearn" not in flavors:
-        raise NotCompilable(f"no compiler for the flavor(s) {', '.join(sorted(flavors))}")
-    import mlflow.sklearn
+def _to_onnx(snapshot: Snapshot, named: tuple[tuple[str, tuple[int, ...]], ...]) -> tuple[bytes, tuple[str, ...]]:
+    """The model and its outputs.
 
-    from lifecycle.scoring.sklearn_onnx import one_value_a_row, sklearn_to_onnx
-
-    predict_fn = flavors["python_function"].get("predict_fn", "predict")
+    Args:
+        named: For each part of pyfunc's answer its name and the shape of one row.
+    """
+    flavor, compiler = compiler_of(snapshot.path)
     try:
-        model, output = sklearn_to_onnx(
-            mlflow.sklearn.load_model(str(snapshot.path)), Signature.from_snapshot(snapshot.path), predict_fn
-        )
-    except Exception as exc:  # skl2onnx raises whatever the failing converter raises
+        form = compiler(snapshot.path, Signature.from_snapshot(snapshot.path))
+        outputs = _as_pyfunc(form, named)
+        return form.model.SerializeToString(deterministic=True), outputs
+    except LifecycleError:
+        raise
+    except Exception as exc:  # converters raise whatever they like, and quote the model
         _LOG.debug("conversion failed", exc_info=True)
-        raise NotCompilable(f"scikit-learn model without an exact ONNX form ({type(exc).__name__})") from exc
-    output = one_value_a_row(model, output) if one_value else output
-    return model.SerializeToString(deterministic=True), output
+        raise NotCompilable(f"the {flavor} model has no exact ONNX form: {reason_of(exc)}") from exc
+
+
+def _as_pyfunc(form: OnnxForm, named: tuple[tuple[str, tuple[int, ...]], ...]) -> tuple[str, ...]:
+    """One output for each part of pyfunc's answer, of its shape."""
+    from lifecycle.scoring.compilers.graph import keep_only, one_column_each, with_row_shape
+
+    outputs = form.outputs
+    if len(outputs) == 1 < len(named):  # a table whose columns are one matrix in the model
+        outputs = one_column_each(form.model, outputs[0], len(named))
+    if len(outputs) != len(named):
+        raise NotCompilable(f"the ONNX form has {len(outputs)} outputs where the model answers with {len(named)}")
+    pairs = zip(outputs, named, strict=True)
+    shaped = tuple(with_row_shape(form.model, output, row_shape) for output, (_, row_shape) in pairs)
+    keep_only(form.model, shaped)
+    return shaped
+
+
+def reason_of(exc: BaseException) -> str:
+    """Which step or operator stands in the way, without the values that a converter's message may quote."""
+    step = ""
+    for frame, _ in traceback.walk_tb(exc.__traceback__):
+        operator = getattr(frame.f_locals.get("operator"), "raw_operator", None)
+        step = type(operator).__name__ if operator is not None else step
+    where = f"step {step}: " if step else ""
+    if isinstance(exc, NotImplementedError) and type(exc) is NotImplementedError:
+        return f"{where}{str(exc).splitlines()[0][:200]}" if str(exc) else f"{where}not implemented"
+    return f"{where}{type(exc).__name__}"
+
+
+def answer_of(predictions: Predictions) -> str:
+    """``array``, ``table`` or ``fields``: what a scorer answers with."""
+    if isinstance(predictions, np.ndarray):
+        return "array"
+    return "fields" if isinstance(predictions, Fields) else "table"
+
+
+def by_name(predictions: Predictions) -> Mapping[str, NDArray[Any]]:
+    """The parts of predictions; one without a name for an array."""
+    return {"": predictions} if isinstance(predictions, np.ndarray) else predictions
+
+
+def tolerance_of(dtype: np.dtype[Any]) -> float:
+    """The largest difference, relative for values above 1, that still counts as the same prediction."""
+    return TOLERANCES.get(str(dtype), TOLERANCE)
+
+
+def prediction_differences(expected: Predictions, got: Predictions) -> NDArray[np.float64]:
+    """For each row the largest of :func:`differences` of all parts; infinite where the parts are others."""
+    theirs, ours = by_name(expected), by_name(got)
+    if list(theirs) != list(ours):
+        return np.full(rows_of(expected), np.inf)
+    largest: NDArray[np.float64] = np.max([differences(theirs[name], ours[name]) for name in theirs], axis=0)
+    return largest
+
+
+def agree(expected: Predictions, got: Predictions) -> bool:
+    """Whether all predictions are the same, within the tolerance of each part's type."""
+    theirs, ours = by_name(expected), by_name(got)
+    return list(theirs) == list(ours) and all(
+        largest_difference(theirs[name], ours[name]) <= tolerance_of(theirs[name].dtype) for name in theirs
+    )
 
 
 def largest_difference(expected: NDArray[Any], got: NDArray[Any]) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed, IntegrityError, LifecycleError
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.compile import read_compiled
+from lifecycle.scoring.compiled import read_compiled
 from lifecycle.scoring.contract import Scorer, row_count, rows_of
 from lifecycle.scoring.json_rows import golden_batch
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when ONNX Runtime is
 
 import onnxruntime as ort
 
-from lifecycle.scoring.compile import MISSING_TEXT, CompiledModel
-from lifecycle.scoring.contract import Batch, Matrix, Params, Predictions, array_of, demand_columns
+from lifecycle.scoring.compiled import MISSING_TEXT, CompiledModel
+from lifecycle.scoring.contract import Batch, Fields, Matrix, Params, Predictions, array_of, demand_columns
 from lifecycle.scoring.signature import Signature
 
 
@@ -25,11 +26,12 @@ class OnnxScorer:
     def __init__(self, compiled: CompiledModel) -> None:
         scorer = compiled.scorer
         self._signature = Signature.from_dict(dict(compiled.signature))
-        self._outputs: list[str] = [scorer["output"]]
+        self._parts = [_Part.of(part) for part in scorer["outputs"]]
+        self._outputs = [part.output for part in self._parts]
+        self._answer = _ANSWERS[scorer["answer"]]
         self._matrix: str | None = scorer["matrix"]
         self._inputs = [(column.name or "input", column.name) for column in self._signature.inputs]
-        self._dtype = np.dtype(scorer["dtype"])
-        self._row_shape: list[int] = scorer["row_shape"]
+        self._feed = _tensor if self._signature.is_tensor else _column
         self._session = _session(compiled.onnx)
 
     @property
@@ -44,20 +46,53 @@ class OnnxScorer:
             demand_columns(batch, self._signature)
         if self._matrix is not None:
             return self._run({self._matrix: array_of(batch, self._signature)})
-        return self._run({given: _feed(batch[name]) for given, name in self._inputs})
+        return self._run({given: self._feed(batch[name]) for given, name in self._inputs})
 
-    def _run(self, feed: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    def _run(self, feed: dict[str, NDArray[Any]]) -> Predictions:
         if not len(next(iter(feed.values()))):  # which some of ONNX Runtime's operators refuse
-            return np.empty((0, *self._row_shape), self._dtype)
-        answer: NDArray[Any] = self._session.run(self._outputs, feed)[0]
-        return answer if answer.dtype == self._dtype else answer.astype(self._dtype)
+            found = [np.empty((0, *part.row_shape), part.dtype) for part in self._parts]
+        else:
+            found = self._session.run(self._outputs, feed)
+        return self._answer(
+            (part.name, values if values.dtype == part.dtype else values.astype(part.dtype))
+            for part, values in zip(self._parts, found, strict=True)
+        )
 
     def close(self) -> None:
         """Release the model. Idempotent."""
         self._session = None
 
 
-def _feed(values: NDArray[Any]) -> NDArray[Any]:
+class _Part(NamedTuple):
+    """One output and what pyfunc makes of it."""
+
+    output: str
+    name: str
+    dtype: np.dtype[Any]
+    row_shape: list[int]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> _Part:
+        return cls(fields["output"], fields["name"], np.dtype(fields["dtype"]), fields["row_shape"])
+
+
+def _only(parts: Iterable[tuple[str, NDArray[Any]]]) -> NDArray[Any]:
+    ((_, values),) = parts
+    return values
+
+
+_ANSWERS: Mapping[str, Callable[[Iterable[tuple[str, NDArray[Any]]]], Predictions]] = {
+    "array": _only,
+    "table": dict,
+    "fields": Fields,
+}
+
+
+def _tensor(values: NDArray[Any]) -> NDArray[Any]:
+    return values
+
+
+def _column(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype == object:
         cells = values.tolist()
         if None in cells:

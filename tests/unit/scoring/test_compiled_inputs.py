@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from lifecycle.bundle.cache import compile_snapshot, pack_bundle
 from lifecycle.errors import IntegrityError
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.compile import read_compiled
+from lifecycle.scoring.compiled import read_compiled
 from lifecycle.scoring.contract import MATRIX, Matrix, array_of
 from lifecycle.scoring.onnx_scorer import OnnxScorer
 from lifecycle.scoring.pyfunc_scorer import PyfuncScorer

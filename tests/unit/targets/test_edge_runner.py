@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -21,7 +22,7 @@ from lifecycle.bundle.runner import BundleRefused, RowsRefused, Runner, main, re
 from lifecycle.domain.deployment import DeploymentSpec, ModelSource, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.errors import IntegrityError
-from lifecycle.scoring.compile import CompiledModel, read_compiled
+from lifecycle.scoring.compiled import CompiledModel, read_compiled
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
 from lifecycle.scoring.values import coerce
 
@@ -65,7 +66,8 @@ def onnx_model() -> bytes:
 def compiled(tmp_path) -> Path:
     folder = tmp_path / "compiled"
     folder.mkdir()
-    scorer = {"output": "sum", "dtype": "float64", "row_shape": [1], "matrix": None, "missing_text": "nan"}
+    only = {"output": "sum", "name": "", "dtype": "float64", "row_shape": [1], "tolerance": 1e-6}
+    scorer = {"answer": "array", "outputs": [only], "matrix": None, "missing_text": "nan"}
     write_bundle(folder, CompiledModel("0" * 64, SIGNATURE.as_dict(), scorer, onnx_model()), GOLDEN, EXPECTED)
     return folder
 
@@ -103,6 +105,20 @@ def test_the_runner_answers_lists_and_arrays_alike(bundle):
     arrays = {name: np.array(values) for name, values in ROWS.items()}
     assert runner.predict(arrays | {"more": np.zeros(2)}).tolist() == [[3.0], [104.0]]
     assert runner.predict({name: [] for name in ROWS}).shape == (0, 1)
+
+
+def test_a_bundle_of_the_first_format_still_answers(bundle):
+    def write_as_before(members):
+        manifest = json.loads(members["manifest.json"])
+        (only,) = manifest["scorer"].pop("outputs")
+        manifest["scorer"] |= {key: only[key] for key in ("output", "dtype", "row_shape", "tolerance")}
+        golden = json.loads(members["golden.json"])
+        members["golden.json"] = json.dumps(golden | {"predictions": golden["predictions"][""]}).encode()
+        digest = hashlib.sha256(members["golden.json"]).hexdigest()
+        manifest["members"]["golden.json"] = {"bytes": len(members["golden.json"]), "sha256": digest}
+        members["manifest.json"] = json.dumps({**manifest, "format": 1}).encode()
+
+    assert Runner(repacked(bundle, write_as_before)).predict(ROWS).tolist() == [[3.0], [104.0]]
 
 
 def test_a_missing_text_is_what_the_compiled_scorer_makes_of_it_and_a_missing_number_is_nan(bundle):
@@ -317,7 +333,7 @@ def rename(members):
         lambda members: members.update({"manifest.json": b"[" * 100_000}),
         lambda members: members.update({"manifest.json": members["manifest.json"].replace(b"inputs", b"outputs")}),
         lambda members: members.update(
-            {"manifest.json": members["manifest.json"].replace(b'"format": 1', b'"format": 2')}
+            {"manifest.json": members["manifest.json"].replace(b'"format": 2', b'"format": 3')}
         ),
         lambda members: members.update({"manifest.json": members["manifest.json"].replace(b'"run.py"', b'"run"')}),
     ],

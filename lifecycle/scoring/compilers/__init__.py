@@ -1,0 +1,1 @@
+"""Compilers: a model of one flavor to ONNX."""
