@@ -1,8 +1,8 @@
 """Make ``.venv`` and install this project with one of its extras: ``python3.11 .ci/set_up.py demo``.
 
-Needs Python with venv and pip, nothing else. pip installs uv into the environment; uv installs the rest, several
-times faster. It reads no settings of pip, so index, certificates, proxy and the like are translated here. A set-up
-that was interrupted starts over.
+Needs Python with venv and pip, nothing else. pip installs uv into the environment, and torch; uv installs the
+rest, several times faster. uv reads no settings of pip, so index, certificates, proxy and the like are translated
+here. A set-up that was interrupted starts over.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(extra: str) -> int:
         shutil.rmtree(VENV, ignore_errors=True)
         venv.create(VENV, with_pip=True)
     UNFINISHED.touch()
-    if code := _install_uv() or _install(extra):
+    if code := _install_with_pip("uv") or (extra == "dev" and _install_with_pip("torch")) or _install(extra):
         return code
     UNFINISHED.unlink()
     for held in HOLDS[extra]:
@@ -51,8 +51,9 @@ def main(extra: str) -> int:
     return 0
 
 
-def _install_uv() -> int:
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "uv"]
+def _install_with_pip(package: str) -> int:
+    """Torch too: pip finds a build for the CPU where its settings name one; uv does not look there."""
+    command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", package]
     return subprocess.run([*command, "--constraint", "constraints.txt"], check=False).returncode
 
 

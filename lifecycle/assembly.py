@@ -233,17 +233,16 @@ class Lifecycle:
 
         release(self.gate_runner(), self.promoter, ref, stage, current)
 
-    def _compile(self, version: ModelVersion, snapshot: Snapshot) -> Path | None:
-        from lifecycle.bundle.cache import compile_snapshot
+    def _compile(self, version: ModelVersion, snapshot: Snapshot) -> str:
+        from lifecycle.bundle.compile_process import compile_apart
         from lifecycle.scoring.compilers.contract import NotCompilable
 
         try:
-            return compile_snapshot(
-                snapshot, self.config.home / "compiled", self._reference_rows(version, snapshot)
-            )
+            compile_apart(snapshot, self.config.home / "compiled", self._reference_rows(version, snapshot))
         except NotCompilable as exc:
-            _LOG.warning("%s is served by pyfunc: %s", version.uri, exc)
-            return None
+            _LOG.warning("%s is served by pyfunc, which is slower: %s", version.uri, exc)
+            return str(exc)
+        return ""
 
     def _reference_rows(self, version: ModelVersion, snapshot: Snapshot) -> Batch | None:
         """Rows for comparing the compiled scorer with pyfunc: the logged ones, else the input example."""

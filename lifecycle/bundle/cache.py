@@ -56,8 +56,8 @@ class LocalModels:
 
     def compiled(self, source: ModelSource) -> Path:
         """The folder of the version's bundle. Raises NotFound when it is not here."""
-        folder = _folder(self.bundles, source.digest)
-        if not folder.is_dir():
+        folder = compiled_folder(self.bundles, source.digest)
+        if folder is None:
             raise NotFound(f"{source.uri} is not compiled here; update the deployment to compile it again")
         return folder
 
@@ -75,16 +75,21 @@ def compile_snapshot(snapshot: Snapshot, cache: Path, rows: Batch | None = None)
     Raises:
         NotCompilable: no converter, no rows to compare on, or different predictions.
     """
-    done = _folder(cache, snapshot.digest)
-    if (done / MANIFEST).is_file():
-        return done
+    if (found := compiled_folder(cache, snapshot.digest)) is not None:
+        return found
     cache.mkdir(parents=True, exist_ok=True)
     working = Path(tempfile.mkdtemp(prefix=".compiling-", dir=cache))
     try:
         _compile_into(working, snapshot, rows)
-        return _publish(working, done)
+        return _publish(working, _folder(cache, snapshot.digest))
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def compiled_folder(cache: Path, digest: str) -> Path | None:
+    """The folder of what was compiled from a snapshot; None if it was not yet."""
+    folder = _folder(cache, digest)
+    return folder if (folder / MANIFEST).is_file() else None
 
 
 def _folder(cache: Path, digest: str) -> Path:

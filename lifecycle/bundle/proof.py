@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lifecycle.bundle.cache import GOLDEN, RUNNER, compile_snapshot, pack_bundle
+from lifecycle.bundle.cache import GOLDEN, RUNNER, pack_bundle
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed, IntegrityError
 from lifecycle.scoring.compile import agree, by_name
 from lifecycle.scoring.compiled import read_compiled
-from lifecycle.scoring.compilers.contract import NotCompilable
 from lifecycle.scoring.contract import Batch, Predictions
 from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.loader import load_scorer
@@ -55,7 +54,7 @@ def proven_bundle(spec: DeploymentSpec, snapshot: Snapshot, compiled: Path | Non
     """
     if compiled is None:
         raise DeploymentFailed(
-            f"version {spec.version} of {spec.ref.name} cannot be compiled to ONNX: {_why_not(snapshot)}; "
+            f"version {spec.version} of {spec.ref.name} cannot be compiled to ONNX: {_why_not(spec)}; "
             "deploy it to lifecycle:/rest or lifecycle:/batch, or log a model that converts"
         )
     golden = golden_batch(snapshot.path)
@@ -96,14 +95,8 @@ def _models_own_answer(spec: DeploymentSpec, snapshot: Snapshot, golden: Batch) 
         ) from exc
 
 
-def _why_not(snapshot: Snapshot) -> str:
-    """The reason why it cannot be compiled, from another attempt."""
-    with tempfile.TemporaryDirectory(prefix="edge-compile-") as cache:
-        try:
-            compile_snapshot(snapshot, Path(cache))
-        except NotCompilable as exc:
-            return str(exc)
-    return "its compiled form was not accepted for serving"
+def _why_not(spec: DeploymentSpec) -> str:
+    return spec.champion.reason or "its compiled form was not accepted for serving"
 
 
 def predictions_on_a_bare_device(bundle: bytes, expected: Predictions) -> Predictions:

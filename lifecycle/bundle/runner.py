@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Format of the bundle. On a change raise it, and note here how the old one is read.
 
-1: one output, an array, whose fields stood in ``scorer`` itself; :func:`_of_today` reads it.
+1: one output, an array, whose fields stood in ``scorer`` itself.
 """
 
 MANIFEST, MODEL, GOLDEN, RUNNER = "manifest.json", "model.onnx", "golden.json", "run.py"
@@ -76,8 +76,10 @@ class Runner:
         try:
             self.manifest: dict[str, Any] = json.loads(members[MANIFEST])
             self._inputs: list[dict[str, Any]] = self.manifest["signature"]["inputs"]
-            self._scorer: dict[str, Any] = _of_today(self.manifest["scorer"])
-            self._parts: list[dict[str, Any]] = self._scorer["outputs"]
+            self.scorer: dict[str, Any] = self.manifest["scorer"]
+            if "outputs" not in self.scorer:  # format 1
+                self.scorer |= {"answer": "array", "outputs": [{**self.scorer, "name": ""}]}
+            self._parts: list[dict[str, Any]] = self.scorer["outputs"]
             self._session = onnxruntime.InferenceSession(
                 members[MODEL], options, providers=["CPUExecutionProvider"]
             )
@@ -104,7 +106,7 @@ class Runner:
         lengths = {len(values) for values in feed.values()}
         if len(lengths) > 1:
             raise RowsRefused("the columns have different lengths")
-        if matrix := self._scorer.get("matrix"):  # which bundles of the first releases lack
+        if matrix := self.scorer.get("matrix"):  # which bundles of the first releases lack
             feed = {matrix: np.concatenate(list(feed.values()), axis=1)}
         if lengths == {0}:  # which some of ONNX Runtime's operators refuse
             found = [np.empty((0, *part["row_shape"])) for part in self._parts]
@@ -112,18 +114,11 @@ class Runner:
             found = self._session.run([part["output"] for part in self._parts], feed)
         pairs = zip(self._parts, found, strict=True)
         answer = {part["name"]: values.astype(part["dtype"], copy=False) for part, values in pairs}
-        return answer[""] if self._scorer["answer"] == "array" else answer
-
-    @property
-    def answers_a_table(self) -> bool:
-        """Whether predictions are the columns of a table."""
-        return bool(self._scorer["answer"] == "table")
+        return answer[""] if self.scorer["answer"] == "array" else answer
 
     def _agrees(self, expected: Any, got: NDArray[Any] | dict[str, NDArray[Any]]) -> bool:
-        """Whether predictions are those of the golden rows."""
         named = {"": got} if isinstance(got, np.ndarray) else got
-        if not isinstance(expected, dict):  # format 1
-            expected = {"": expected}
+        expected = expected if isinstance(expected, dict) else {"": expected}  # format 1
         return all(
             agree(np.array(expected[part["name"]], part["dtype"]), named[part["name"]], part["tolerance"])
             for part in self._parts
@@ -139,13 +134,7 @@ class Runner:
             raise RowsRefused(f"the rows lack column {name!r}")
         else:
             values = [None] * len(next(iter(columns.values()), ()))
-        return _typed(column, values, self._scorer["missing_text"]).reshape(-1, 1)
-
-
-def _of_today(scorer: dict[str, Any]) -> dict[str, Any]:
-    if "outputs" in scorer:
-        return scorer
-    return {**scorer, "answer": "array", "outputs": [{**scorer, "name": ""}]}
+        return _typed(column, values, self.scorer["missing_text"]).reshape(-1, 1)
 
 
 def agree(expected: NDArray[Any], got: NDArray[Any], tolerance: float) -> bool:
@@ -352,17 +341,12 @@ _CELLS: dict[str, Callable[[str], Any]] = {
 
 
 def to_json(predictions: NDArray[Any] | dict[str, NDArray[Any]], *, table: bool = False) -> str:
-    """Predictions in MLflow's form; NaN and infinity become null, which is valid JSON.
-
-    Args:
-        table: Whether named arrays are the columns of a table, which MLflow writes as one object a row.
-    """
+    """Predictions in MLflow's form: of a table one object a row. NaN and infinity become null."""
     if isinstance(predictions, np.ndarray):
-        shown = _finite(predictions.tolist())
-    else:
-        shown = {name: _finite(values.tolist()) for name, values in predictions.items()}
-        if table:
-            shown = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
+        return json.dumps({"predictions": _finite(predictions.tolist())}, allow_nan=False)
+    shown: Any = {name: _finite(values.tolist()) for name, values in predictions.items()}
+    if table:
+        shown = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
     return json.dumps({"predictions": shown}, allow_nan=False)
 
 
@@ -385,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runner = Runner(given.bundle)
         rows = _read(given.input, runner.manifest["signature"]["inputs"])
-        answer = to_json(runner.predict(rows), table=runner.answers_a_table)
+        answer = to_json(runner.predict(rows), table=runner.scorer["answer"] == "table")
         if given.output is None:
             sys.stdout.write(answer + "\n")
         else:

@@ -83,9 +83,18 @@ def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
         "address": deployment.address,
         "detail": deployment.detail,
         "options": dict(deployment.options),
+        **_scorer_of(deployment),
         "figures": dict(deployment.figures),
         "variants": [variant.as_dict() for variant in deployment.variants],
     }
+
+
+def _scorer_of(deployment: Deployment) -> dict[str, str]:
+    """What answers, compiled or pyfunc, and the reason where it is pyfunc."""
+    for variant in deployment.variants:
+        if variant.role == "champion":
+            return {"scorer": variant.scorer} | ({"reason": variant.reason} if variant.reason else {})
+    return {}
 
 
 def print_deployments(deployments: Iterable[Deployment]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from pydantic import Field
 
@@ -17,8 +16,8 @@ from lifecycle.promotion.promoter import HeldVersion, Promoter
 from lifecycle.registry.contract import ModelRegistry
 from lifecycle.targets.contract import Target, TargetOptions
 
-Compile = Callable[[ModelVersion, Snapshot], Path | None]
-"""Compiles a snapshot; None when pyfunc has to serve."""
+Compile = Callable[[ModelVersion, Snapshot], str]
+"""Compiles a snapshot; returns why pyfunc has to serve instead, or an empty text."""
 
 
 Release = Callable[[ModelRef, str, str | None], None]
@@ -98,8 +97,8 @@ class Deployer:
         held = self.wanted(request.ref, request.release.stage)
         snapshot = self.registry.snapshot(held.version, held.digest or None)
         source = ModelSource(held.version.uri, snapshot.digest)
-        compiled = self.compile(held.version, snapshot) is not None
-        champion = Variant(held.version.version, source, compiled=compiled)
+        reason = self.compile(held.version, snapshot)
+        champion = Variant(held.version.version, source, compiled=not reason, reason=reason)
         return DeploymentSpec(request.name, request.ref, (champion,), dict(request.options))
 
     def _deploy(self, request: DeployRequest) -> Deployment:

@@ -70,6 +70,7 @@ class Variant:
     Attributes:
         share: Of the traffic, 0 to 1.
         compiled: Whether its compiled form serves; else pyfunc does.
+        reason: Why pyfunc serves; empty where that is not known.
     """
 
     version: int
@@ -77,6 +78,12 @@ class Variant:
     role: VariantRole = VariantRole.CHAMPION
     share: float = 1.0
     compiled: bool = False
+    reason: str = ""
+
+    @property
+    def scorer(self) -> str:
+        """``compiled`` or ``pyfunc``."""
+        return "compiled" if self.compiled else "pyfunc"
 
     @property
     def digest(self) -> str:
@@ -92,6 +99,7 @@ class Variant:
             "role": str(self.role),
             "share": self.share,
             "compiled": self.compiled,
+            "reason": self.reason,
         }
 
     @classmethod
@@ -99,7 +107,8 @@ class Variant:
         """Read what :meth:`as_dict` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         source = ModelSource(str(fields["uri"]), str(fields["digest"]))
         role, share = VariantRole(fields["role"]), float(fields["share"])
-        return cls(int(fields["version"]), source, role, share, bool(fields["compiled"]))
+        compiled, reason = bool(fields["compiled"]), str(fields.get("reason", ""))
+        return cls(int(fields["version"]), source, role, share, compiled, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from lifecycle.processes.fork_server import ForkFailed, ForkServer
-from lifecycle.processes.process import QUIET, owned_by_me
+from lifecycle.processes.process import QUIET, SECRETS, owned_by_me
 
 _log = logging.getLogger(__name__)
 
@@ -44,16 +44,6 @@ _PRELOAD = (
 """Modules that nearly every run needs."""
 LATER = ("onnxruntime", "skl2onnx", "great_expectations", "evidently", "xgboost", "lightgbm")
 """Modules that the server imports after a run has needed them."""
-
-_SECRETS = frozenset(
-    {
-        "LIFECYCLE_SIGNING_KEY",
-        "LIFECYCLE_API_KEY",
-        "MLFLOW_TRACKING_USERNAME",
-        "MLFLOW_TRACKING_PASSWORD",
-        "MLFLOW_TRACKING_TOKEN",
-    }
-)
 _server: ForkServer | None = None
 _starting = threading.Lock()
 
@@ -82,7 +72,7 @@ def _fork_server(env: Mapping[str, str]) -> ForkServer:
 
 def _environment() -> dict[str, str]:
     """Our environment without keys and passwords, since the model's own code runs in the process."""
-    return {name: value for name, value in os.environ.items() if name not in _SECRETS} | owned_by_me()
+    return {name: value for name, value in os.environ.items() if name not in SECRETS} | owned_by_me()
 
 
 class GateProcess:

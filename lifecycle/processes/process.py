@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import select
 import signal
 import socket
@@ -98,6 +99,31 @@ QUIET = {
     "ORT_DISABLE_TELEMETRY": "1",
 }
 """Environment variables that switch libraries' telemetry and its threads off, unless the user has set them."""
+
+
+SECRETS = frozenset(
+    {
+        "LIFECYCLE_SIGNING_KEY",
+        "LIFECYCLE_API_KEY",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+    }
+)
+"""Environment variables that a model's code must not see. The first is ``signing.local_key.KEY_VARIABLE``,
+written out because its import takes 0.1 s."""
+_WITH_PASSWORD = re.compile(r"//[^/]*@")
+
+
+def environment_of_models(threads: int) -> dict[str, str]:
+    """Our environment without secrets, for a process that runs a model's code."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SECRETS and not (name.startswith("MLFLOW_") and _WITH_PASSWORD.search(value))
+    }
+    # with as many threads as cores in each process, OpenMP and BLAS would compete for the cores
+    return {"OMP_NUM_THREADS": str(threads), **kept}
 
 
 def owned_by_me() -> dict[str, str]:

@@ -25,8 +25,9 @@ from time import monotonic
 import psutil
 
 from lifecycle.errors import Conflict, DeploymentFailed, IntegrityError, LifecycleError
+from lifecycle.processes.process import environment_of_models
 from lifecycle.serving.control import Desired, desired_from
-from lifecycle.serving.engines.launch import environment_of_models, memory_of_this_machine
+from lifecycle.serving.engines.launch import memory_of_this_machine
 from lifecycle.serving.member import how_it_ended
 
 _LOG = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from lifecycle.errors import DeploymentFailed
+from lifecycle.processes.process import SECRETS
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.serving.engines.launch import SECRETS
 from lifecycle.serving.engines.model_process import ModelBroke
 from lifecycle.serving.engines.out_of_process import open_processes
 from lifecycle.serving.measures import Measures

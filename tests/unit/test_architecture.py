@@ -78,8 +78,9 @@ def test_most_files_and_functions_are_much_shorter_than_the_limit():
     assert function_lengths[int(0.9 * len(function_lengths))] <= 20
 
 
-@pytest.mark.parametrize("folder", ["plugins", "projects", "notebooks", "tests"])
+@pytest.mark.parametrize("folder", ["plugins", "projects", "notebooks"])
 def test_folders_that_are_no_packages_hold_no_init(folder):
+    """``tests`` is one: tf2onnx and others install a package of that name, which would win over a mere folder."""
     assert not (ROOT / folder / "__init__.py").exists()
 
 

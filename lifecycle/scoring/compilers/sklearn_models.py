@@ -1,6 +1,8 @@
 """scikit-learn's predictors that skl2onnx does not convert, or not exactly.
 
 - Linear classifiers are matrix products in float64; ONNX's ``LinearClassifier`` is float32.
+- Trees and forests compare float32 with thresholds in float64, and send missing values to the side that each node
+  has learned; skl2onnx sends all to one side.
 - ``HistGradientBoosting*`` compares doubles, and sends missing values to the side that it learned.
 - Support vector regression in float64; ONNX Runtime has a float32 kernel only.
 - ``IsolationForest`` adds up path lengths (Liu, Ting and Zhou, ICDM 2008).
@@ -17,12 +19,17 @@ from onnx import TensorProto, helper
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
 )
 from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
 from sklearn.svm import SVR, LinearSVC, NuSVR
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from lifecycle.scoring.compilers.sklearn_steps import Conversion, Nodes
 
@@ -119,6 +126,58 @@ def _ensemble(nodes: Nodes, matrix: str, trees: Iterable[Mapping[str, Sequence[A
     return nodes.add("TreeEnsembleRegressor", matrix, domain=_ML, n_targets=targets, **attributes)
 
 
+def _forest(nodes: Nodes) -> str:
+    """The mean of the trees' values, of shape (rows, classes or 1), as doubles."""
+    step = nodes.step
+    fitted = getattr(step, "estimators_", [step])
+    if step.n_outputs_ > 1:
+        raise NotImplementedError("trees of several outputs have no exact ONNX form")
+    single = nodes.cast(nodes.cast(nodes.matrix(), np.float32), np.float64)
+    rows = [_sklearn_tree(one.tree_, number, len(fitted)) for number, one in enumerate(fitted)]
+    return nodes.cast(_ensemble(nodes, single, rows, fitted[0].tree_.value.shape[2]), np.float64)
+
+
+def _sklearn_tree(tree: Any, number: int, trees: int) -> Mapping[str, Sequence[Any]]:
+    """Attributes of one of so many trees, whose leaves hold means, or shares of classes."""
+    leaf = tree.children_left < 0
+    values = tree.value[:, 0, :]
+    if values.shape[1] > 1:
+        values = values / values.sum(axis=1, keepdims=True)
+    leaves, classes = np.nonzero(leaf[:, None] & ((values != 0) | (values.shape[1] == 1)))
+    return {
+        **_sklearn_nodes(tree, number, tree.feature),
+        "target_treeids": [number] * len(leaves),
+        "target_nodeids": leaves.tolist(),
+        "target_ids": classes.tolist(),
+        "target_weights": (values[leaves, classes] / trees).tolist(),
+    }
+
+
+def _sklearn_nodes(tree: Any, number: int, features: NDArray[Any]) -> dict[str, Sequence[Any]]:
+    leaf = tree.children_left < 0
+    return {
+        "nodes_treeids": [number] * tree.node_count,
+        "nodes_nodeids": list(range(tree.node_count)),
+        "nodes_featureids": np.where(leaf, 0, features).tolist(),
+        "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        "nodes_values": np.where(leaf, 0.0, tree.threshold).tolist(),
+        "nodes_truenodeids": np.where(leaf, 0, tree.children_left).tolist(),
+        "nodes_falsenodeids": np.where(leaf, 0, tree.children_right).tolist(),
+        "nodes_missing_value_tracks_true": np.where(leaf, 0, tree.missing_go_to_left).tolist(),
+    }
+
+
+def _forest_regressor(nodes: Nodes) -> None:
+    nodes.cast(_forest(nodes), nodes.dtype, nodes.outputs[0])
+
+
+def _forest_classifier(nodes: Nodes) -> None:
+    shares = _forest(nodes)
+    _label(nodes, shares, two=False)
+    if len(nodes.outputs) > 1:
+        nodes.cast(shares, nodes.dtype, nodes.outputs[1])
+
+
 def _hist_regressor(nodes: Nodes) -> None:
     raw = _hist_trees(nodes)
     exponential = nodes.step._loss.link.__class__.__name__ == "LogLink"  # poisson and gamma
@@ -177,17 +236,10 @@ def _isolation_forest(nodes: Nodes) -> None:
 def _isolating(step: IsolationForest) -> Iterator[Mapping[str, Sequence[Any]]]:
     for number, (fitted, features) in enumerate(zip(step.estimators_, step.estimators_features_, strict=True)):
         tree = fitted.tree_
-        leaf = tree.children_left < 0
-        leaves = np.flatnonzero(leaf)
+        leaves = np.flatnonzero(tree.children_left < 0)
         lengths = step._decision_path_lengths[number] + step._average_path_length_per_tree[number] - 1.0
         yield {
-            "nodes_treeids": [number] * tree.node_count,
-            "nodes_nodeids": list(range(tree.node_count)),
-            "nodes_featureids": np.where(leaf, 0, features[np.where(leaf, 0, tree.feature)]).tolist(),
-            "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
-            "nodes_values": np.where(leaf, 0.0, tree.threshold).tolist(),
-            "nodes_truenodeids": np.where(leaf, 0, tree.children_left).tolist(),
-            "nodes_falsenodeids": np.where(leaf, 0, tree.children_right).tolist(),
+            **_sklearn_nodes(tree, number, features[np.maximum(tree.feature, 0)]),
             "target_treeids": [number] * len(leaves),
             "target_nodeids": leaves.tolist(),
             "target_ids": [0] * len(leaves),
@@ -213,7 +265,22 @@ def _regressed_shape(operator: Any) -> None:
     operator.outputs[0].type = (FloatTensorType if single else DoubleTensorType)([None, 1])
 
 
+_FORESTS = {
+    Conversion(_forest_classifier): (
+        DecisionTreeClassifier,
+        ExtraTreeClassifier,
+        RandomForestClassifier,
+        ExtraTreesClassifier,
+    ),
+    Conversion(_forest_regressor, _regressed_shape): (
+        DecisionTreeRegressor,
+        ExtraTreeRegressor,
+        RandomForestRegressor,
+        ExtraTreesRegressor,
+    ),
+}
 MODELS: Mapping[type, Conversion] = {
+    **{kind: conversion for conversion, kinds in _FORESTS.items() for kind in kinds},
     LinearDiscriminantAnalysis: Conversion(_linear_classifier),
     LinearSVC: Conversion(_linear_classifier),
     RidgeClassifier: Conversion(_linear_classifier),

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+from skl2onnx.operator_converters.one_hot_encoder import convert_sklearn_one_hot_encoder
+from skl2onnx.shape_calculators.one_hot_encoder import calculate_sklearn_one_hot_encoder_output_shapes
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.impute import MissingIndicator, SimpleImputer
-from sklearn.preprocessing import FunctionTransformer, PowerTransformer
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PowerTransformer
 
 _LEAST_OPSET = {"": 21, "ai.onnx.ml": 3}
 
@@ -35,7 +37,7 @@ class Nodes:
         self.step: Any = operator.raw_operator
         self.outputs: list[str] = [output.full_name for output in operator.outputs]
         self.operator = operator
-        self.scope, self._container = scope, container
+        self.scope, self.container = scope, container
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -55,7 +57,7 @@ class Nodes:
     def add(self, kind: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
         """Add a node; returns the name of its output."""
         output = output or self.scope.get_unique_variable_name(kind.lower())
-        self._container.add_node(
+        self.container.add_node(
             kind,
             list(inputs),
             output,
@@ -78,7 +80,7 @@ class Nodes:
             kind, content = TensorProto.STRING, [str(value).encode() for value in array.ravel()]
         else:
             kind, content = helper.np_dtype_to_tensor_dtype(array.dtype), array.ravel().tolist()
-        self._container.add_initializer(name, kind, list(array.shape), content)
+        self.container.add_initializer(name, kind, list(array.shape), content)
         return name
 
 
@@ -245,7 +247,54 @@ def _powers(nodes: Nodes, source: str, exponents: NDArray[np.float64]) -> str:
     return nodes.add("Where", nodes.constant([zero], np.bool_), nodes.add("Log", source), raised)
 
 
+def _one_hot(nodes: Nodes) -> None:
+    """Categories of which the rare ones are one column, and unseen ones belong to it; others as skl2onnx does."""
+    step, parts = nodes.step, []
+    if step.handle_unknown != "infrequent_if_exist":
+        convert_sklearn_one_hot_encoder(nodes.scope, nodes.operator, nodes.container)
+        return
+    if step.drop is not None:
+        raise NotImplementedError("a OneHotEncoder with both rare categories and drop")
+    for number, column in enumerate(_columns(nodes)):
+        places, rare = step._default_to_infrequent_mappings[number], step.infrequent_categories_[number]
+        categories, width = step.categories_[number], step._n_features_outs[number]
+        places = np.arange(len(categories)) if places is None else places
+        if categories.dtype.kind not in "OU":
+            raise NotImplementedError("a OneHotEncoder with rare categories that are no text")
+        elsewhere = width - 1 if rare is not None else width  # a column more, which is cut off
+        keys = [str(category) for category in categories]  # missing ones are "nan" here and in requests
+        place = nodes.add(
+            "LabelEncoder",
+            column,
+            domain="ai.onnx.ml",
+            keys_strings=keys,
+            values_int64s=[int(place) for place in places],
+            default_int64=int(elsewhere),
+        )
+        wide = nodes.add(
+            "OneHot", place, nodes.constant(width + 1, np.int64), nodes.constant([0, 1], np.float32), axis=1
+        )
+        parts.append(nodes.add("Gather", wide, nodes.constant(np.arange(width), np.int64), axis=1))
+    joined = parts[0] if len(parts) == 1 else nodes.add("Concat", *parts, axis=1)
+    single = isinstance(nodes.operator.outputs[0].type, FloatTensorType)
+    nodes.cast(joined, np.float32 if single else np.float64, nodes.outputs[0])
+
+
+def _columns(nodes: Nodes) -> Iterator[str]:
+    """Each column of the inputs, of shape (rows,)."""
+    for given in nodes.operator.inputs:
+        for column in range(given.type.shape[1]):
+            yield nodes.add("Gather", given.full_name, nodes.constant(column, np.int64), axis=1)
+
+
+def _one_hot_shape(operator: Any) -> None:
+    calculate_sklearn_one_hot_encoder_output_shapes(operator)
+    if operator.raw_operator.handle_unknown == "infrequent_if_exist":
+        operator.outputs[0].type.shape = [None, int(sum(operator.raw_operator._n_features_outs))]
+
+
 STEPS: Mapping[type, Conversion] = {
+    OneHotEncoder: Conversion(_one_hot, _one_hot_shape),
     SimpleImputer: Conversion(_impute, _imputed_shape),
     MissingIndicator: Conversion(_indicate, _indicated_shape),
     FunctionTransformer: Conversion(_transform, _same_float),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -18,19 +17,8 @@ from pathlib import Path
 import psutil
 
 from lifecycle.domain.model import Snapshot
+from lifecycle.processes.process import environment_of_models
 
-SECRETS = frozenset(
-    {
-        "LIFECYCLE_SIGNING_KEY",
-        "LIFECYCLE_API_KEY",
-        "MLFLOW_TRACKING_USERNAME",
-        "MLFLOW_TRACKING_PASSWORD",
-        "MLFLOW_TRACKING_TOKEN",
-    }
-)
-"""Environment variables that a model's code must not see. The first is ``signing.local_key.KEY_VARIABLE``,
-written out because its import takes 0.1 s."""
-_WITH_PASSWORD = re.compile(r"//[^/]*@")
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -91,14 +79,3 @@ def memory_of_this_machine() -> int:
         return min(total, int(_CGROUP_LIMIT.read_text(encoding="ascii")))
     except (OSError, ValueError):  # no such file, or "max"
         return total
-
-
-def environment_of_models(threads: int) -> dict[str, str]:
-    """Our environment without secrets, for a process that runs a model's code."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in SECRETS and not (name.startswith("MLFLOW_") and _WITH_PASSWORD.search(value))
-    }
-    # with as many threads as cores in each process, OpenMP and BLAS would compete for the cores
-    return {"OMP_NUM_THREADS": str(threads), **kept}
