@@ -22,13 +22,12 @@ from lifecycle.domain.model import Snapshot
 from lifecycle.durable import sync_file
 from lifecycle.errors import NotFound
 from lifecycle.registry.snapshot import SnapshotStore
-from lifecycle.scoring.compile import agree, by_name, convert, prediction_differences
+from lifecycle.scoring.compile import convert
 from lifecycle.scoring.compiled import MANIFEST, MODEL, CompiledModel, read_compiled
 from lifecycle.scoring.compilers.contract import NotCompilable
-from lifecycle.scoring.contract import Batch, Predictions, Scorer, row_count
-from lifecycle.scoring.hard_rows import hard_batches
+from lifecycle.scoring.contract import Batch, Predictions, row_count
+from lifecycle.scoring.equality import by_name, demand_equal
 from lifecycle.scoring.json_rows import golden_batch
-from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,41 +105,11 @@ def _compile_into(folder: Path, snapshot: Snapshot, rows: Batch | None) -> None:
     model = PyfuncScorer(snapshot.path)
     expected = model.predict(rows)
     compiled = convert(snapshot, expected)
-    _demand_equal(model, compiled, rows, expected)
+    demand_equal(model, compiled, rows, expected)
     answers = None if golden is None else expected if golden is rows else model.predict(golden)
     if answers is not None and any(np.isinf(v).any() for v in by_name(answers).values() if v.dtype.kind == "f"):
         golden = answers = None  # JSON holds no infinity
     write_bundle(folder, compiled, golden, answers)
-
-
-def _demand_equal(model: Scorer, compiled: CompiledModel, rows: Batch, expected: Predictions) -> None:
-    """Compare predictions on these rows, and on hard ones as far as the model itself scores them."""
-    from lifecycle.scoring.onnx_scorer import OnnxScorer
-
-    try:
-        scorer = OnnxScorer(compiled)
-        got = scorer.predict(rows)
-    except Exception as exc:  # onnxruntime's exceptions have no common base class
-        _LOG.debug("the compiled model does not run", exc_info=True)
-        raise NotCompilable(f"the compiled model does not run ({type(exc).__name__})") from exc
-    _demand_same(expected, got, "")
-    for name, batch in hard_batches(rows, Signature.from_dict(dict(compiled.signature))):
-        try:
-            own = model.predict(batch)
-        except Exception:  # a model may refuse such rows by any exception
-            _LOG.debug("the model itself refuses %s", name, exc_info=True)
-            continue
-        try:
-            got = scorer.predict(batch)
-        except Exception as exc:
-            raise NotCompilable(f"the compiled model refuses {name} ({type(exc).__name__})") from exc
-        _demand_same(own, got, f" for {name}")
-
-
-def _demand_same(expected: Predictions, got: Predictions, where: str) -> None:
-    if not agree(expected, got):
-        difference = float(prediction_differences(expected, got).max(initial=0.0))
-        raise NotCompilable(f"the compiled model answers differently{where} (by {difference:.3g})")
 
 
 def _publish(working: Path, done: Path) -> Path:

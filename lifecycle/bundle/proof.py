@@ -18,9 +18,9 @@ from lifecycle.bundle.cache import GOLDEN, RUNNER, pack_bundle
 from lifecycle.domain.deployment import DeploymentSpec
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import DeploymentFailed, IntegrityError
-from lifecycle.scoring.compile import agree, by_name
 from lifecycle.scoring.compiled import read_compiled
 from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.scoring.equality import agree, by_name
 from lifecycle.scoring.json_rows import golden_batch
 from lifecycle.scoring.loader import load_scorer
 

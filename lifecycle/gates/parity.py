@@ -15,9 +15,10 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions, failed, inconclusive, passed, percent, too_few_rows
 from lifecycle.gates.subject import Candidate, Subject, ask, batches_of, has_values
-from lifecycle.scoring.compile import by_name, convert, prediction_differences
+from lifecycle.scoring.compile import convert
 from lifecycle.scoring.compilers.contract import NotCompilable
 from lifecycle.scoring.contract import Batch, Predictions, Scorer
+from lifecycle.scoring.equality import by_name, prediction_differences
 from lifecycle.scoring.signature import InvalidInput, NoSignature
 
 _log = logging.getLogger(__name__)

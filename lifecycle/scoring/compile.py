@@ -1,30 +1,23 @@
-"""Compiles snapshots to ONNX, and measures how far predictions differ."""
+"""Compiles snapshots to ONNX, by the compiler of their flavor."""
 
 from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.scoring.compiled import MISSING_TEXT, CompiledModel
 from lifecycle.scoring.compilers.contract import NotCompilable, OnnxForm, compiler_of
-from lifecycle.scoring.contract import MATRIX, Fields, Predictions, rows_of
+from lifecycle.scoring.contract import MATRIX, Fields, Predictions
+from lifecycle.scoring.equality import by_name, tolerance_of
 from lifecycle.scoring.signature import Signature
 
 _LOG = logging.getLogger(__name__)
-
-TOLERANCE = 1e-6
-"""Largest difference, relative for values above 1, that still counts as the same prediction: the compiled
-trees add up float32 leaves, which costs about 2e-7."""
-TOLERANCES = {"float64": TOLERANCE, "float32": 1e-5, "float16": 1e-2}
-"""The same by type: networks add up float32 in another order than their framework."""
 
 
 def convert(snapshot: Snapshot, expected: Predictions) -> CompiledModel:
@@ -36,41 +29,22 @@ def convert(snapshot: Snapshot, expected: Predictions) -> CompiledModel:
     Raises:
         NotCompilable: there is no converter.
     """
-    signature = Signature.from_snapshot(snapshot.path)
-    if signature.params:
-        raise NotCompilable("the model takes parameters, which a compiled one cannot")
-    named = by_name(expected)
-    onnx, outputs = _to_onnx(snapshot, tuple((name, values.shape[1:]) for name, values in named.items()))
-    scorer = {
-        "matrix": MATRIX if signature.one_type is not None else None,
-        "answer": answer_of(expected),
-        "outputs": [
-            {
-                "output": output,
-                "name": name,
-                "dtype": str(values.dtype),
-                "row_shape": list(values.shape[1:]),
-                "tolerance": tolerance_of(values.dtype),
-            }
-            for output, (name, values) in zip(outputs, named.items(), strict=True)
-        ],
-        "missing_text": MISSING_TEXT,
-    }
-    return CompiledModel(snapshot.digest, signature.as_dict(), scorer, onnx)
+    shapes = tuple((name, values.shape[1:], values.dtype) for name, values in by_name(expected).items())
+    return _converted(snapshot, answer_of(expected), shapes)
+
+
+Parts = tuple[tuple[str, tuple[int, ...], np.dtype[Any]], ...]
+"""The parts of an answer: name, shape of one row, type."""
 
 
 @lru_cache(maxsize=1)  # two gates of one run need it
-def _to_onnx(snapshot: Snapshot, named: tuple[tuple[str, tuple[int, ...]], ...]) -> tuple[bytes, tuple[str, ...]]:
-    """The model and its outputs.
-
-    Args:
-        named: For each part of pyfunc's answer its name and the shape of one row.
-    """
+def _converted(snapshot: Snapshot, answer: str, parts: Parts) -> CompiledModel:
+    signature = Signature.from_snapshot(snapshot.path)
+    if signature.params:
+        raise NotCompilable("the model takes parameters, which a compiled one cannot")
     flavor, compiler = compiler_of(snapshot.path)
     try:
-        form = compiler(snapshot.path, Signature.from_snapshot(snapshot.path))
-        outputs = _as_pyfunc(form, named)
-        return form.model.SerializeToString(deterministic=True), outputs
+        return compiled_of(compiler(snapshot.path, signature), signature, snapshot.digest, answer, parts)
     except LifecycleError:
         raise
     except Exception as exc:  # converters raise whatever they like, and quote the model
@@ -78,17 +52,38 @@ def _to_onnx(snapshot: Snapshot, named: tuple[tuple[str, tuple[int, ...]], ...])
         raise NotCompilable(f"the {flavor} model has no exact ONNX form: {reason_of(exc)}") from exc
 
 
-def _as_pyfunc(form: OnnxForm, named: tuple[tuple[str, tuple[int, ...]], ...]) -> tuple[str, ...]:
+def compiled_of(form: OnnxForm, signature: Signature, digest: str, answer: str, parts: Parts) -> CompiledModel:
+    """The compiled model of an ONNX form, whose outputs become the parts of pyfunc's answer."""
+    outputs = _as_pyfunc(form, parts)
+    scorer = {
+        "matrix": MATRIX if signature.one_type is not None else None,
+        "answer": answer,
+        "outputs": [
+            {
+                "output": output,
+                "name": name,
+                "dtype": str(dtype),
+                "row_shape": list(row_shape),
+                "tolerance": tolerance_of(dtype),
+            }
+            for output, (name, row_shape, dtype) in zip(outputs, parts, strict=True)
+        ],
+        "missing_text": MISSING_TEXT,
+    }
+    return CompiledModel(digest, signature.as_dict(), scorer, form.model.SerializeToString(deterministic=True))
+
+
+def _as_pyfunc(form: OnnxForm, parts: Parts) -> tuple[str, ...]:
     """One output for each part of pyfunc's answer, of its shape."""
     from lifecycle.scoring.compilers.graph import keep_only, one_column_each, with_row_shape
 
     outputs = form.outputs
-    if len(outputs) == 1 < len(named):  # a table whose columns are one matrix in the model
-        outputs = one_column_each(form.model, outputs[0], len(named))
-    if len(outputs) != len(named):
-        raise NotCompilable(f"the ONNX form has {len(outputs)} outputs where the model answers with {len(named)}")
-    pairs = zip(outputs, named, strict=True)
-    shaped = tuple(with_row_shape(form.model, output, row_shape) for output, (_, row_shape) in pairs)
+    if len(outputs) == 1 < len(parts):  # a table whose columns are one matrix in the model
+        outputs = one_column_each(form.model, outputs[0], len(parts))
+    if len(outputs) != len(parts):
+        raise NotCompilable(f"the ONNX form has {len(outputs)} outputs where the model answers with {len(parts)}")
+    pairs = zip(outputs, parts, strict=True)
+    shaped = tuple(with_row_shape(form.model, output, row_shape) for output, (_, row_shape, _) in pairs)
     keep_only(form.model, shaped)
     return shaped
 
@@ -100,9 +95,8 @@ def reason_of(exc: BaseException) -> str:
         operator = getattr(frame.f_locals.get("operator"), "raw_operator", None)
         step = type(operator).__name__ if operator is not None else step
     where = f"step {step}: " if step else ""
-    if isinstance(exc, NotImplementedError) and type(exc) is NotImplementedError:
-        return f"{where}{str(exc).splitlines()[0][:200]}" if str(exc) else f"{where}not implemented"
-    return f"{where}{type(exc).__name__}"
+    said = str(exc).partition("\n")[0].partition(". You may")[0][:200]  # skl2onnx adds where to report it
+    return f"{where}{said}" if type(exc) is NotImplementedError and said else f"{where}{type(exc).__name__}"
 
 
 def answer_of(predictions: Predictions) -> str:
@@ -110,52 +104,3 @@ def answer_of(predictions: Predictions) -> str:
     if isinstance(predictions, np.ndarray):
         return "array"
     return "fields" if isinstance(predictions, Fields) else "table"
-
-
-def by_name(predictions: Predictions) -> Mapping[str, NDArray[Any]]:
-    """The parts of predictions; one without a name for an array."""
-    return {"": predictions} if isinstance(predictions, np.ndarray) else predictions
-
-
-def tolerance_of(dtype: np.dtype[Any]) -> float:
-    """The largest difference, relative for values above 1, that still counts as the same prediction."""
-    return TOLERANCES.get(str(dtype), TOLERANCE)
-
-
-def prediction_differences(expected: Predictions, got: Predictions) -> NDArray[np.float64]:
-    """For each row the largest of :func:`differences` of all parts; infinite where the parts are others."""
-    theirs, ours = by_name(expected), by_name(got)
-    if list(theirs) != list(ours):
-        return np.full(rows_of(expected), np.inf)
-    largest: NDArray[np.float64] = np.max([differences(theirs[name], ours[name]) for name in theirs], axis=0)
-    return largest
-
-
-def agree(expected: Predictions, got: Predictions) -> bool:
-    """Whether all predictions are the same, within the tolerance of each part's type."""
-    theirs, ours = by_name(expected), by_name(got)
-    return list(theirs) == list(ours) and all(
-        largest_difference(theirs[name], ours[name]) <= tolerance_of(theirs[name].dtype) for name in theirs
-    )
-
-
-def largest_difference(expected: NDArray[Any], got: NDArray[Any]) -> float:
-    """The largest of :func:`differences`."""
-    return float(np.max(differences(expected, got), initial=0.0))
-
-
-def differences(expected: NDArray[Any], got: NDArray[Any]) -> NDArray[np.float64]:
-    """For each row the largest |a-b| / max(1, |a|); infinite for other shapes, different labels or a missing one.
-
-    Two missing values are the same.
-    """
-    if expected.shape != got.shape:
-        return np.full(len(expected), np.inf)
-    same = (expected == got) | ((expected != expected) & (got != got))  # noqa: PLR0124  # only NaN is not itself
-    difference = np.full(expected.shape, np.inf)
-    if expected.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # infinity minus infinity
-            difference = np.abs(expected - got) / np.maximum(1.0, np.abs(expected))
-    difference = np.where(same, 0.0, np.nan_to_num(difference, nan=np.inf, posinf=np.inf))
-    largest: NDArray[np.float64] = difference.max(axis=tuple(range(1, difference.ndim)), initial=0.0)
-    return largest

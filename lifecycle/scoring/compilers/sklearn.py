@@ -29,6 +29,7 @@ from skl2onnx.common.data_types import (
     Int64TensorType,
     StringTensorType,
 )
+from skl2onnx.common.utils import InvalidInputLengthException
 from sklearn.base import BaseEstimator
 
 from lifecycle.scoring.compilers.boosters import register
@@ -94,9 +95,12 @@ def _with_matrix(model: Any, signature: Signature) -> ModelProto:
     """One matrix input; for steps that pick columns by name it is split."""
     try:
         return _convert(model, [(MATRIX, _TYPES[signature.inputs[0].type]([None, len(signature.inputs)]))])
-    except Exception:  # of many types: skl2onnx raises whatever the failing converter raises
+    except Exception as exc:  # of many types: skl2onnx raises whatever the failing converter raises
         _LOG.debug("no conversion with one matrix", exc_info=True)
-        onnx_model = _convert(model, [(c.name, _tensor_type(c)) for c in signature.inputs])
+        try:
+            onnx_model = _convert(model, [(c.name, _tensor_type(c)) for c in signature.inputs])
+        except InvalidInputLengthException:  # a step that takes a matrix; the first error says more
+            raise exc from None
         split_matrix(onnx_model, signature)
         return onnx_model
 

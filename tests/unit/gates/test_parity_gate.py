@@ -15,7 +15,7 @@ from lifecycle.domain.model import ModelVersion, Snapshot
 from lifecycle.domain.verdict import Outcome
 from lifecycle.gates.parity import ParityGate
 from lifecycle.gates.subject import Candidate, NotLoaded
-from lifecycle.scoring.compile import differences
+from lifecycle.scoring.equality import differences
 from lifecycle.scoring.loader import load_scorer
 
 slow = pytest.mark.slow  # imports MLflow, converts models
