@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 50
 _PATIENCE_S = 2.0
-_FORMATS = ("jsonl", "csv")
 
 
 @click.group()
@@ -97,8 +96,8 @@ def verify(config: Path | None, model: str | None, uri: str | None, against: Pat
 @click.option(
     "--format",
     "form",
-    type=click.Choice(_FORMATS),
-    default=_FORMATS[0],
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
     show_default=True,
     help="jsonl, for audit verify --against, or csv, for a spreadsheet.",
 )

@@ -8,6 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,10 +122,10 @@ def read_dataset(source: str, label: str | None, expected: Callable[[], Types] =
         UsageError: it cannot be read, or two columns have the same name.
         Unavailable: the database does not answer.
     """
-    from lifecycle.data.sql import split_query, without_secrets
+    from lifecycle.data.sql import read_query, split_query, without_secrets
 
     query = split_query(source)
-    rows = _of_query(*query) if query else _of_files(source, expected)
+    rows = _copied(partial(read_query, *query)) if query else _of_files(source, expected)
     dataset = Dataset(rows, label, without_secrets(*query) if query else source)
     _ = dataset.columns  # unreadable data is reported now, not in the middle of a gate
     return dataset
@@ -147,18 +148,12 @@ def _of_files(source: str, expected: Callable[[], Types]) -> Rows:
     files = find_files(source)
     if files.kind == ".parquet":
         return ParquetRows(files, source)
+    return _copied(partial(read_csv, files, source, expected()))
+
+
+def _copied(copy: Callable[[Path], Rows]) -> Rows:
+    """Rows that are copied to a folder, which lives as long as they do."""
     folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
-    return _kept(read_csv(files, source, expected(), Path(folder.name)), folder)
-
-
-def _of_query(url: str, query: str) -> Rows:
-    from lifecycle.data.sql import read_query
-
-    folder = tempfile.TemporaryDirectory(prefix="lifecycle-rows-")
-    return _kept(read_query(url, query, Path(folder.name)), folder)
-
-
-def _kept(rows: Rows, folder: tempfile.TemporaryDirectory[str]) -> Rows:
-    """A copy that lives as long as its rows."""
+    rows = copy(Path(folder.name))
     weakref.finalize(rows, folder.cleanup)
     return rows

@@ -66,7 +66,6 @@ def evaluate(messages: BinaryIO, job: GateJob, indices: Sequence[int], may_load:
                 "index": index,
                 "verdict": VERDICT.dump_python(verdict, mode="json", warnings=False),
                 "data": dict(subject.fingerprints()),
-                "imported": [name for name in LATER if name in sys.modules],
             },
         )
     return subject
@@ -80,13 +79,7 @@ def explain(messages: BinaryIO, subject: Subject | None, job: GateJob, verdicts:
     """
     gates = [load_gate(spec) for spec in job.gates]
     for explanation in explain_gates(gates, verdicts, subject or _subject_of(job)):
-        _say(
-            messages,
-            {
-                "explanation": EXPLANATION.dump_python(explanation, mode="json"),
-                "imported": [name for name in LATER if name in sys.modules],
-            },
-        )
+        _say(messages, {"explanation": EXPLANATION.dump_python(explanation, mode="json")})
 
 
 def _subject_of(job: GateJob) -> Subject:
@@ -104,7 +97,8 @@ def _log_everything() -> None:
 
 
 def _say(messages: BinaryIO, message: Mapping[str, Any]) -> None:
-    messages.write(orjson.dumps(message) + b"\n")
+    imported = [name for name in LATER if name in sys.modules]
+    messages.write(orjson.dumps({**message, "imported": imported}) + b"\n")
     messages.flush()
 
 

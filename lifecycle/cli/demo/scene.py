@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +90,7 @@ class Scene:
         if code == EXIT_INTERRUPTED:
             raise KeyboardInterrupt
         if code != expect:
-            said = _last_line(errors.getvalue() or output.getvalue())
+            said = (errors.getvalue() or output.getvalue()).strip().rpartition("\n")[2] or "(no output)"
             raise WentWrong(f"lifecycle {' '.join(arguments)} exited with {code}: {said}")
         return output.getvalue()
 
@@ -169,8 +168,3 @@ def demand(condition: bool, what_happened: str) -> None:
     """Raises WentWrong unless the condition holds."""
     if not condition:
         raise WentWrong(what_happened)
-
-
-def _last_line(text: str) -> str:
-    lines: Sequence[str] = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "(no output)"

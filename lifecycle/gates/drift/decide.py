@@ -199,11 +199,12 @@ _LISTED = 7  # columns whose distances and p-values are among the figures
 
 def decide(findings: DriftResults, source: str, options: DriftOptions) -> Verdict:
     """The verdict: failures before errors, and errors before columns that could not be judged."""
-    summary = _summary(findings, source)
+    drifted = _moved(findings.counted)
+    moved = f"{len(drifted)} of {len(findings.counted)} columns of {source} have drifted"
+    summary = f"{moved} ({percent(findings.drifted_share)})"
     problems = _incomparable(findings, source), _failures(findings, summary, options), _gaps(findings, summary)
     verdict = next(chain.from_iterable(problems), None)
     if verdict is None:
-        drifted = _moved(findings.counted)
         named = f": {listing(drifted)}" if drifted else ""
         allowed = f"at most {percent(options.max_drifted_share)} are allowed"
         verdict = passed(_GATE, f"{summary}; {allowed}{named}.")
@@ -263,11 +264,6 @@ def _gaps(findings: DriftResults, summary: str) -> Iterator[Verdict]:
             "Give rows that it can score, or set 'max_prediction_distance' to null."
         )
         yield inconclusive(_GATE, "predictions_unjudged", message)
-
-
-def _summary(findings: DriftResults, source: str) -> str:
-    moved, all_ = len(_moved(findings.counted)), len(findings.counted)
-    return f"{moved} of {all_} columns of {source} have drifted ({percent(findings.drifted_share)})"
 
 
 def _moved(found: Iterable[ColumnResult]) -> list[str]:

@@ -1,48 +1,17 @@
-"""The gate ``safety``: options, inspection and verdict."""
+"""The gate ``safety``: inspection and verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, ClassVar
-
-from pydantic import AfterValidator, Field
+from typing import ClassVar
 
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions, listing, passed
-from lifecycle.gates.safety.archives import MIB
-from lifecycle.gates.safety.rules import EXACT_NAME, SafetyIssue, allow_list
-from lifecycle.gates.safety.scan import Inspection, Scan
+from lifecycle.gates.safety.rules import SafetyIssue, SafetyOptions
+from lifecycle.gates.safety.scan import Inspection
 from lifecycle.gates.subject import Subject
-
-
-def _exact(name: str) -> str:
-    if not EXACT_NAME.fullmatch(name):
-        message = f"{name!r} must be one exact name, such as 'my_package.transformers.Clip'; no patterns"
-        raise ValueError(message)
-    return name
-
-
-class SafetyOptions(GateOptions):
-    """The operator's options: what a model may contain. Nothing of it comes from the model."""
-
-    allow: tuple[Annotated[str, AfterValidator(_exact)], ...] | None = Field(
-        default=None, description="Names that a model may use beyond the list that ships with the gate."
-    )
-    allow_code: bool = Field(default=False, description="Whether a model may bring Python code of its own.")
-    allow_unpinned: bool = Field(
-        default=False, description="Whether a model's requirements may leave versions open."
-    )
-    accept_unknown: tuple[str, ...] | None = Field(
-        default=None,
-        description="Files of a kind that is not known, to be accepted as they are; patterns like docs/*.",
-    )
-    max_mib: int = Field(
-        default=2048,
-        ge=1,
-        description="Size in MiB to which archives are unpacked, all together, and ONNX is read.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +29,8 @@ class SafetyGate:
 
     def evaluate(self, subject: Subject) -> Verdict:
         """FAILED for anything not on the operator's list; INCONCLUSIVE for what cannot be analysed."""
-        folder = subject.candidate.snapshot.path
-        allowed = allow_list(self.options.allow or ())
-        scan = Scan(allowed, self.options.max_mib * MIB, allow_code=self.options.allow_code)
-        inspection = Inspection(
-            folder, scan, allow_code=self.options.allow_code, allow_unpinned=self.options.allow_unpinned
-        )
-        inspection.run(allowed)
+        inspection = Inspection(subject.candidate.snapshot.path, self.options)
+        inspection.run()
         accepted = self.options.accept_unknown or ()
         findings = [
             found

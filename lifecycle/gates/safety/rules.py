@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Outcome
+from lifecycle.gates.contract import GateOptions
 
 DEFAULT = Path(__file__).with_name("allowed.txt")
 """The list that ships with the gate, with reasons in comments."""
@@ -17,6 +21,34 @@ DEFAULT = Path(__file__).with_name("allowed.txt")
 EXACT_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 """``module.name``. Nothing stands for a whole module: most modules hold something harmful somewhere, such as the
 ``os`` that they import, or numpy's ``numpy.testing._private.utils.runstring``."""
+
+
+def _exact(name: str) -> str:
+    if not EXACT_NAME.fullmatch(name):
+        message = f"{name!r} must be one exact name, such as 'my_package.transformers.Clip'; no patterns"
+        raise ValueError(message)
+    return name
+
+
+class SafetyOptions(GateOptions):
+    """The operator's options: what a model may contain. Nothing of it comes from the model."""
+
+    allow: tuple[Annotated[str, AfterValidator(_exact)], ...] | None = Field(
+        default=None, description="Names that a model may use beyond the list that ships with the gate."
+    )
+    allow_code: bool = Field(default=False, description="Whether a model may bring Python code of its own.")
+    allow_unpinned: bool = Field(
+        default=False, description="Whether a model's requirements may leave versions open."
+    )
+    accept_unknown: tuple[str, ...] | None = Field(
+        default=None,
+        description="Files of a kind that is not known, to be accepted as they are; patterns like docs/*.",
+    )
+    max_mib: int = Field(
+        default=2048,
+        ge=1,
+        description="Size in MiB to which archives are unpacked, all together, and ONNX is read.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from lifecycle.gates.safety.formats import (
 from lifecycle.gates.safety.mlmodel import ENVIRONMENTS, MLMODEL, MlmodelReport, judge_environment, read_mlmodel
 from lifecycle.gates.safety.pickle_analysis import PickleReport, analyse_pickle
 from lifecycle.gates.safety.pickle_machine import TooMuch
-from lifecycle.gates.safety.rules import AllowList, SafetyIssue
+from lifecycle.gates.safety.rules import AllowList, SafetyIssue, SafetyOptions, allow_list
 
 _PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # all but the oldest pickles begin so
 _BOOSTERS = (b"{L", b"CBM1")  # XGBoost's UBJSON, CatBoost's own format: read by C++, and not the start of a pickle
@@ -61,17 +61,18 @@ class Scan:
         tensors: Files with the tensors of these.
     """
 
-    def __init__(self, allowed: AllowList, most_bytes: int, *, allow_code: bool) -> None:
+    def __init__(self, allowed: AllowList, options: SafetyOptions) -> None:
         self.findings: list[SafetyIssue] = []
         self.names: set[str] = set()
         self.onnx: set[str] = set()
         self.tensors: set[str] = set()
-        self.allowance = Allowance(most_bytes)
-        self._allowed, self._most, self._allow_code = allowed, most_bytes, allow_code
+        self._most = options.max_mib * MIB
+        self.allowance = Allowance(self._most)
+        self._allowed, self._options = allowed, options
 
     def judge(self, content: Content) -> None:
         """Scan a file and everything packed in it."""
-        if PurePosixPath(content.name).suffix.lower() in _CODE and not self._allow_code:
+        if PurePosixPath(content.name).suffix.lower() in _CODE and not self._options.allow_code:
             self._find("code", content, "is code, which loading may run")
         if not content.size:
             return  # which runs nothing; MLmodel must not name it
@@ -215,13 +216,13 @@ class Inspection:
         findings: Reasons against loading the model.
     """
 
-    def __init__(self, folder: Path, scan: Scan, *, allow_code: bool, allow_unpinned: bool) -> None:
-        self._folder, self._scan = folder, scan
-        self._allow_code, self._allow_unpinned = allow_code, allow_unpinned
+    def __init__(self, folder: Path, options: SafetyOptions) -> None:
+        self._folder, self._options, self._allowed = folder, options, allow_list(options.allow or ())
+        self._scan = Scan(self._allowed, options)
         self._sizes: dict[str, int] = {}
-        self.findings: list[SafetyIssue] = scan.findings
+        self.findings: list[SafetyIssue] = self._scan.findings
 
-    def run(self, allowed: AllowList) -> None:
+    def run(self) -> None:
         """Inspect all files."""
         try:
             for file in _files_below(self._folder):
@@ -236,13 +237,13 @@ class Inspection:
         environments = self._named(ENVIRONMENTS)
         # a nested one is read if MLmodel names a folder instead of a file
         for file in sorted(self._named({MLMODEL})):
-            report = self._judge_mlmodel(file, allowed)
+            report = self._judge_mlmodel(file)
             environments |= report.environments & self._sizes.keys()
         self._judge_tensor_files()
         for file in sorted(environments):
             text = self._description(file)
             if text is not None:
-                self.findings += judge_environment(file, text, allow_unpinned=self._allow_unpinned)
+                self.findings += judge_environment(file, text, allow_unpinned=self._options.allow_unpinned)
 
     def figures(self) -> Mapping[str, Figure]:
         """Figures of the inspection."""
@@ -285,11 +286,11 @@ class Inspection:
             self._find("unreadable", file, "cannot be read any more")
             return None
 
-    def _judge_mlmodel(self, file: str, allowed: AllowList) -> MlmodelReport:
+    def _judge_mlmodel(self, file: str) -> MlmodelReport:
         text = self._description(file)
         if text is None:
             return MlmodelReport(file)
-        report = read_mlmodel(file, text, allowed, allow_code=self._allow_code)
+        report = read_mlmodel(file, text, self._allowed, allow_code=self._options.allow_code)
         self.findings += report.findings
         for needed in sorted(report.needed):  # what MLflow loads exists, and what it loads as ONNX is ONNX
             below = f"{needed.rstrip('/')}/"

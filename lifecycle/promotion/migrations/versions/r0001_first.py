@@ -58,12 +58,6 @@ def make_append_only(table: str, unique: tuple[tuple[str, ...], ...]) -> None:
         _run(_SQLITE_REPLACE.format(table=table, same=same))
 
 
-def drop_function() -> None:
-    """Drop the function that stays when tables and triggers are dropped."""
-    if op.get_bind().dialect.name == "postgresql":
-        _run("DROP FUNCTION IF EXISTS lifecycle_append_only()")
-
-
 def _run(statement: str) -> None:
     try:
         op.get_bind().exec_driver_sql(statement)
@@ -97,7 +91,8 @@ def downgrade() -> None:
     """Take everything away. A table takes its triggers and indexes with it."""
     for table in _TABLES:
         op.drop_table(table, if_exists=True)
-    drop_function()
+    if op.get_bind().dialect.name == "postgresql":  # its function stays when tables and triggers are dropped
+        _run("DROP FUNCTION IF EXISTS lifecycle_append_only()")
 
 
 def _evidence() -> None:
