@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lifecycle.errors import Conflict
+
 _ASIDE = ".writing-"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
@@ -59,25 +61,28 @@ def writing_durably(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def exclusive(path: Path, *, wait: bool = False) -> Iterator[int]:
+def exclusive(path: Path, busy: str | None = None) -> Iterator[int]:
     """Hold the exclusive lock of a folder or file across processes and threads; a missing file is created.
 
     The kernel frees it when the process dies.
 
     Args:
-        wait: Whether to wait until the lock is free.
+        busy: The message of the error when the lock is held; None: wait until it is free.
 
     Yields:
         The open file.
 
     Raises:
-        BlockingIOError: it is held, and ``wait`` is false.
+        Conflict: it is held.
         OSError: the file cannot be opened.
     """
     kind = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, kind | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if busy is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(busy) from None
         yield descriptor
     finally:
         os.close(descriptor)

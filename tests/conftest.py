@@ -113,7 +113,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     """A folder that the first of the run's processes to want it makes, for all of them."""
     alone = "PYTEST_XDIST_WORKER" not in os.environ
     folder = (factory.getbasetemp() if alone else factory.getbasetemp().parent) / name
-    with exclusive(folder.with_suffix(".lock"), wait=True):
+    with exclusive(folder.with_suffix(".lock")):
         if not folder.exists():
             making = folder.with_suffix(".making")
             making.mkdir()

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -177,11 +177,7 @@ def being_the_follower(home: Path) -> Iterator[None]:
     """
     home.mkdir(parents=True, exist_ok=True)
     own = ProcessId.own()
-    with ExitStack() as held:
-        try:
-            descriptor = held.enter_context(exclusive(_lock(home)))
-        except BlockingIOError:
-            raise Conflict(f"another follower runs for {home}") from None
+    with exclusive(_lock(home), f"another follower runs for {home}") as descriptor:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps([own.pid, own.started]).encode())
         try:

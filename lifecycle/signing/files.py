@@ -65,7 +65,7 @@ def locked(file: Path) -> Iterator[None]:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as held:
         with _failing_as_unavailable(file):
-            held.enter_context(exclusive(file.with_name(f".{file.name}.lock"), wait=True))
+            held.enter_context(exclusive(file.with_name(f".{file.name}.lock")))
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from lifecycle.domain.deployment import (
 )
 from lifecycle.domain.model import ModelRef
 from lifecycle.durable import exclusive, write_json
-from lifecycle.errors import Conflict, IntegrityError, NotFound, UsageError, unknown
+from lifecycle.errors import IntegrityError, NotFound, UsageError, unknown
 from lifecycle.targets.contract import TargetContext
 
 _RECORD = "deployment.json"
@@ -144,11 +144,7 @@ class DeploymentRecords:
         check_deployment_name(name)
         locks = self._root / _LOCKS
         locks.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as held:
-            try:
-                held.enter_context(exclusive(locks / name))
-            except BlockingIOError:
-                raise Conflict(f"another process is changing deployment {name!r}; try again") from None
+        with exclusive(locks / name, f"another process is changing deployment {name!r}; try again"):
             yield
 
 

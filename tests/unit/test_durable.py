@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from lifecycle.durable import exclusive, sweep, write_durably
+from lifecycle.errors import Conflict
 
 
 def test_content_is_replaced_and_nothing_is_left_beside(tmp_path):
@@ -53,7 +54,7 @@ def test_one_at_a_time_holds_a_lock_and_then_the_next_one(tmp_path, kind):
     path = tmp_path / "held"
     if kind == "a folder":
         path.mkdir()
-    with exclusive(path), pytest.raises(BlockingIOError), exclusive(path):
+    with exclusive(path), pytest.raises(Conflict, match="in use"), exclusive(path, "it is in use"):
         pass
     with exclusive(path):
         pass
@@ -64,7 +65,7 @@ def test_who_waits_for_a_lock_gets_it_when_it_is_free(tmp_path):
 
     def second() -> None:
         waiting.set()
-        with exclusive(tmp_path / "held", wait=True):
+        with exclusive(tmp_path / "held"):
             order.append("second")
 
     with exclusive(tmp_path / "held"):

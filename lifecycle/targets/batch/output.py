@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -165,13 +165,7 @@ def open_output(folder: Path, plan: BatchPlan) -> Iterator[Output]:
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
-        try:
-            held.enter_context(exclusive(folder))
-        except BlockingIOError:
-            raise Conflict(
-                f"another run is writing {folder} right now; wait for it or give a new folder"
-            ) from None
+    with exclusive(folder, f"another run is writing {folder} right now; wait for it or give a new folder"):
         sweep(folder)  # partly written files of a killed run
         sweep(folder / REJECTED)
         try:
