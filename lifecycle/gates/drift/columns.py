@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from lifecycle.data.dataset import drawn
 from lifecycle.gates.column_types import ColumnType, column_type
-from lifecycle.statistics.chance import (
+from lifecycle.statistics.distances import (
     Counts,
+    Floats,
     PermutationNull,
+    jensen_shannon,
     jensen_shannon_null,
     share_change_p,
+    wasserstein,
     wasserstein_null,
 )
-from lifecycle.statistics.distances import Floats, jensen_shannon, wasserstein
 
 
 @dataclass(frozen=True, slots=True)

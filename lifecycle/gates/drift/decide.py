@@ -11,7 +11,7 @@ from pydantic import Field
 from lifecycle.domain.verdict import Figure, Verdict
 from lifecycle.gates.contract import GateOptions, broke, failed, inconclusive, listing, passed, percent
 from lifecycle.gates.drift.columns import ColumnDrift, ColumnStatus, ShareChange, ValueDrift
-from lifecycle.statistics.chance import benjamini_hochberg
+from lifecycle.statistics.distances import benjamini_hochberg
 
 
 class DriftOptions(GateOptions):

@@ -17,7 +17,7 @@ from lifecycle.gates.contract import listing
 from lifecycle.gates.performance.metrics import MeasuredMetric
 from lifecycle.gates.performance.options import PerformanceOptions
 from lifecycle.gates.performance.targets import LabelledRows, Unmeasurable
-from lifecycle.statistics.chance import holm
+from lifecycle.statistics.distances import holm
 from lifecycle.statistics.intervals import one_sided_p
 
 MAX_SLICES = 1000

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from lifecycle.statistics.chance import (
+from lifecycle.statistics.distances import (
     PermutationNull,
     benjamini_hochberg,
+    jensen_shannon,
     jensen_shannon_null,
     share_change_p,
+    wasserstein,
     wasserstein_null,
 )
-from lifecycle.statistics.distances import jensen_shannon, wasserstein
 
 
 def numbers(draw, before, now):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lifecycle.statistics.chance import holm
+from lifecycle.statistics.distances import holm
 from lifecycle.statistics.intervals import confidence_interval, of_auc, of_mean, one_sided_p
 
 
