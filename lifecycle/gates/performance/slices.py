@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lifecycle.domain.charts import Bar, BarChart
-from lifecycle.domain.text import printable
 from lifecycle.domain.verdict import Figure
 from lifecycle.gates.contract import listing
 from lifecycle.gates.performance.metrics import MeasuredMetric
@@ -64,8 +63,7 @@ def slices_of(values: pd.Series[Any]) -> list[Slice]:
         message = f"column {column!r} has {len(different):,} different values; at most {MAX_SLICES:,} make sense"
         raise Unmeasurable("too_many_slices", message)
     else:
-        texts = (f"{value:g}" if isinstance(value, float) else str(value) for value in different)
-        names = [f" = {printable(text, _NAME_LENGTH)}" for text in texts]
+        names = [f" = {_shown(value)}" for value in different]
     return [
         Slice(column, f"{column}{names[code] if code >= 0 else ' is missing'}", rows)
         for code in range(-1, len(names))
@@ -89,6 +87,13 @@ def _quarters(values: pd.Series[Any], codes: NDArray[np.int64]) -> tuple[NDArray
     count = int(parts.max()) + 1
     ends = {0: " (lowest)", count - 1: " (highest)"} if count > 1 else {}
     return found, [f", part {i + 1} of {count}{ends.get(i, '')}" for i in range(count)]
+
+
+def _shown(value: object) -> str:
+    """A value as one line of text."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 1]}…"
 
 
 MIN_SUPPORT = 10
