@@ -10,17 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 from traceback import extract_tb
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from lifecycle.data.dataset import dataset_from_frame
-from lifecycle.data.read import read_dataset
 from lifecycle.domain.charts import Chart, Explanation
 from lifecycle.domain.model import ModelVersion, Snapshot, TrackedData
 from lifecycle.domain.policy import GateSpec
 from lifecycle.domain.verdict import Outcome, Verdict
 from lifecycle.errors import LifecycleError, NotFound
 from lifecycle.gates.contract import EXPLAIN_SECONDS, ExplainingGate, Gate, broke, failed, inconclusive, load_gate
-from lifecycle.gates.data_quality.suite import read_suite
 from lifecycle.gates.subject import Candidate, ModelRaised, NotLoaded, Subject
 from lifecycle.scoring.contract import Scorer
 
@@ -82,7 +79,7 @@ def subject_of(job: GateJob, load_scorer: Callable[[Path], Scorer]) -> Subject:
         job.stage,
         load_reference=lambda: _reference(job),
         load_current=lambda source: _rows(job.current if job.current is not None else source, job, subject),
-        load_suite=lambda: read_suite(tracked.suite) if tracked else None,
+        load_suite=lambda: _suite(tracked) if tracked else None,
         load_champion=lambda: _candidate(job.champion, load_scorer) if job.champion else None,
     )
     return subject
@@ -93,6 +90,9 @@ def _candidate(version: tuple[ModelVersion, Snapshot], load_scorer: Callable[[Pa
 
 
 def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> Dataset | None:
+    from lifecycle.data.dataset import dataset_from_frame
+    from lifecycle.data.read import read_dataset
+
     if source is None:
         return None
     label = job.tracked.label if job.tracked else None
@@ -102,6 +102,9 @@ def _rows(source: str | pd.DataFrame | None, job: GateJob, subject: Subject) -> 
 
 
 def _reference(job: GateJob) -> Dataset | None:
+    from lifecycle.data.dataset import dataset_from_frame
+    from lifecycle.data.read import read_dataset
+
     label = job.tracked.label if job.tracked else None
     if isinstance(job.reference, str):
         return read_dataset(job.reference, label)
@@ -110,6 +113,12 @@ def _reference(job: GateJob) -> Dataset | None:
     if job.tracked is None:
         return None
     return replace(read_dataset(str(job.tracked.reference), label), source="the reference rows")
+
+
+def _suite(tracked: TrackedData) -> dict[str, Any]:
+    from lifecycle.gates.data_quality.suite import read_suite
+
+    return read_suite(tracked.suite)
 
 
 _log = logging.getLogger(__name__)

@@ -66,6 +66,7 @@ def evaluate(messages: BinaryIO, job: GateJob, indices: Sequence[int], may_load:
                 "index": index,
                 "verdict": VERDICT.dump_python(verdict, mode="json", warnings=False),
                 "data": dict(subject.fingerprints()),
+                "imported": [name for name in LATER if name in sys.modules],
             },
         )
     return subject
@@ -79,7 +80,13 @@ def explain(messages: BinaryIO, subject: Subject | None, job: GateJob, verdicts:
     """
     gates = [load_gate(spec) for spec in job.gates]
     for explanation in explain_gates(gates, verdicts, subject or _subject_of(job)):
-        _say(messages, {"explanation": EXPLANATION.dump_python(explanation, mode="json")})
+        _say(
+            messages,
+            {
+                "explanation": EXPLANATION.dump_python(explanation, mode="json"),
+                "imported": [name for name in LATER if name in sys.modules],
+            },
+        )
 
 
 def _subject_of(job: GateJob) -> Subject:
@@ -97,8 +104,7 @@ def _log_everything() -> None:
 
 
 def _say(messages: BinaryIO, message: Mapping[str, Any]) -> None:
-    imported = [name for name in LATER if name in sys.modules]
-    messages.write(orjson.dumps({**message, "imported": imported}) + b"\n")
+    messages.write(orjson.dumps(message) + b"\n")
     messages.flush()
 
 
