@@ -86,6 +86,8 @@ def _to_text(column: Column, values: Array) -> Array:
         return values.astype(object)
     if values.dtype.kind not in "Of":
         raise _wrong_type(column, 0)
+    if values.dtype.kind == "O" and set(map(type, values)) <= _TEXT:
+        return values.copy()
     text = np.array([None if _is_missing(v) else v for v in values], dtype=object)
     _demand(column, text, lambda v: v is None or isinstance(v, str))
     return text

@@ -15,6 +15,7 @@ from lifecycle.errors import Conflict, OptionError
 from lifecycle.processes.process import free_port, owned_by_me, wait_until
 from lifecycle.targets.rest import RestTarget
 from lifecycle.testing.target_contract import Example, TargetContract, in_place_of
+from tests.proof import rounds
 
 pytestmark = pytest.mark.slow
 
@@ -71,16 +72,14 @@ class TestRestTarget(TargetContract):
         with pytest.raises(OptionError, match=next(iter(options))):
             target.deploy(lifecycle_models[0].spec("flights", options))
 
-    def test_twenty_swaps_under_constant_requests_fail_none_and_tell_which_version_answered(
-        self, target, first, second
-    ):
+    def test_swaps_under_constant_requests_fail_none_and_tell_which_version_answered(self, target, first, second):
         deployed = target.deploy(first.spec)
         swaps = Swaps(settled=first.spec.version)
         clients = [Client(deployed.address, first.rows, swaps, keep_alive=alive) for alive in (True, False)]
         for client in clients:
             client.start()
         try:
-            for spec in (in_place_of(first, second), first.spec) * 10:
+            for spec in (in_place_of(first, second), first.spec) * rounds(10, 2):
                 swaps.begin()
                 target.deploy(spec)
                 swaps.end(spec.version)
