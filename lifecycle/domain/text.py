@@ -21,6 +21,9 @@ from enum import Enum
 from typing import Any
 
 
+_PLAIN = {str, int, float, bool, type(None)}
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no spaces and no NaN: the same value always gives the same bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
@@ -31,6 +34,8 @@ def json_types(value: Any) -> Any:
 
     A field's metadata may say that it is not ``stored``, or to how many ``digits`` it is rounded.
     """
+    if type(value) in _PLAIN:
+        return value
     if is_dataclass(value):
         stored = (f for f in fields(value) if f.metadata.get("stored", True))
         return {f.name: _rounded(getattr(value, f.name), f.metadata.get("digits")) for f in stored}
