@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-
 _PLAIN = {str, int, float, bool, type(None)}
 
 
