@@ -155,6 +155,16 @@ def unzip(content: Content, allowance: Allowance) -> Iterator[Content]:
         raise BrokenArchive("is a zip file that cannot be unpacked") from exc
 
 
+def entries_of(content: Content) -> frozenset[str]:
+    """Names of the files in a zip file. Raises BrokenArchive if it cannot be read."""
+    _check_layout(content)
+    try:
+        with zipfile.ZipFile(content.file) as archive:
+            return frozenset(info.filename for info in archive.infolist() if not info.is_dir())
+    except _ZIP_ERRORS as exc:
+        raise BrokenArchive("is a zip file that cannot be unpacked") from exc
+
+
 def _check_layout(content: Content) -> None:
     """Check that the directory ends at the file's end, and that all bytes before it belong to entries."""
     start = content.size - _END.size

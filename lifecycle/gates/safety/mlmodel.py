@@ -16,6 +16,7 @@ import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from lifecycle.gates.safety.networks import MODULE_FILES
 from lifecycle.gates.safety.rules import AllowList, SafetyIssue
 
 MLMODEL = "MLmodel"
@@ -23,16 +24,19 @@ MLMODEL = "MLmodel"
 LOADERS = frozenset(
     {
         "mlflow.catboost",
+        "mlflow.keras",
         "mlflow.lightgbm",
         "mlflow.onnx",
         "mlflow.pyfunc.model",
+        "mlflow.pytorch",
         "mlflow.sklearn",
         "mlflow.statsmodels",
+        "mlflow.tensorflow",
         "mlflow.xgboost",
     }
 )
 """MLflow's loaders that run nothing but what the files judged here hold. Of the others some import what a file in
-the model says (``mlflow.pytorch``, ``mlflow.tensorflow``, ``mlflow.spark``) or run code by design."""
+the model says (``mlflow.spark``) or run code by design."""
 
 _CODE_LOADERS = frozenset(
     f"mlflow.pyfunc.loaders.{kind}" for kind in ("code_model", "chat_model", "chat_agent", "responses_agent")
@@ -129,6 +133,8 @@ def _loaders(flavors: Mapping[Any, dict[Any, Any]], allowed: AllowList, known: f
         yield f"creates {model_class}, which is not on the list"
     if not _METHOD.fullmatch(_name(python.get("predict_fn", "predict"))):
         yield "asks for predictions by a method that is none"
+    if python.get("pickle_module_name", "pickle") not in MODULE_FILES["pickle_module_info.txt"]:
+        yield "unpickles by a module that is not on the list"
     yield from _onnx_settings(flavors.get("onnx", {}))
 
 

@@ -200,8 +200,11 @@ def _extension(machine: _Machine, _: bytes) -> None:
     machine.push(Name())
 
 
+PERSISTENT = "asks the loading program for an object, by a persistent id"
+
+
 def _persistent(machine: _Machine, _: bytes, *, from_stack: bool) -> None:
-    machine.odd("asks the loading program for an object, by a persistent id")
+    machine.odd(PERSISTENT)
     if from_stack:
         machine.pop()
     machine.push(ANYTHING)

@@ -92,10 +92,19 @@ def _default() -> AllowList:
 
 
 REASONS: Mapping[str, tuple[Outcome, str]] = {
+    "pickled_network": (
+        Outcome.FAILED,
+        "Log the network with mlflow.pytorch.log_model(..., serialization_format='pt2'), which holds no pickle of "
+        "its classes; or add names that you have reviewed and trust to the gate's option 'allow'.",
+    ),
     "not_allowed": (
         Outcome.FAILED,
         "Log the model as skops or ONNX without code of your own; or add names that you have reviewed and trust "
         "to the gate's option 'allow'.",
+    ),
+    "network_code": (
+        Outcome.FAILED,
+        "Use layers of Keras itself: in place of a Lambda an operation such as keras.layers.Rescaling.",
     ),
     "code": (
         Outcome.FAILED,

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from lifecycle.domain.verdict import Figure
 from lifecycle.gates.contract import listing
+from lifecycle.gates.safety import networks
 from lifecycle.gates.safety.archives import (
     CHUNK,
     MIB,
@@ -23,6 +24,7 @@ from lifecycle.gates.safety.archives import (
     TooLarge,
     UnknownPacking,
     decompress,
+    entries_of,
     is_hidden_zip,
     unzip,
 )
@@ -37,7 +39,7 @@ from lifecycle.gates.safety.formats import (
     read_schema,
 )
 from lifecycle.gates.safety.mlmodel import ENVIRONMENTS, MLMODEL, MlmodelReport, judge_environment, read_mlmodel
-from lifecycle.gates.safety.pickle_analysis import PickleReport, analyse_pickle
+from lifecycle.gates.safety.pickle_analysis import PERSISTENT, PickleReport, analyse_pickle
 from lifecycle.gates.safety.pickle_machine import TooMuch
 from lifecycle.gates.safety.rules import AllowList, SafetyIssue, SafetyOptions, allow_list
 
@@ -46,6 +48,7 @@ _BOOSTERS = (b"{L", b"CBM1")  # XGBoost's UBJSON, CatBoost's own format: read by
 _CODE = frozenset(
     {".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pth", ".so", ".dll", ".dylib", ".egg", ".whl", ".jar", ".ipynb"}
 )
+_TORCH_PICKLE = ".pth"  # also the suffix of files that Python runs at its start
 _KERAS = frozenset({"config.json", "metadata.json"})
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
 _LONGEST_SCHEMA = 64 * MIB
@@ -66,13 +69,16 @@ class Scan:
         self.names: set[str] = set()
         self.onnx: set[str] = set()
         self.tensors: set[str] = set()
+        self._of_torch: set[str] = set()  # pickles of torch's own archives
         self._most = options.max_mib * MIB
         self.allowance = Allowance(self._most)
         self._allowed, self._options = allowed, options
 
     def judge(self, content: Content) -> None:
         """Scan a file and everything packed in it."""
-        if PurePosixPath(content.name).suffix.lower() in _CODE and not self._options.allow_code:
+        suffix = PurePosixPath(content.name).suffix.lower()
+        is_pickle = suffix == _TORCH_PICKLE and content.head(4).startswith((*_PICKLES, ZIP))
+        if suffix in _CODE and not is_pickle and not self._options.allow_code:
             self._find("code", content, "is code, which loading may run")
         if not content.size:
             return  # which runs nothing; MLmodel must not name it
@@ -109,6 +115,9 @@ class Scan:
                 content.file.seek(start)
                 size = content.size - start
                 self._judge_pickle_report(content, analyse_pickle(content.file, size), size)
+        elif (modules := networks.MODULE_FILES.get(PurePosixPath(content.name).name)) is not None:
+            if content.head(100).decode("utf-8", "replace").strip() not in modules:
+                self._find("loader_not_allowed", content, "makes MLflow import a module that is not on the list")
         elif not (head.startswith(_BOOSTERS) or _is_text(content.file) or self._judge_onnx(content, head)):
             self._find("unknown_format", content, "is of a kind that is not known to be safe")
 
@@ -126,11 +135,15 @@ class Scan:
         self.names |= report.names
         strange = sorted(name for name in report.names if not self._allowed.may_name(name))
         if strange:
-            self._find("not_allowed", content, f"imports what is not on the list: {listing(strange)}")
+            is_network = content.name in self._of_torch or content.name.endswith(_TORCH_PICKLE)
+            what = "pickled_network" if is_network else "not_allowed"
+            self._find(what, content, f"imports what is not on the list: {listing(strange)}")
         named = sorted(name for name in report.calls.difference(strange) if not self._allowed.may_call(name))
         if named:
             self._find("not_allowed", content, f"calls what may only be named: {listing(named)}")
-        for phrase in sorted(report.oddities):
+        # torch reads what a pickle of its own asks for as the bytes of a tensor
+        asked_for = {PERSISTENT} if content.name in self._of_torch else set()
+        for phrase in sorted(report.oddities - asked_for):
             self._find("not_allowed", content, phrase)
         if report.broken:
             self._find("broken", content, f"is a pickle that breaks off: {report.broken}")
@@ -138,21 +151,48 @@ class Scan:
             self._find("hidden_content", content, "goes on after the end of its pickle")
 
     def _judge_zip(self, content: Content) -> None:
-        entries: set[str] = set()
+        entries = entries_of(content)
         raw: set[str] = set()
         for inner in unzip(content, self.allowance):
             name = inner.name.removeprefix(f"{content.name}!")
-            entries.add(name)
             with closing(inner.file):
                 if name == SCHEMA:
                     raw |= self._judge_schema(content, inner)
+                if networks.is_torch_archive(entries):
+                    raw |= self._judge_torch(content, inner, name)
+                if entries >= _KERAS:
+                    raw |= self._judge_keras(content, inner, name)
                 self.judge(inner)
         raw = {f"{content.name}!{name}" for name in raw}
         self.findings[:] = [f for f in self.findings if not (f.what == "unknown_format" and f.file in raw)]
         if not entries:
             self._find("unknown_format", content, "is a zip file with nothing in it")
-        if entries >= _KERAS:
-            self._find("unknown_format", content, "is a Keras model, whose layers may hold code")
+
+    def _judge_torch(self, content: Content, inner: Content, name: str) -> set[str]:
+        """Judge an entry of torch's archives by what it is there; returns it where it is plain bytes."""
+        if name.endswith("/data.pkl"):
+            self._of_torch.add(inner.name)
+        if networks.is_graph(name) or name.endswith("_config.json"):
+            if inner.size > networks.LONGEST:
+                raise TooLarge
+            for phrase in sorted(set(networks.strange_in_graph(inner.head(inner.size)))):
+                self._find("not_allowed", content, phrase)
+        return {name} if networks.is_raw(name) else set()
+
+    def _judge_keras(self, content: Content, inner: Content, name: str) -> set[str]:
+        """Judge an entry of a Keras archive; returns it where it is weights and nothing else."""
+        if name == "config.json":
+            if inner.size > networks.LONGEST:
+                raise TooLarge
+            for phrase in sorted(set(networks.strange_in_keras(inner.head(inner.size)))):
+                self._find("network_code", content, phrase)
+        if not inner.head(8).startswith(networks.HDF5):
+            return set()
+        inner.file.seek(0)
+        outward = networks.strange_in_hdf5(inner.file)
+        if outward:
+            self._find("external_data", content, outward)
+        return set() if outward is None else {name}
 
     def _judge_schema(self, content: Content, inner: Content) -> set[str]:
         """Judge a skops file by its schema; returns the entries that are plain bytes."""
