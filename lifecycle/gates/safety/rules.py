@@ -94,7 +94,7 @@ def _default() -> AllowList:
 REASONS: Mapping[str, tuple[Outcome, str]] = {
     "pickled_network": (
         Outcome.FAILED,
-        "Log the network with mlflow.pytorch.log_model(..., serialization_format='pt2'), which holds no pickle of "
+        'Log the network with mlflow.pytorch.log_model(..., serialization_format="pt2"), which holds no pickle of '
         "its classes; or add names that you have reviewed and trust to the gate's option 'allow'.",
     ),
     "not_allowed": (

@@ -135,9 +135,11 @@ class Scan:
         self.names |= report.names
         strange = sorted(name for name in report.names if not self._allowed.may_name(name))
         if strange:
-            is_network = content.name in self._of_torch or content.name.endswith(_TORCH_PICKLE)
-            what = "pickled_network" if is_network else "not_allowed"
-            self._find(what, content, f"imports what is not on the list: {listing(strange)}")
+            why = f"imports what is not on the list: {listing(strange)}"
+            if content.name in self._of_torch or content.name.endswith(_TORCH_PICKLE):
+                self._find("pickled_network", content, why)
+            else:
+                self._find("not_allowed", content, why)
         named = sorted(name for name in report.calls.difference(strange) if not self._allowed.may_call(name))
         if named:
             self._find("not_allowed", content, f"calls what may only be named: {listing(named)}")

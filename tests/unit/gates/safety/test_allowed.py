@@ -82,10 +82,14 @@ def test_every_estimator_that_scikit_learn_has_is_on_it():
     assert [name for name in names if not ALLOWED.may_call(name)] == []
 
 
+TENSORS = {"_rebuild_parameter", "_rebuild_tensor_v2"}
+"""What torch's own reading of weights calls, too: ``torch.load(weights_only=True)``."""
+
+
 @pytest.mark.slow  # imports all of scikit-learn
 @pytest.mark.filterwarnings("ignore")
 def test_what_may_be_called_is_a_class_or_a_known_constructor():
-    constructors = {"_reconstruct", "scalar", "_frombuffer", "_mareconstruct", "newObj"}
+    constructors = {"_reconstruct", "scalar", "_frombuffer", "_mareconstruct", "newObj", *TENSORS}
     odd = []
     for name in sorted(ALLOWED.called):
         found = _import(name)

@@ -150,13 +150,6 @@ def test_what_is_not_known_does_not_pass(kind, folder, verdict_on):
     assert verdict_on(folder).outcome is not Outcome.PASSED
 
 
-def test_a_keras_archive_is_not_known_to_be_safe(folder, verdict_on, zipped):
-    folder.write("model.keras", zipped({"config.json": "{}", "metadata.json": "{}"}))
-    verdict = verdict_on(folder)
-    assert verdict.reason == "safety.unknown_format"
-    assert "Keras" in verdict.message
-
-
 # Bounds
 
 

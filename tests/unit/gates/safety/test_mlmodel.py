@@ -8,7 +8,9 @@ import yaml
 from lifecycle.domain.verdict import Outcome
 
 
-@pytest.mark.parametrize("flavor", ["catboost", "lightgbm", "sklearn", "statsmodels", "xgboost"])
+@pytest.mark.parametrize(
+    "flavor", ["catboost", "keras", "lightgbm", "pytorch", "sklearn", "statsmodels", "tensorflow", "xgboost"]
+)
 def test_mlflows_own_loaders_pass(flavor, folder, verdict_on):
     folder.mlmodel(flavor=flavor)
     verdict = verdict_on(folder)
@@ -16,7 +18,7 @@ def test_mlflows_own_loaders_pass(flavor, folder, verdict_on):
 
 
 @pytest.mark.parametrize(
-    "loader", ["os", "mlflow.projects", "mlflow.pytorch", "my_package.loader", "mlflow.sklearn.utils", None, "", 7]
+    "loader", ["os", "mlflow.projects", "mlflow.spark", "my_package.loader", "mlflow.sklearn.utils", None, "", 7]
 )
 def test_any_other_loader_fails(loader, folder, verdict_on):
     folder.mlmodel(python={"loader_module": loader})
@@ -24,7 +26,7 @@ def test_any_other_loader_fails(loader, folder, verdict_on):
 
 
 def test_any_other_flavor_fails_whatever_loads_the_model_for_pyfunc(folder, verdict_on):
-    folder.mlmodel(flavor="tensorflow", python={"loader_module": "mlflow.sklearn"})
+    folder.mlmodel(flavor="spark", python={"loader_module": "mlflow.sklearn"})
     assert verdict_on(folder).reason == "safety.loader_not_allowed"
 
 

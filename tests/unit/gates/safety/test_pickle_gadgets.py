@@ -174,7 +174,7 @@ def test_no_gadget_of_a_library_passes_or_runs(of_a_library, folder, verdict_on,
 NAMES = [
     "torch.hub.load",
     "torch.load",
-    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_device_tensor_from_numpy",
     "mlflow.pyfunc.load_model",
     "mlflow.projects.run",
     "webbrowser.open",
