@@ -143,7 +143,9 @@ def unchanged(stack: Stack) -> Iterator[None]:
     """Whatever happens in the test, it leaves everything as it was."""
     before = stack.state()
     yield
-    assert stack.state() == before
+    now = stack.state()
+    changed = [f"{key}:\n{before[key]}\nis now\n{now[key]}" for key in before if now[key] != before[key]]
+    assert not changed, "\n".join(changed)
 
 
 def _train(stack: Stack) -> None:
