@@ -95,7 +95,8 @@ class LatencyGate:
         reference, signature = subject.reference, subject.candidate.signature
         batch = None
         if reference is not None and reference.count:
-            batch = next(batches_of(reference.sample(self.options.batch_rows), signature))
+            rows = reference.sample(self.options.batch_rows)[list(reference.inputs)]
+            batch = next(batches_of(rows, signature))
         if batch is None or not has_values(batch):
             batch = golden_batch(subject.candidate.snapshot.path)
         if batch is None or not row_count(batch):

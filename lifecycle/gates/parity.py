@@ -65,7 +65,7 @@ class ParityGate:
         return too_few_rows(self.name, rows, self.options.min_rows) or self._on_rows(subject.candidate, rows)
 
     def _on_rows(self, candidate: Candidate, rows: Dataset) -> Verdict:
-        frame = rows.sample(self.options.max_rows, self.options.seed)
+        frame = rows.sample(self.options.max_rows, self.options.seed)[list(rows.inputs)]
         try:
             batches = list(batches_of(frame, candidate.signature))
         except InvalidInput as exc:

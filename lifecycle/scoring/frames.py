@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lifecycle.scoring.contract import Batch
-from lifecycle.scoring.signature import Signature
+from lifecycle.scoring.signature import Column, Signature
 from lifecycle.scoring.values import assemble, tensor
 
 _TEXT = pd.Series(["text"]).dtype
@@ -16,13 +20,22 @@ _TEXT = pd.Series(["text"]).dtype
 def batch_from_frame(frame: pd.DataFrame, signature: Signature) -> Batch:
     """The rows as a batch; additional columns are ignored.
 
+    A tensor is given by columns of its numbers in row-major order, and then there may be no other columns.
+
     Raises:
         InvalidInput: a column is missing, or a value does not fit.
     """
     if signature.is_tensor:
         column = signature.inputs[0]
-        return {column.name: tensor(column, frame.to_numpy())}
+        return {column.name: tensor(column, _unflattened(frame.to_numpy(), column))}
     return assemble(signature, frame.columns, lambda name: frame[name].to_numpy(), len(frame))
+
+
+def _unflattened(table: NDArray[Any], column: Column) -> NDArray[Any]:
+    """Rows of the tensor's shape, unless the table has another number of columns than the tensor has numbers."""
+    row_shape = (column.shape or ())[1:]
+    fits = all(length > 0 for length in row_shape) and table.shape[1] == math.prod(row_shape)
+    return table.reshape(len(table), *row_shape) if fits else table
 
 
 def frame_from_batch(batch: Batch) -> pd.DataFrame:

@@ -107,7 +107,9 @@ def _of_numbers(values: pd.Series[Any]) -> list[Demand]:
         deviation = float(values.std())
     # A single value, or the same in every row, has no spread. Units differ by more than a factor of three more
     # often than not; months don't.
-    spread = _bounds(deviation / 3, deviation * 3) if deviation > 0 else {}
+    # If nearly all rows hold one value, it may be all that later rows have.
+    least = deviation / 3 if _is_varied(values) else -math.inf
+    spread = _bounds(least, deviation * 3) if deviation > 0 else {}
     demands: list[tuple[str, dict[str, float], dict[str, float]]] = [
         ("values_to_be_between", _bounds(lowest - slack, highest + slack), {"mostly": _MOSTLY}),
         ("median_to_be_between", _bounds(low, high), {}),
@@ -149,8 +151,11 @@ def _of_categories(values: pd.Series[Any]) -> list[Demand]:
 
 def _of_variety(values: pd.Series[Any]) -> list[Demand]:
     """At least two values where the reference varies: a stuck column holds only known values."""
-    varied = values.value_counts(normalize=True).iloc[0] <= _VARIED
-    return [("unique_value_count_to_be_between", {"min_value": 2})] if varied else []
+    return [("unique_value_count_to_be_between", {"min_value": 2})] if _is_varied(values) else []
+
+
+def _is_varied(values: pd.Series[Any]) -> bool:
+    return bool(values.value_counts(normalize=True).iloc[0] <= _VARIED)
 
 
 def _expect(what: str, **kwargs: Any) -> Expectation:

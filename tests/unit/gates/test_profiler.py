@@ -37,6 +37,13 @@ def test_every_input_is_demanded_with_its_type_nulls_and_values(spring_suite, sp
         assert kinds_of(spring_suite, name) == (OF_TEXT if text else OF_NUMBERS)
 
 
+def test_a_number_that_is_nearly_always_the_same_may_come_without_the_others():
+    always, nearly = ([0.0] * (100 - n) + [0.5] * n for n in (20, 3))
+    suite = derive_suite(pd.DataFrame({"varied": always, "nearly": nearly}))
+    assert set(demand(suite, "varied", "stdev_to_be_between")) > {"min_value", "max_value"}
+    assert "min_value" not in demand(suite, "nearly", "stdev_to_be_between")
+
+
 def test_it_is_valid_json_whatever_the_values():
     odd = pd.DataFrame(
         {
