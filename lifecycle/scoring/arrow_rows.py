@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lifecycle.scoring.contract import Batch, Matrix, Predictions
-from lifecycle.scoring.signature import InvalidInput, Malformed, SchemaMismatch, Signature
+from lifecycle.scoring.signature import InvalidInput, Malformed, Signature
+from lifecycle.scoring.tensor_rows import as_tensors, list_column, table_signature, tensor_of
 from lifecycle.scoring.values import assemble, demand_present
 
 _LARGEST = 64 * 2**20
@@ -37,13 +38,13 @@ def batch_from_parquet(body: bytes, signature: Signature) -> Batch:
     """
     try:
         file = pq.ParquetFile(io.BytesIO(body), thrift_string_size_limit=2**20, thrift_container_size_limit=2**16)
-        _demand_columns(signature, file.schema_arrow.names)
+        columns = _columns(signature, file.schema_arrow)
         _demand_modest(file.metadata)
-        wanted = [name for name in signature.names if name in file.schema_arrow.names]
+        wanted = [name for name in columns.names if name in file.schema_arrow.names]
         table = _bounded(file.iter_batches(_BATCH, columns=wanted), file.schema_arrow, wanted)
     except (pa.ArrowException, OSError, ValueError, MemoryError):
         raise Malformed(f"{_MALFORMED} Parquet file") from None
-    return _batch(table, signature)
+    return as_tensors(_batch(table, columns), columns, signature)
 
 
 def batch_from_stream(body: bytes, signature: Signature) -> Batch:
@@ -57,13 +58,13 @@ def batch_from_stream(body: bytes, signature: Signature) -> Batch:
         if is_compressed(body):
             raise Malformed(f"{_MALFORMED} Arrow IPC stream without compression")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            _demand_columns(signature, reader.schema.names)
-            wanted = [name for name in signature.names if name in reader.schema.names]
+            columns = _columns(signature, reader.schema)
+            wanted = [name for name in columns.names if name in reader.schema.names]
             table = _bounded((b.select(wanted) for b in reader), reader.schema, wanted)
             table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, MemoryError):
         raise Malformed(f"{_MALFORMED} Arrow IPC stream") from None
-    return _batch(table, signature)
+    return as_tensors(_batch(table, columns), columns, signature)
 
 
 def stream_from_predictions(predictions: Predictions) -> bytes:
@@ -83,12 +84,13 @@ def stream_from_predictions(predictions: Predictions) -> bytes:
     return stream
 
 
-def _demand_columns(signature: Signature, names: list[str]) -> None:
-    if signature.is_tensor:
-        raise SchemaMismatch("the model takes tensors; send inputs or instances as JSON")
-    demand_present(signature, names)
-    if len(set(names)) != len(names):
+def _columns(signature: Signature, schema: pa.Schema) -> Signature:
+    """The signature of the table's columns that the rows are in."""
+    if len(set(schema.names)) != len(schema.names):
         raise Malformed(f"{_MALFORMED} table; a column is there twice")
+    columns = table_signature(signature, schema)
+    demand_present(columns, schema.names)
+    return columns
 
 
 def _demand_modest(metadata: Any) -> None:
@@ -111,6 +113,8 @@ def _bounded(batches: Any, schema: pa.Schema, wanted: list[str]) -> pa.Table:
 
 
 def _batch(table: pa.Table, signature: Signature) -> Batch:
+    if signature.is_tensor:
+        return {c.name: tensor_of(table.column(c.name), c) for c in signature.inputs}
     matrix = _matrix(table, signature)
     if matrix is not None:
         return matrix
@@ -151,15 +155,14 @@ def _values(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def arrow_from_predictions(predictions: Predictions) -> pa.RecordBatch:
-    """One column ``prediction``, or ``prediction_0`` …, or the model's own names."""
+    """One column ``prediction``, or ``prediction_0`` …, or the model's own names; lists for more axes."""
     if not isinstance(predictions, np.ndarray):
-        return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in predictions.items()})
-    if predictions.ndim == 1:
-        return pa.RecordBatch.from_pydict({"prediction": pa.array(predictions)})
-    flat: NDArray[Any] = predictions.reshape(len(predictions), -1)
-    return pa.RecordBatch.from_pydict(
-        {f"prediction_{i}": pa.array(np.ascontiguousarray(flat[:, i])) for i in range(flat.shape[1])}
-    )
+        columns = dict(predictions)
+    elif predictions.ndim == 2:
+        columns = {f"prediction_{i}": column for i, column in enumerate(predictions.T)}
+    else:
+        columns = {"prediction": predictions}
+    return pa.RecordBatch.from_pydict({name: list_column(values) for name, values in columns.items()})
 
 
 # positions of fields in their tables, in the order of Message.fbs

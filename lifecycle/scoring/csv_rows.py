@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lifecycle.data.csv import header_of, open_cells
 from lifecycle.scoring.contract import Batch
 from lifecycle.scoring.signature import Column, InvalidInput, Malformed, SchemaMismatch, Signature
+from lifecycle.scoring.tensor_rows import as_tensors, table_signature
 from lifecycle.scoring.values import coerce, demand_present, missing
 
 _MALFORMED = "Failed to parse input as a Pandas DataFrame. Ensure that it is valid CSV with a header, in UTF-8"
@@ -24,15 +25,17 @@ def batch_from_csv(body: bytes, signature: Signature) -> Batch:
         Malformed: not CSV, or a line of another length than the header.
         InvalidInput: the rows do not fit the signature.
     """
-    if signature.is_tensor:
-        raise SchemaMismatch("the model takes tensors; send inputs or instances as JSON")
     names = _header(body)
-    demand_present(signature, names)
-    table = _cells(body, [c.name for c in signature.inputs if c.name in names] or names[:1])
-    return {
+    columns = table_signature(signature, pa.schema([(name, pa.binary()) for name in names]))
+    if columns.is_tensor:
+        raise SchemaMismatch("CSV has no lists; send the tensors as JSON, Parquet or Arrow")
+    demand_present(columns, names)
+    table = _cells(body, [name for name in columns.names if name in names] or names[:1])
+    batch = {
         c.name: coerce(c, values_of(table.column(c.name), c)) if c.name in names else missing(c, table.num_rows)
-        for c in signature.inputs
+        for c in columns.inputs
     }
+    return as_tensors(batch, columns, signature)
 
 
 def values_of(cells: pa.Array | pa.ChunkedArray, column: Column) -> NDArray[Any]:

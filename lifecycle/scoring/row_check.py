@@ -20,6 +20,7 @@ from lifecycle.scoring.arrow_rows import arrow_from_predictions
 from lifecycle.scoring.contract import Batch, Scorer
 from lifecycle.scoring.csv_rows import values_of
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
+from lifecycle.scoring.tensor_rows import lacking, may_hold, tensor_of
 from lifecycle.scoring.values import assemble, coerce
 
 MISSING, UNFIT, REFUSED = "missing_value", "unfit_value", "refused_by_model"
@@ -85,6 +86,8 @@ def score_rows(scorer: Scorer, rows: pa.RecordBatch, where: str, texts: Iterable
 
 def batch_of(rows: pa.RecordBatch, signature: Signature) -> Batch:
     """The rows as the scorer takes them. Raises InvalidInput if some value does not fit."""
+    if signature.is_tensor:
+        return {column.name: tensor_of(rows.column(column.name), column) for column in signature.inputs}
     types = {column.name: column for column in signature.inputs}
     return assemble(
         signature, rows.schema.names, lambda name: _numpy_of(rows.column(name), types[name]), rows.num_rows
@@ -93,6 +96,8 @@ def batch_of(rows: pa.RecordBatch, signature: Signature) -> Batch:
 
 def may_fit(column: Column, given: pa.DataType) -> bool:
     """Whether an Arrow type has values that fit the column."""
+    if column.shape is not None:
+        return may_hold(column, given)
     if _TYPES.is_dictionary(given):
         given = given.value_type
     if column.type in ("double", "float", "long", "integer"):
@@ -113,9 +118,8 @@ def find_misfits(rows: pa.RecordBatch, columns: Iterable[Column]) -> RowRejectio
         unblamed = np.flatnonzero(~mask)
         values = rows.column(column.name).take(pa.array(unblamed))
         refused = refused_rows(len(values), partial(_coerced, values, column))
-        empty = values.is_null().to_numpy(zero_copy_only=False)
         reasons[unblamed[refused]] = UNFIT
-        reasons[unblamed[refused & empty]] = MISSING
+        reasons[unblamed[refused][lacking(values.filter(pa.array(refused)))]] = MISSING
         names[unblamed[refused]] = column.name
         mask[unblamed[refused]] = True
     return RowRejections(np.flatnonzero(mask), list(reasons[mask]), list(names[mask]))
@@ -189,6 +193,8 @@ def _joined(parts: Sequence[RowRejections]) -> RowRejections:
 
 
 def _coerced(values: pa.Array, column: Column, part: slice) -> object:
+    if column.shape is not None:
+        return tensor_of(values[part], column)
     return coerce(column, _numpy_of(values[part], column))
 
 

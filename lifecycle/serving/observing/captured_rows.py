@@ -70,11 +70,7 @@ def _input(column: Column, arrays: Sequence[NDArray[Any] | None], counts: Sequen
     if len(parts) < len(arrays):  # an optional column that some requests lack
         pairs = zip(arrays, counts, strict=True)
         return pa.concat_arrays([pa.nulls(n, kind) if a is None else arrow_of(a, column.dtype) for a, n in pairs])
-    joined = _joined(parts)
-    if joined.ndim > 1:
-        flat = joined.reshape(len(joined), -1)
-        return pa.FixedSizeListArray.from_arrays(arrow_of(flat.ravel(), column.dtype), flat.shape[1])
-    return arrow_of(joined, column.dtype)
+    return _column(_joined(parts), column.dtype)
 
 
 def _predicted(answers: Sequence[Predictions], masked: Set[str]) -> dict[str, pa.Array]:
@@ -92,8 +88,13 @@ def _predicted(answers: Sequence[Predictions], masked: Set[str]) -> dict[str, pa
     return {name: pa.nulls(len(array), array.type) if name in masked else array for name, array in made.items()}
 
 
-def _column(values: NDArray[Any]) -> pa.Array:
-    return arrow_of(values, values.dtype)
+def _column(values: NDArray[Any], dtype: np.dtype[Any] | None = None) -> pa.Array:
+    """A value a row, or the list of all values of a row."""
+    dtype = dtype or values.dtype
+    if values.ndim == 1:
+        return arrow_of(values, dtype)
+    flat = values.reshape(len(values), -1)
+    return pa.FixedSizeListArray.from_arrays(arrow_of(flat.ravel(), dtype), flat.shape[1])
 
 
 def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

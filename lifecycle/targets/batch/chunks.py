@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from lifecycle.data.csv import header_of, open_cells
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.row_check import may_fit
-from lifecycle.scoring.signature import Column, InvalidInput, Signature
+from lifecycle.scoring.signature import Column, InvalidInput, SchemaMismatch, Signature
+from lifecycle.scoring.tensor_rows import table_signature
 from lifecycle.scoring.values import missing
+from lifecycle.targets.batch.arrays import ArrayFile
 from lifecycle.targets.batch.plan import ChunkAddress
 
 _BLOCK = 4 << 20  # bytes
@@ -33,7 +35,8 @@ class Chunk:
     """Some consecutive rows of one file.
 
     Attributes:
-        rows: The requested columns. From CSV they are ``binary``: raw cells, null for missing ones.
+        rows: The requested columns. From CSV they are ``binary``: raw cells, null for missing ones. From an array
+            they are those of :mod:`lifecycle.targets.batch.arrays`.
         numbers: Each row's number in its file; the first row of data is 1.
         ragged: Numbers of rows with another number of cells than the header.
     """
@@ -55,12 +58,22 @@ class Chunk:
 
 
 def is_csv(path: Path) -> bool:
-    """Whether a file is CSV, not Parquet."""
+    """Whether a file is CSV."""
     return path.suffix == ".csv"
 
 
-def addresses_of(files: Iterable[Path], chunk_rows: int) -> tuple[ChunkAddress, ...]:
+def _is_array(path: Path) -> bool:
+    return path.suffix == ".npy"
+
+
+_ANY = Signature(())
+
+
+def addresses_of(files: Iterable[Path], chunk_rows: int, signature: Signature = _ANY) -> tuple[ChunkAddress, ...]:
     """Addresses of all chunks in order. CSV files are read once for that.
+
+    Args:
+        signature: The model's, which says what is a row of an array.
 
     Raises:
         DeploymentFailed: a file cannot be read.
@@ -68,12 +81,20 @@ def addresses_of(files: Iterable[Path], chunk_rows: int) -> tuple[ChunkAddress, 
     found: list[ChunkAddress] = []
     for position, path in enumerate(files):
         with _naming(path):
-            rows = 0 if is_csv(path) else pq.read_metadata(path).num_rows
-            starts = range(0, rows, chunk_rows)
-            parquet = [(first + 1, min(chunk_rows, rows - first), 0, 0) for first in starts]
-            for part in _csv_parts(path, chunk_rows) if is_csv(path) else parquet:
+            parts = _csv_parts(path, chunk_rows) if is_csv(path) else _parts(_rows_of(path, signature), chunk_rows)
+            for part in parts:
                 found.append(ChunkAddress(len(found), position, *part))
     return tuple(found)
+
+
+def _rows_of(path: Path, signature: Signature) -> int:
+    """Number of rows of a Parquet file or an array."""
+    rows: int = ArrayFile.open(path, signature).shape[0] if _is_array(path) else pq.read_metadata(path).num_rows
+    return rows
+
+
+def _parts(rows: int, chunk_rows: int) -> Iterator[tuple[int, int, int, int]]:
+    return ((first + 1, min(chunk_rows, rows - first), 0, 0) for first in range(0, rows, chunk_rows))
 
 
 def _csv_parts(path: Path, chunk_rows: int) -> Iterator[tuple[int, int, int, int]]:
@@ -118,8 +139,11 @@ def _quoted_ends(content: bytes, *, last: bool) -> Iterator[tuple[int, int]]:
             yield record.span()
 
 
-def read_schema(path: Path) -> pa.Schema:
+def read_schema(path: Path, signature: Signature = _ANY) -> pa.Schema:
     """Names and types of a file's columns; a CSV file has only names.
+
+    Args:
+        signature: The model's, which says what is a row of an array.
 
     Raises:
         DeploymentFailed: the file cannot be read, or has two columns with one name.
@@ -127,6 +151,8 @@ def read_schema(path: Path) -> pa.Schema:
     with _naming(path):
         if is_csv(path):
             schema = pa.schema([(name, pa.binary()) for name in header_of(path)])
+        elif _is_array(path):
+            schema = ArrayFile.open(path, signature).schema
         else:
             schema = pq.read_schema(path)
     if len(set(schema.names)) != len(schema.names):
@@ -134,8 +160,13 @@ def read_schema(path: Path) -> pa.Schema:
     return schema
 
 
-def demand_fitting_columns(path: Path, schema: pa.Schema, signature: Signature, keep: Iterable[str]) -> None:
+def demand_fitting_columns(
+    path: Path, schema: pa.Schema, signature: Signature, keep: Collection[str]
+) -> Signature:
     """Check a file's columns before its first row is read.
+
+    Returns:
+        The signature of the columns that the rows are in.
 
     Raises:
         DeploymentFailed: a column is missing or its type cannot fit; names file and column.
@@ -143,8 +174,13 @@ def demand_fitting_columns(path: Path, schema: pa.Schema, signature: Signature, 
     lacking = [name for name in keep if name not in schema.names]
     if lacking:
         raise DeploymentFailed(f"input {path} has no column {lacking[0]!r}, which -C keep asks for")
-    for column in signature.inputs:
+    try:
+        columns = table_signature(signature, schema, keep)
+    except SchemaMismatch as exc:
+        raise DeploymentFailed(f"input {path}: {exc}") from exc
+    for column in columns.inputs:
         _demand_fitting_column(path, schema, column)
+    return columns
 
 
 def _demand_fitting_column(path: Path, schema: pa.Schema, column: Column) -> None:
@@ -155,26 +191,28 @@ def _demand_fitting_column(path: Path, schema: pa.Schema, column: Column) -> Non
             missing(column, 0)
         except InvalidInput as exc:
             raise DeploymentFailed(f"input {path}: {exc}") from exc
-    elif not is_csv(path) and not may_fit(column, schema.field(column.name).type):
+    elif (column.shape or not is_csv(path)) and not may_fit(column, schema.field(column.name).type):
+        wanted = f"{column.type} of shape {column.shape}" if column.shape else column.type
         raise DeploymentFailed(
             f"column {column.name!r} of input {path} is {schema.field(column.name).type}, and the model wants "
-            f"{column.type}; convert the column"
+            f"{wanted}; convert the column"
         )
 
 
 class ChunkReader:
     """Reads chunks of one file in any order; consecutive ones take one pass over the file."""
 
-    def __init__(self, path: Path, columns: list[str]) -> None:
+    def __init__(self, path: Path, columns: list[str], signature: Signature = _ANY) -> None:
         self._path = path
         self._columns = columns
         self._header = b""
+        self._array = ArrayFile.open(path, signature) if _is_array(path) else None
         self._parquet: _ParquetRows | None = None
 
     def read(self, address: ChunkAddress) -> Chunk:
         """Read one chunk. Raises DeploymentFailed if the file cannot be read, or lacks these rows."""
         with _naming(self._path):
-            chunk = self._read_csv(address) if is_csv(self._path) else self._read_parquet(address)
+            chunk = self._read(address)
         if chunk.rows_in != address.rows:
             last = address.first_row + address.rows - 1
             raise DeploymentFailed(
@@ -182,6 +220,16 @@ class ChunkReader:
                 "convert the file to Parquet"
             )
         return chunk
+
+    def _read(self, address: ChunkAddress) -> Chunk:
+        if is_csv(self._path):
+            return self._read_csv(address)
+        batch = (
+            self._read_parquet(address)
+            if self._array is None
+            else self._array.read(address.first_row, address.rows, self._columns)
+        )
+        return Chunk(self._path, batch, np.arange(address.first_row, address.first_row + batch.num_rows))
 
     def _read_csv(self, address: ChunkAddress) -> Chunk:
         ragged: list[int] = []
@@ -195,14 +243,13 @@ class ChunkReader:
         every = np.arange(address.first_row, address.first_row + table.num_rows + len(ragged))
         return Chunk(self._path, _one_batch(table), np.setdiff1d(every, skipped), tuple(skipped.tolist()))
 
-    def _read_parquet(self, address: ChunkAddress) -> Chunk:
+    def _read_parquet(self, address: ChunkAddress) -> pa.RecordBatch:
         rows = self._parquet
         if rows is None or rows.next_row != address.first_row:
             if rows is not None:
                 rows.close()
             rows = self._parquet = _ParquetRows(self._path, self._columns, address)
-        batch = rows.take(address.rows)
-        return Chunk(self._path, batch, np.arange(address.first_row, address.first_row + batch.num_rows))
+        return rows.take(address.rows)
 
     def close(self) -> None:
         """Close the file."""

@@ -15,6 +15,7 @@ from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.row_check import score_rows, text_of
 from lifecycle.scoring.signature import Signature
+from lifecycle.scoring.tensor_rows import OverTable, table_signature
 from lifecycle.targets.batch.chunks import Chunk, ChunkReader, read_schema
 from lifecycle.targets.batch.output import write_part
 from lifecycle.targets.batch.plan import REJECTED, BatchPlan, ChunkAddress, ChunkDone
@@ -88,7 +89,6 @@ def _chunks(
 ) -> Iterator[tuple[ChunkAddress, Chunk]]:
     """Read the chunks, and check after each that its file is unchanged."""
     reader, position = None, -1
-    wanted = {*signature.names, *plan.keep}
     try:
         for address in addresses:
             file = plan.files[address.file]
@@ -96,8 +96,10 @@ def _chunks(
                 if reader is not None:
                     reader.close()
                 file.demand_unchanged()
-                columns = [name for name in read_schema(file.path).names if name in wanted]
-                reader, position = ChunkReader(file.path, columns), address.file
+                schema = read_schema(file.path, signature)
+                wanted = {*table_signature(signature, schema, plan.keep).names, *plan.keep}
+                columns = [name for name in schema.names if name in wanted]
+                reader, position = ChunkReader(file.path, columns, signature), address.file
             try:
                 chunk = reader.read(address)
             finally:
@@ -132,6 +134,8 @@ def score_chunk(scorer: Scorer, chunk: Chunk, keep: Sequence[str]) -> ScoredChun
     """
     numbers = chunk.numbers
     where = f"rows {numbers[0]} to {numbers[-1]} of {chunk.file}" if len(numbers) else ""
+    if scorer.signature.is_tensor:
+        scorer = OverTable(scorer, table_signature(scorer.signature, chunk.rows.schema, keep))
     scored = score_rows(scorer, chunk.rows, where, keep if chunk.is_raw else ())
     bad, ragged = scored.rejected, np.array(chunk.ragged, np.int64)
     rejected = pa.concat_tables(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from glob import has_magic
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from lifecycle.domain.text import sha256_of
 from lifecycle.errors import DeploymentFailed, IntegrityError, OptionError
 from lifecycle.targets.contract import TargetOptions
 
-FORMATS = (".parquet", ".csv")
+FORMATS = (".parquet", ".csv", ".npy")
 
 
 class InputChanged(DeploymentFailed):
@@ -77,7 +78,7 @@ class ChunkAddress(NamedTuple):
         file: Its file's position among the plan's files.
         first_row: The first row of data of a file is 1.
         rows: Number of rows, those with too many or too few cells included.
-        start, stop: Of a CSV file, the bytes that the rows are; 0 of a Parquet file.
+        start, stop: Of a CSV file, the bytes that the rows are; 0 of others.
     """
 
     number: int
@@ -110,7 +111,7 @@ class BatchPlan:
         """Find the input files and record their state.
 
         Raises:
-            OptionError: the input is not a Parquet or CSV file or a folder of them, or it contains the output.
+            OptionError: the input is no file, folder or glob of files that can be read, or it contains the output.
             DeploymentFailed: a file cannot be read.
         """
         source = Path(options.input).expanduser().resolve()
@@ -159,7 +160,7 @@ class BatchPlan:
 
 
 def input_files(source: Path) -> list[Path]:
-    """The input files: the file itself, or the Parquet and CSV files of a folder, by name.
+    """The input files by name: the file itself, those of a folder, or those that a glob such as ``x/*.npy`` means.
 
     Names that start with ``.`` or ``_`` are ignored, as by other readers of such folders.
 
@@ -170,6 +171,9 @@ def input_files(source: Path) -> list[Path]:
         files = sorted(path for path in source.iterdir() if not path.name.startswith((".", "_")))
     elif source.exists():
         files = [source]
+    elif has_magic(source.name):
+        found = [path for path in source.parent.glob(source.name) if path.is_file()]
+        files = sorted(path for path in found if not path.name.startswith((".", "_")))
     else:
         raise OptionError(f"option 'input': no such file or folder: {source}")
     strange = [path for path in files if path.suffix not in FORMATS or not path.is_file()]
@@ -280,7 +284,7 @@ def parts_of(manifest: dict[str, Any]) -> list[Part]:
 class BatchOptions(TargetOptions):
     """Options of one batch deployment."""
 
-    input: str = Field(min_length=1, description="Parquet or CSV file, or a folder of them")
+    input: str = Field(min_length=1, description="Parquet, CSV or .npy file, or a folder or glob of them")
     output: str = Field(min_length=1, description="folder for the predictions; {version} in it is filled in")
     chunk_rows: int = Field(65_536, ge=1, le=1_048_576, description="rows scored at once, and at most in one part")
     keep: str = Field("", description="input columns to carry into the output, comma-separated, such as ids")

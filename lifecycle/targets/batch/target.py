@@ -76,7 +76,7 @@ class BatchRun:
         plan = output.begun()
         if plan is None:
             files = [file.path for file in self.plan.files]
-            plan = replace(self.plan, chunks=addresses_of(files, self.plan.chunk_rows))
+            plan = replace(self.plan, chunks=addresses_of(files, self.plan.chunk_rows, self.job.signature))
             self.plan.demand_unchanged_input()
             output.begin(plan)
         done = output.done()
@@ -102,12 +102,17 @@ class BatchRun:
 
     def _check_input(self) -> None:
         """Raise DeploymentFailed when a file cannot be read, or its columns cannot fit the model."""
-        if self.job.signature.is_tensor:
-            raise DeploymentFailed("the model takes tensors; batch scoring needs a model with named columns")
-        kept: dict[str, pa.DataType] = {}
+        signature, kept = self.job.signature, dict[str, pa.DataType]()
+        flat: tuple[str, ...] = ()
         for file in self.plan.files:
-            schema = read_schema(file.path)
-            demand_fitting_columns(file.path, schema, self.job.signature, self.plan.keep)
+            schema = read_schema(file.path, signature)
+            columns = demand_fitting_columns(file.path, schema, signature, self.plan.keep)
+            if signature.is_tensor and not columns.is_tensor:
+                flat = flat or columns.names
+                if columns.names != flat:
+                    raise DeploymentFailed(
+                        f"input {file.path} has other columns, or in another order, than the first"
+                    )
             for name in self.plan.keep:
                 given = pa.string() if is_csv(file.path) else schema.field(name).type
                 if kept.setdefault(name, given) != given:
@@ -118,7 +123,7 @@ class BatchRun:
 
 
 class BatchTarget(ArtifactTarget):
-    """Scores Parquet and CSV files.
+    """Scores Parquet, CSV and ``.npy`` files.
 
     Args:
         on_progress: Called after each chunk of a running deployment.
@@ -128,7 +133,7 @@ class BatchTarget(ArtifactTarget):
     marker = MANIFEST
     Options = BatchOptions
     help = f"""\
-batch: score a Parquet or CSV file, or a folder of them, into a folder of Parquet files.
+batch: score a Parquet, CSV or .npy file, or a folder or glob of them, into a folder of Parquet files.
 
 Every row of the input is either in the output, in the order of the input, or in the output's _rejected/ with
 file, row number and reason. _manifest.json names model, version, digest, input and parts and is written last:

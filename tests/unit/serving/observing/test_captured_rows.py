@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lifecycle.errors import OptionError
-from lifecycle.scoring.contract import Matrix
+from lifecycle.scoring.contract import Fields, Matrix
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.serving.codec import Call
 from lifecycle.serving.message import Request
@@ -79,6 +79,13 @@ def test_answers_of_every_shape(predictions, expected):
     assert {k: v for k, v in found.items() if "prediction" in k} == {
         f"_lifecycle_{name}": values for name, values in expected.items()
     }
+
+
+def test_a_named_answer_with_several_values_a_row_is_a_list():
+    predictions = Fields({"label": np.array([1, 0]), "scores": np.array([[1.0, np.nan], [3.0, 4.0]])})
+    found = columns([exchange({"": np.ones((2, 2), np.float32)}, predictions)], TENSOR)
+    assert found["_lifecycle_prediction_label"] == [1, 0]
+    assert found["_lifecycle_prediction_scores"] == [[1.0, None], [3.0, 4.0]]
 
 
 def test_a_mask_has_to_name_a_column():
