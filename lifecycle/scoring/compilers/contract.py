@@ -64,7 +64,7 @@ def compiler_of(snapshot: Path) -> tuple[str, Compiler]:
     mlmodel = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))
     loader = str(mlmodel["flavors"].get("python_function", {}).get("loader_module", ""))
     flavor = loader.removeprefix("mlflow.")
-    if flavor == "pyfunc.model":
+    if flavor.startswith("pyfunc."):
         raise NotCompilable("it is Python code of its own (a PythonModel), which has no ONNX form")
     if flavor not in COMPILERS.names():
         raise NotCompilable(f"no compiler for the flavor {flavor!r}; there are {', '.join(COMPILERS.names())}")
