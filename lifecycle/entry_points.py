@@ -57,8 +57,8 @@ class PlugIns:
             loaded = entry.load()
         except (ImportError, AttributeError) as exc:
             raise Unavailable(
-                f"{self.kind} {name!r} cannot be imported ({exc}); run: pip install --force-reinstall "
-                f"{_package_of(entry)}. {self._known()}"
+                f"{self.kind} {name!r} cannot be imported ({exc}); run: pip install {_to_install(entry)}. "
+                f"{self._known()}"
             ) from exc
         if problem := self.problem_of(name, loaded):
             raise UsageError(
@@ -78,6 +78,13 @@ class PlugIns:
 def _installed(group: str, _path: tuple[str, ...]) -> EntryPoints:
     """What the packages on the path register; looking through hundreds of them takes 20 ms each time."""
     return entry_points(group=group)
+
+
+def _to_install(entry: EntryPoint) -> str:
+    """What to give to pip: the package with the extras that the entry point needs, else the package anew."""
+    if entry.extras:
+        return f"'{_package_of(entry)}[{','.join(entry.extras)}]'"
+    return f"--force-reinstall {_package_of(entry)}"
 
 
 def _package_of(entry: EntryPoint) -> str:

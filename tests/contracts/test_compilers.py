@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lifecycle.bundle.cache import compile_snapshot, pack_bundle
 from lifecycle.bundle.runner import Runner
 from lifecycle.registry.snapshot import SnapshotStore
 from lifecycle.scoring.compiled import read_compiled
-from lifecycle.scoring.compilers.contract import NotCompilable
+from lifecycle.scoring.compilers.contract import NotCompilable, compiler_of
 from lifecycle.scoring.contract import Fields
 from lifecycle.scoring.equality import agree, by_name
 from lifecycle.scoring.json_rows import golden_batch
@@ -228,3 +229,11 @@ def test_a_python_model_is_said_to_be_code(tmp_path):
     snapshot = SnapshotStore(tmp_path / "snapshots").put(save)
     with pytest.raises(NotCompilable, match="Python code of its own"):
         compile_snapshot(snapshot, tmp_path / "compiled")
+
+
+def test_a_library_that_is_missing_is_named_with_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "MLmodel").write_text("flavors: {python_function: {loader_module: mlflow.pytorch}}")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "lifecycle.scoring.compilers.pytorch", raising=False)
+    with pytest.raises(NotCompilable, match=r"pip install 'mlflow-lifecycle\[torch\]'"):
+        compiler_of(tmp_path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from lifecycle.entry_points import PlugIns
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, Unavailable
 from lifecycle.scoring.signature import Signature
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def compiler_of(snapshot: Path) -> tuple[str, Compiler]:
     """The flavor that pyfunc loads a snapshot by, and its compiler.
 
     Raises:
-        NotCompilable: there is no compiler for it.
-        Unavailable: a library of it is not installed; the message says what to install.
+        NotCompilable: there is no compiler for it, or a library of it is not installed; says what to install.
     """
     mlmodel = yaml.safe_load((snapshot / "MLmodel").read_text(encoding="utf-8"))
     loader = str(mlmodel["flavors"].get("python_function", {}).get("loader_module", ""))
@@ -68,7 +67,10 @@ def compiler_of(snapshot: Path) -> tuple[str, Compiler]:
         raise NotCompilable("it is Python code of its own (a PythonModel), which has no ONNX form")
     if flavor not in COMPILERS.names():
         raise NotCompilable(f"no compiler for the flavor {flavor!r}; there are {', '.join(COMPILERS.names())}")
-    return flavor, COMPILERS.load(flavor)
+    try:
+        return flavor, COMPILERS.load(flavor)
+    except Unavailable as exc:
+        raise NotCompilable(str(exc)) from exc
 
 
 def _problem_of(name: str, loaded: Any) -> str | None:
