@@ -13,7 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from lifecycle.errors import NotTrusted, OptionError, Unavailable
-from lifecycle.scoring.contract import Batch, Predictions
+from lifecycle.scoring.contract import Batch, Fields, Predictions
 from lifecycle.scoring.signature import InvalidInput
 from lifecycle.serving.auth.tls import leaf_of
 
@@ -100,6 +100,8 @@ def _jsonable(column: NDArray[Any]) -> Any:
 
 
 def _predictions(content: Any) -> Predictions:
+    if isinstance(content, dict):
+        return Fields({name: _array(values) for name, values in content.items()})
     if content and isinstance(content[0], dict):
         return {name: _array([row[name] for row in content]) for name in content[0]}
     return _array(content)
