@@ -60,9 +60,9 @@ class Bounds:
         return min(_GROWTH * self._cost.largest, self._cost.rows_within(seconds))
 
     def hopeless(self, rows: int, deadline: float, now: float) -> bool:
-        """Whether scoring would certainly end after the deadline."""
-        fresh = now - self._measured < _FRESH_S
-        return fresh and now + _CERTAIN * self._cost.seconds(rows) > deadline
+        """Whether scoring would certainly end too late; more rows than ever measured are not counted."""
+        fresh, known = now - self._measured < _FRESH_S, min(rows, _GROWTH * self._cost.largest)
+        return fresh and now + _CERTAIN * self._cost.seconds(known) > deadline
 
     def demand_room(self, rows: int, waiting: int, deadline: float, now: float) -> None:
         """Raise Refusal 429 when too much waits already, 504 when even scoring it alone would be too late."""
