@@ -25,10 +25,12 @@ GROUPS = (
     "mlflow.model_registry_store",
     "lifecycle.gates",
     "lifecycle.targets",
+    "lifecycle.compilers",
 )
 
 pytestmark = pytest.mark.slow
 
+DEPENDENCIES = sysconfig.get_path("purelib")
 PROBE = f"""
 import json
 from importlib.metadata import entry_points
@@ -44,7 +46,11 @@ print(json.dumps({{
 IMPORTABLE = f"""
 import importlib.util, json, sys
 
-print(json.dumps([sys.path, [n for n in {(*PACKAGES, *OTHERS)!r} if importlib.util.find_spec(n)]]))
+def is_ours(name):  # tf2onnx and others bring a package called tests
+    spec = importlib.util.find_spec(name)
+    return spec is not None and not list(spec.submodule_search_locations)[0].startswith({DEPENDENCIES!r})
+
+print(json.dumps([sys.path, [n for n in {(*PACKAGES, *OTHERS)!r} if is_ours(n)]]))
 """
 
 

@@ -82,9 +82,11 @@ def described(**changes: object) -> Damage:
     def damage(folder: Path) -> None:
         file = folder / "manifest.json"
         manifest = json.loads(file.read_text())
-        inner = {key: value for key, value in changes.items() if key in manifest["scorer"]}
-        outer = {key: value for key, value in changes.items() if key not in inner}
-        file.write_text(json.dumps(manifest | outer | {"scorer": manifest["scorer"] | inner}))
+        (part,) = manifest["scorer"]["outputs"]
+        for key, value in changes.items():
+            where = next(place for place in (part, manifest["scorer"], manifest) if key in place)
+            where[key] = value
+        file.write_text(json.dumps(manifest))
 
     return damage
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from lifecycle.gates.safety.archives import MIB
 
-LONGEST = 256 * MIB
+LONGEST_TEXT = 256 * MIB
 """Most bytes of a graph or a configuration."""
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MODULE_FILES = {

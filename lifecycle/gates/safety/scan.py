@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 from lifecycle.domain.verdict import Figure
 from lifecycle.gates.contract import listing
-from lifecycle.gates.safety import networks
 from lifecycle.gates.safety.archives import (
     CHUNK,
     MIB,
@@ -39,6 +38,17 @@ from lifecycle.gates.safety.formats import (
     read_schema,
 )
 from lifecycle.gates.safety.mlmodel import ENVIRONMENTS, MLMODEL, MlmodelReport, judge_environment, read_mlmodel
+from lifecycle.gates.safety.networks import (
+    HDF5,
+    LONGEST_TEXT,
+    MODULE_FILES,
+    is_graph,
+    is_raw,
+    is_torch_archive,
+    strange_in_graph,
+    strange_in_hdf5,
+    strange_in_keras,
+)
 from lifecycle.gates.safety.pickle_analysis import PERSISTENT, PickleReport, analyse_pickle
 from lifecycle.gates.safety.pickle_machine import TooMuch
 from lifecycle.gates.safety.rules import AllowList, SafetyIssue, SafetyOptions, allow_list
@@ -115,7 +125,7 @@ class Scan:
                 content.file.seek(start)
                 size = content.size - start
                 self._judge_pickle_report(content, analyse_pickle(content.file, size), size)
-        elif (modules := networks.MODULE_FILES.get(PurePosixPath(content.name).name)) is not None:
+        elif (modules := MODULE_FILES.get(PurePosixPath(content.name).name)) is not None:
             if content.head(100).decode("utf-8", "replace").strip() not in modules:
                 self._find("loader_not_allowed", content, "makes MLflow import a module that is not on the list")
         elif not (head.startswith(_BOOSTERS) or _is_text(content.file) or self._judge_onnx(content, head)):
@@ -160,7 +170,7 @@ class Scan:
             with closing(inner.file):
                 if name == SCHEMA:
                     raw |= self._judge_schema(content, inner)
-                if networks.is_torch_archive(entries):
+                if is_torch_archive(entries):
                     raw |= self._judge_torch(content, inner, name)
                 if entries >= _KERAS:
                     raw |= self._judge_keras(content, inner, name)
@@ -174,24 +184,24 @@ class Scan:
         """Judge an entry of torch's archives by what it is there; returns it where it is plain bytes."""
         if name.endswith("/data.pkl"):
             self._of_torch.add(inner.name)
-        if networks.is_graph(name) or name.endswith("_config.json"):
-            if inner.size > networks.LONGEST:
+        if is_graph(name) or name.endswith("_config.json"):
+            if inner.size > LONGEST_TEXT:
                 raise TooLarge
-            for phrase in sorted(set(networks.strange_in_graph(inner.head(inner.size)))):
+            for phrase in sorted(set(strange_in_graph(inner.head(inner.size)))):
                 self._find("not_allowed", content, phrase)
-        return {name} if networks.is_raw(name) else set()
+        return {name} if is_raw(name) else set()
 
     def _judge_keras(self, content: Content, inner: Content, name: str) -> set[str]:
         """Judge an entry of a Keras archive; returns it where it is weights and nothing else."""
         if name == "config.json":
-            if inner.size > networks.LONGEST:
+            if inner.size > LONGEST_TEXT:
                 raise TooLarge
-            for phrase in sorted(set(networks.strange_in_keras(inner.head(inner.size)))):
+            for phrase in sorted(set(strange_in_keras(inner.head(inner.size)))):
                 self._find("network_code", content, phrase)
-        if not inner.head(8).startswith(networks.HDF5):
+        if not inner.head(8).startswith(HDF5):
             return set()
         inner.file.seek(0)
-        outward = networks.strange_in_hdf5(inner.file)
+        outward = strange_in_hdf5(inner.file)
         if outward:
             self._find("external_data", content, outward)
         return set() if outward is None else {name}
