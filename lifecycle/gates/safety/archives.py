@@ -6,6 +6,7 @@ A zip file must be a zip file from its first byte to its last: readers find it b
 from __future__ import annotations
 
 import bz2
+import codecs
 import lzma
 import struct
 import tempfile
@@ -263,3 +264,21 @@ def _decompressed(file: BinaryIO, decompressor: _Decompressor, name: str) -> Ite
         raise BrokenArchive(f"is a {name} file that cannot be unpacked") from exc
     if decompressor.unused_data or waiting or file.read(1):
         raise BrokenArchive(f"is a {name} file that something follows")
+
+
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
+
+
+def is_text(file: BinaryIO) -> bool:
+    """Whether it is UTF-8 without control characters, such as JSON, YAML and LightGBM's models."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    file.seek(0)
+    try:
+        while chunk := file.read(CHUNK):
+            if len(chunk.translate(None, _CONTROLS)) < len(chunk):
+                return False
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True

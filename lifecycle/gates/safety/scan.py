@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
 from collections.abc import Iterator, Mapping, Set
@@ -13,7 +12,6 @@ from typing import BinaryIO
 from lifecycle.domain.verdict import Figure
 from lifecycle.gates.contract import listing
 from lifecycle.gates.safety.archives import (
-    CHUNK,
     MIB,
     ZIP,
     Allowance,
@@ -25,6 +23,7 @@ from lifecycle.gates.safety.archives import (
     decompress,
     entries_of,
     is_hidden_zip,
+    is_text,
     unzip,
 )
 from lifecycle.gates.safety.formats import (
@@ -60,7 +59,6 @@ _CODE = frozenset(
 )
 _TORCH_PICKLE = ".pth"  # also the suffix of files that Python runs at its start
 _KERAS = frozenset({"config.json", "metadata.json"})
-_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r")
 _LONGEST_SCHEMA = 64 * MIB
 
 
@@ -128,7 +126,7 @@ class Scan:
         elif (modules := MODULE_FILES.get(PurePosixPath(content.name).name)) is not None:
             if content.head(100).decode("utf-8", "replace").strip() not in modules:
                 self._find("loader_not_allowed", content, "makes MLflow import a module that is not on the list")
-        elif not (head.startswith(_BOOSTERS) or _is_text(content.file) or self._judge_onnx(content, head)):
+        elif not (head.startswith(_BOOSTERS) or is_text(content.file) or self._judge_onnx(content, head)):
             self._find("unknown_format", content, "is of a kind that is not known to be safe")
 
     def _judge_pickle(self, content: Content, head: bytes) -> bool:
@@ -240,21 +238,6 @@ class Scan:
             else:
                 self.tensors.add((folder / location).as_posix())
         return True
-
-
-def _is_text(file: BinaryIO) -> bool:
-    """Whether it is UTF-8 without control characters, such as JSON, YAML and LightGBM's models."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    file.seek(0)
-    try:
-        while chunk := file.read(CHUNK):
-            if len(chunk.translate(None, _CONTROLS)) < len(chunk):
-                return False
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 _LONGEST_DESCRIPTION = 2 * MIB  # MLmodel and requirement files
