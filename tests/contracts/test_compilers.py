@@ -20,27 +20,28 @@ from lifecycle.scoring.equality import agree, by_name
 from lifecycle.scoring.onnx_scorer import OnnxScorer
 from tests import flavors
 from tests.flavors import ROWS
+from tests.proof import some
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        flavors.torch_images,
-        flavors.torch_script,
-        flavors.torch_columns,
-        flavors.keras_series,
-        flavors.keras_by_itself,
-        flavors.keras_two_inputs,
-        flavors.onnx_two_outputs,
-        flavors.xgboost_classifier,
-        flavors.lightgbm_classifier,
-        flavors.catboost_classifier,
-        flavors.xgboost_in_a_pipeline,
-    ],
-    ids=lambda make: make.__name__,
+MODELS = (
+    flavors.torch_images,
+    flavors.torch_script,
+    flavors.torch_columns,
+    flavors.keras_series,
+    flavors.keras_by_itself,
+    flavors.keras_two_inputs,
+    flavors.onnx_two_outputs,
+    flavors.xgboost_classifier,
+    flavors.lightgbm_classifier,
+    flavors.catboost_classifier,
+    flavors.xgboost_in_a_pipeline,
 )
+USUAL = (flavors.torch_images, flavors.keras_two_inputs, flavors.onnx_two_outputs, flavors.xgboost_classifier)
+
+
+@pytest.mark.parametrize("make", some(MODELS, *USUAL), ids=lambda make: make.__name__)
 def test_compiled_it_answers_as_pyfunc_does(make, tmp_path, tmp_path_factory):
     model = flavors.made(tmp_path_factory, make)
     folder, (rows, expected) = model.compiled, model.answers["clean rows"]
