@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +15,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
+from mlflow.deployments.cli import commands as mlflow_deployments
+from mlflow_lifecycle.deployments import LifecycleDeploymentClient
 
+from lifecycle.assembly import assemble
+from lifecycle.cli.deployments import deployments
 from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.contract import Batch, Fields, Predictions
 from lifecycle.scoring.equality import agree, by_name
@@ -250,3 +256,33 @@ def test_rows_that_do_not_fit_are_rejected_alone(tmp_path, tmp_path_factory):
         (8, "unfit_value", "input"),
         (9, "missing_value", "input"),
     ]
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LifecycleDeploymentClient:
+    """MLflow's client of batch deployments, in a home of its own."""
+    (tmp_path / "lifecycle.yaml").touch()
+    monkeypatch.setenv("LIFECYCLE_CONFIG", str(tmp_path / "lifecycle.yaml"))
+    monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path / "home"))
+    return LifecycleDeploymentClient("lifecycle:/batch")
+
+
+@pytest.mark.parametrize("make", MODELS, ids=ident)
+def test_by_every_command_and_client_that_takes_a_frame(make, model, client, tmp_path):
+    shutil.copytree(model.snapshot.path.parent, tmp_path / "home" / "snapshots")
+    shutil.copytree(model.compiled.parent, tmp_path / "home" / "compiled")
+    rows, expected = model.answers["clean rows"]
+    path, json_path = str(in_parquet(rows, tmp_path)), str(tmp_path / "rows.json")
+    product = assemble()
+    options = {"input": path, "output": str(tmp_path / "output")}
+    product.target("batch").deploy(model.spec("rows", options, pyfunc=False))
+    frame = pd.DataFrame({name or "input": list(values) for name, values in rows.items()})
+    assert agree(expected, product.predict("batch", "rows", frame))
+    assert agree(expected, typed(client.predict("rows", frame)["predictions"], expected))
+    frame.map(np.ndarray.tolist).to_json(json_path, orient="records", double_precision=15)
+    given = {path: (deployments, "batch"), json_path: (mlflow_deployments, "lifecycle:/batch")}
+    for file, (command, target) in given.items():
+        arguments = ["predict", "-t", target, "--name", "rows", "-I", file]
+        done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        assert agree(expected, typed(json.loads(done.stdout)["predictions"], expected))
