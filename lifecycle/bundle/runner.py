@@ -188,17 +188,18 @@ def _read_strictly(bundle: zipfile.ZipFile) -> dict[str, bytes]:
 
 
 def _tensor(column: dict[str, Any], values: Any) -> NDArray[Any]:
-    shape = column["shape"]
+    shape, wanted = tuple(column["shape"]), np.dtype(column["type"])
     try:
         array = np.asarray(values)
     except ValueError:
         raise RowsRefused("the input is not a rectangular array") from None
-    fits = array.ndim == len(shape) and all(
-        want in (-1, got) for want, got in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype.kind not in "iuf" or not fits:
-        raise RowsRefused(f"the input wants {column['type']} of shape {tuple(shape)}")
-    return array.astype(column["type"], copy=False)
+    same = array.dtype.kind in ("b" if wanted.kind == "b" else "iuf")
+    fits = array.ndim == len(shape) and all(w in (-1, n) for w, n in zip(shape, array.shape, strict=True))
+    with np.errstate(all="ignore"):
+        typed = array.astype(wanted, copy=False) if same else array
+    if not (same and fits) or (wanted.kind in "iu" and not np.array_equal(typed, array)):
+        raise RowsRefused(f"the input wants {wanted} of shape {shape}")
+    return typed
 
 
 def _typed(column: dict[str, Any], values: Any, missing_text: str) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from lifecycle.bundle import runner as runner_module
 from lifecycle.bundle.cache import pack_bundle, write_bundle
 from lifecycle.bundle.proof import _packed
-from lifecycle.bundle.runner import BundleRefused, RowsRefused, Runner, main, read_members
+from lifecycle.bundle.runner import BundleRefused, RowsRefused, Runner, _tensor, main, read_members
 from lifecycle.domain.deployment import DeploymentSpec, ModelSource, Variant
 from lifecycle.domain.model import ModelRef
 from lifecycle.errors import IntegrityError
@@ -105,6 +105,33 @@ def test_the_runner_answers_lists_and_arrays_alike(bundle):
     arrays = {name: np.array(values) for name, values in ROWS.items()}
     assert runner.predict(arrays | {"more": np.zeros(2)}).tolist() == [[3.0], [104.0]]
     assert runner.predict({name: [] for name in ROWS}).shape == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "taken"),
+    [
+        ("float32", [[1, 2.5]], True),
+        ("int32", [[1.0, 2]], True),
+        ("int32", [[1.5, 2]], False),
+        ("int32", [[1, 2**40]], False),
+        ("uint8", [[-1, 2]], False),
+        ("bool", [[True, False]], True),
+        ("bool", [[1, 0]], False),
+        ("float32", [[True, False]], False),
+        ("float32", [["1", "2"]], False),
+        ("float32", [[1, 2, 3]], False),
+        ("float32", [[1], [2, 3]], False),
+        ("float32", [1, 2], False),
+    ],
+)
+def test_a_tensor_is_taken_where_no_value_is_changed(kind, values, taken):
+    column = {"name": "", "type": kind, "shape": [-1, 2]}
+    if taken:
+        assert _tensor(column, values).dtype == kind
+        assert _tensor(column, values).tolist() == values
+    else:
+        with pytest.raises(RowsRefused):
+            _tensor(column, values)
 
 
 def test_a_bundle_of_the_first_format_still_answers(bundle):
