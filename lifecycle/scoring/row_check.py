@@ -6,7 +6,7 @@ Single rows are rejected and the others scored. A request over HTTP is refused a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from lifecycle.scoring.arrow_rows import arrow_from_predictions
 from lifecycle.scoring.contract import Batch, Scorer
 from lifecycle.scoring.csv_rows import values_of
 from lifecycle.scoring.signature import Column, InvalidInput, Signature
-from lifecycle.scoring.tensor_rows import lacking, may_hold, tensor_of
+from lifecycle.scoring.tensor_rows import lacking, may_hold, rows_of_one_shape, tensor_of
 from lifecycle.scoring.values import assemble, coerce
 
 MISSING, UNFIT, REFUSED = "missing_value", "unfit_value", "refused_by_model"
@@ -70,6 +70,14 @@ def score_rows(scorer: Scorer, rows: pa.RecordBatch, where: str, texts: Iterable
     Raises:
         DeploymentFailed: the model broke, or did not answer with one prediction a row.
     """
+    groups = rows_of_one_shape(rows, scorer.signature) if scorer.signature.is_tensor else ()
+    if len(groups) > 1:
+        parts = [_score(scorer, rows.take(pa.array(group)), where, texts) for group in groups]
+        return _merged(parts, groups, where)
+    return _score(scorer, rows, where, texts)
+
+
+def _score(scorer: Scorer, rows: pa.RecordBatch, where: str, texts: Iterable[str]) -> ScoredRows:
     positions = np.arange(rows.num_rows)
     rejected: list[RowRejections] = []
     for find in (_misfits_of, _refused_of):
@@ -182,6 +190,23 @@ def _refused_of(scorer: Scorer, rows: pa.RecordBatch, where: str, texts: Iterabl
 
     positions = np.flatnonzero(refused_rows(rows.num_rows, take))
     return RowRejections(positions, [REFUSED] * len(positions), [None] * len(positions))
+
+
+def _merged(parts: Sequence[ScoredRows], groups: Sequence[NDArray[np.int64]], where: str) -> ScoredRows:
+    """The rows of several groups, in their order before."""
+    pairs = list(zip(parts, groups, strict=True))
+    positions = np.concatenate([group[part.positions] for part, group in pairs])
+    order = np.argsort(positions)
+    tables = [pa.Table.from_batches([part.predictions]) for part in parts if part.predictions.num_columns]
+    try:
+        table = pa.concat_tables(tables).take(pa.array(order)).combine_chunks() if tables else pa.table({})
+    except pa.ArrowInvalid:
+        raise DeploymentFailed(
+            f"the model's answers to rows of different lengths differ in shape on {where}"
+        ) from None
+    rejected = [replace(part.rejected, positions=group[part.rejected.positions]) for part, group in pairs]
+    (predictions,) = table.to_batches() or [pa.RecordBatch.from_pydict({})]
+    return ScoredRows(positions[order], predictions, _joined(rejected))
 
 
 def _joined(parts: Sequence[RowRejections]) -> RowRejections:

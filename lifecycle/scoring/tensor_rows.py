@@ -144,6 +144,31 @@ def is_list(given: pa.DataType) -> bool:
     return bool(_TYPES.is_list(given) or _TYPES.is_large_list(given) or _TYPES.is_fixed_size_list(given))
 
 
+def rows_of_one_shape(rows: pa.RecordBatch, table: Signature) -> list[NDArray[np.int64]]:
+    """Positions of rows that can be one batch: where an axis of a tensor is free, those of each length apart."""
+    free = [column.name for column in table.inputs if -1 in (column.shape or ())[1:]]
+    lengths = [found for name in free for found in _lengths(rows.column(name))]
+    if not lengths:
+        return [np.arange(rows.num_rows)]
+    _, group = np.unique(np.stack(lengths, axis=1), axis=0, return_inverse=True)
+    order = np.argsort(group.reshape(-1), kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(group.reshape(-1)[order])) + 1)
+
+
+def _lengths(lists: pa.Array) -> list[NDArray[np.int64]]:
+    """For each level of lists, the length of each row's first one; -1 where there is none."""
+    found: list[NDArray[np.int64]] = []
+    first, there = np.arange(len(lists)), np.ones(len(lists), bool)
+    while is_list(lists.type) and there.any():
+        lengths = pc.fill_null(pc.list_value_length(lists).cast(pa.int64()), 0).to_numpy()
+        missing = np.array(lists.is_null())
+        found.append(np.where(there & ~missing[first], lengths[first], -1))
+        there = found[-1] > 0
+        first = np.where(there, (np.cumsum(lengths) - lengths)[first], 0)
+        lists = lists.flatten()
+    return found
+
+
 def list_column(values: NDArray[Any]) -> pa.Array:
     """An array as an Arrow column with one value a row: a number, or a list of as many axes as there are more."""
     column = pa.array(np.ascontiguousarray(values).reshape(-1))

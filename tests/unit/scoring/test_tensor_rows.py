@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lifecycle.errors import DeploymentFailed
 from lifecycle.scoring.arrow_rows import arrow_from_predictions
 from lifecycle.scoring.contract import Fields
 from lifecycle.scoring.frames import batch_from_frame
@@ -178,6 +179,37 @@ def test_no_rows_and_sequences_of_any_length():
     assert tensor_of(pa.array([[1, 2], [3, 4]]), sequence).tolist() == [[1, 2], [3, 4]]
     with pytest.raises(SchemaMismatch, match="rectangular"):
         tensor_of(pa.array([[1, 2], [3]]), sequence)
+
+
+def test_sequences_of_different_lengths_are_scored_apart_and_stay_in_their_order():
+    sequence = Column("words", "int64", (-1, -1, 2))
+    words = [[[1, 2]], [[3, 4], [5, 6]], None, [], [[7, 8]], [[9], [10]], [[1, 1], [2, None]], [[0, 1], [1, 0]]]
+    asked = []
+
+    def total(batch):
+        asked.append(batch["words"].shape)
+        return batch["words"].sum(axis=(1, 2))
+
+    rows = pa.record_batch({"words": pa.array(words, pa.list_(pa.list_(pa.int64())))})
+    scored = score_rows(Model((sequence,), total), rows, "rows")
+    assert sorted(asked) == [(2, 1, 2), (2, 2, 2)]
+    assert scored.positions.tolist() == [0, 1, 4, 7]
+    assert scored.predictions.column("prediction").to_pylist() == [3, 18, 15, 2]
+    told = dict(zip(scored.rejected.positions.tolist(), scored.rejected.reasons, strict=True))
+    assert told == {2: MISSING, 3: UNFIT, 5: UNFIT, 6: MISSING}
+    asked.clear()
+    assert score_rows(Model((sequence,), total), rows.slice(2, 2), "rows").positions.tolist() == []
+    assert asked == []
+
+
+def test_answers_that_differ_in_shape_by_the_length_of_a_row_fail_the_run():
+    rows = pa.record_batch({"words": pa.array([[1, 2], [3]])})
+    with pytest.raises(DeploymentFailed, match="differ in shape on these rows"):
+        score_rows(Model((Column("words", "int64", (-1, -1)),), lambda b: b["words"]), rows, "these rows")
+    tagged = score_rows(
+        Model((Column("words", "int64", (-1, -1)),), lambda b: {"tags": b["words"] * 2}), rows, "these rows"
+    )
+    assert tagged.predictions.to_pydict() == {"tags": [[2, 4], [6]]}
 
 
 def test_predictions_with_more_axes_are_lists_and_those_of_two_stay_columns():

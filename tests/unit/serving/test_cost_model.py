@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from time import perf_counter
 
 import pytest
 
+from lifecycle.serving.engines.bounds import Bounds
 from lifecycle.serving.engines.cost import CostModel
+from lifecycle.serving.settings import Settings
 
 
 def test_a_line_is_found_again_through_noise_and_outliers():
@@ -53,3 +56,13 @@ def test_before_anything_is_known_nothing_is_expected():
     cost = CostModel()
     assert not cost.known
     assert cost.seconds(10) == 0
+
+
+def test_a_request_is_hopeless_by_what_was_measured_and_not_by_a_guess_from_one_slow_row():
+    bounds = Bounds(CostModel(), Settings(), places=1)
+    bounds.measured(1, 0.3)
+    now = perf_counter()
+    assert not bounds.hopeless(1000, now + 60, now)
+    assert bounds.hopeless(1000, now + 0.1, now)
+    bounds.measured(500, 150.0)
+    assert bounds.hopeless(1000, now + 60, now)
