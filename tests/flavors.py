@@ -82,7 +82,9 @@ def keras_series() -> Save:
     import keras
 
     keras.utils.set_random_seed(0)
-    return _keras(keras.Sequential([keras.Input((7, 3)), keras.layers.LSTM(4), keras.layers.Dense(1)]), SERIES)
+    units = keras.layers.Normalization(mean=0.5, variance=2.0)  # constants that are no variables
+    layers = [keras.Input((7, 3)), units, keras.layers.LSTM(4), keras.layers.Dense(1)]
+    return _keras(keras.Sequential(layers), SERIES)
 
 
 def keras_by_itself() -> Save:

@@ -9,14 +9,14 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tf2onnx
 import yaml
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
 from lifecycle.scoring.compilers.contract import NotCompilable, OnnxForm
 from lifecycle.scoring.compilers.graph import take
@@ -82,11 +82,24 @@ def _spec(column: Column, number: int) -> Any:
 
 def _form(score: Callable[..., Any], specs: list[Any], signature: Signature) -> OnnxForm:
     function = tf.function(score, input_signature=specs)
-    answer = function.get_concrete_function().structured_outputs
+    concrete = function.get_concrete_function()
+    answer = concrete.structured_outputs
     model: ModelProto
     model, _ = tf2onnx.convert.from_function(function, specs, opset=OPSET)
+    _keep_constants(model, zip(concrete.inputs[len(specs) :], concrete.captured_inputs, strict=True))
     outputs = [output.name for output in model.graph.output]
     if isinstance(answer, Mapping):  # by name in alphabetical order, as TensorFlow flattens them
         outputs = [outputs[sorted(answer).index(name)] for name in answer]
     take(model, signature, [given.name for given in model.graph.input])
     return OnnxForm(model, tuple(outputs))
+
+
+def _keep_constants(model: ModelProto, captured: Iterable[tuple[Any, Any]]) -> None:
+    """Put constants that the function refers to into the model, such as a Normalization layer's mean.
+
+    tf2onnx does so with variables and makes inputs of constants.
+    """
+    values = {given.name: value for given, value in captured if given.dtype != tf.resource}
+    for given in [given for given in model.graph.input if given.name in values]:
+        model.graph.input.remove(given)
+        model.graph.initializer.append(numpy_helper.from_array(values[given.name].numpy(), given.name))
