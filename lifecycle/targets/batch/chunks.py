@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,19 +32,21 @@ _RECORD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some consecutive rows of one file.
+    """Some consecutive rows of one file, or the only rows of several.
 
     Attributes:
         rows: The requested columns. From CSV they are ``binary``: raw cells, null for missing ones. From an array
             they are those of :mod:`lifecycle.targets.batch.arrays`.
         numbers: Each row's number in its file; the first row of data is 1.
         ragged: Numbers of rows with another number of cells than the header.
+        files: The file of each row; empty if all are of ``file``.
     """
 
     file: Path
     rows: pa.RecordBatch
     numbers: NDArray[np.int64]
     ragged: tuple[int, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def rows_in(self) -> int:
@@ -79,12 +81,36 @@ def addresses_of(files: Iterable[Path], chunk_rows: int, signature: Signature = 
         DeploymentFailed: a file cannot be read.
     """
     found: list[ChunkAddress] = []
+    before: pa.DataType | None = None
     for position, path in enumerate(files):
         with _naming(path):
+            only = _only_row(path, signature)
+            if only is not None and only == before and found[-1].rows < chunk_rows:
+                found[-1] = found[-1]._replace(rows=found[-1].rows + 1, stop=found[-1].rows + 1)
+                continue
+            before = only
             parts = _csv_parts(path, chunk_rows) if is_csv(path) else _parts(_rows_of(path, signature), chunk_rows)
             for part in parts:
                 found.append(ChunkAddress(len(found), position, *part))
     return tuple(found)
+
+
+def _only_row(path: Path, signature: Signature) -> pa.DataType | None:
+    """The Arrow type of the only row of an array; None of other files."""
+    array = ArrayFile.open(path, signature) if _is_array(path) else None
+    return array.kind if array is not None and array.shape[0] == 1 else None
+
+
+def read_only_rows(paths: Sequence[Path], columns: Collection[str], signature: Signature) -> Chunk:
+    """The only rows of several arrays as one chunk. Raises DeploymentFailed if a file cannot be read."""
+    batches = []
+    for path in paths:
+        with _naming(path):
+            batches.append(ArrayFile.open(path, signature).read(1, 1, columns))
+            if batches[-1].num_rows != 1 or batches[-1].schema != batches[0].schema:
+                raise DeploymentFailed(f"input {path}: its row cannot be read any more; run it again")
+    rows = _one_batch(pa.Table.from_batches(batches))
+    return Chunk(paths[0], rows, np.ones(len(paths), np.int64), files=tuple(paths))
 
 
 def _rows_of(path: Path, signature: Signature) -> int:

@@ -16,7 +16,7 @@ from lifecycle.scoring.contract import Scorer
 from lifecycle.scoring.row_check import score_rows, text_of
 from lifecycle.scoring.signature import Signature
 from lifecycle.scoring.tensor_rows import OverTable, table_signature
-from lifecycle.targets.batch.chunks import Chunk, ChunkReader, read_schema
+from lifecycle.targets.batch.chunks import Chunk, ChunkReader, is_csv, read_only_rows, read_schema
 from lifecycle.targets.batch.output import write_part
 from lifecycle.targets.batch.plan import REJECTED, BatchPlan, ChunkAddress, ChunkDone
 
@@ -92,13 +92,14 @@ def _chunks(
     try:
         for address in addresses:
             file = plan.files[address.file]
+            if address.stop and not is_csv(file.path):
+                yield address, _only_rows(plan, signature, address)
+                continue
             if position != address.file or reader is None:
                 if reader is not None:
                     reader.close()
                 file.demand_unchanged()
-                schema = read_schema(file.path, signature)
-                wanted = {*table_signature(signature, schema, plan.keep).names, *plan.keep}
-                columns = [name for name in schema.names if name in wanted]
+                columns = _columns_of(file.path, signature, plan.keep)
                 reader, position = ChunkReader(file.path, columns, signature), address.file
             try:
                 chunk = reader.read(address)
@@ -108,6 +109,23 @@ def _chunks(
     finally:
         if reader is not None:
             reader.close()
+
+
+def _only_rows(plan: BatchPlan, signature: Signature, address: ChunkAddress) -> Chunk:
+    files = plan.files[address.file : address.file + address.stop]
+    try:
+        columns = _columns_of(files[0].path, signature, plan.keep)
+        return read_only_rows([file.path for file in files], columns, signature)
+    finally:
+        for file in files:
+            file.demand_unchanged()
+
+
+def _columns_of(path: Path, signature: Signature, keep: Sequence[str]) -> list[str]:
+    """The columns of a file that are scored or kept."""
+    schema = read_schema(path, signature)
+    wanted = {*table_signature(signature, schema, keep).names, *keep}
+    return [name for name in schema.names if name in wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +156,11 @@ def score_chunk(scorer: Scorer, chunk: Chunk, keep: Sequence[str]) -> ScoredChun
         scorer = OverTable(scorer, table_signature(scorer.signature, chunk.rows.schema, keep))
     scored = score_rows(scorer, chunk.rows, where, keep if chunk.is_raw else ())
     bad, ragged = scored.rejected, np.array(chunk.ragged, np.int64)
+    files = [chunk.files[at] if chunk.files else chunk.file for at in bad.positions]
     rejected = pa.concat_tables(
         [
-            _rejects(chunk.file, ragged, [RAGGED] * len(ragged), [None] * len(ragged)),
-            _rejects(chunk.file, numbers[bad.positions], bad.reasons, bad.columns),
+            _rejects([chunk.file] * len(ragged), ragged, [RAGGED] * len(ragged), [None] * len(ragged)),
+            _rejects(files, numbers[bad.positions], bad.reasons, bad.columns),
         ]
     )
     kept: dict[str, pa.Array] = {}
@@ -155,15 +174,15 @@ def score_chunk(scorer: Scorer, chunk: Chunk, keep: Sequence[str]) -> ScoredChun
     if taken:
         raise DeploymentFailed(f"the model names a prediction {taken.pop()!r}, so -C keep cannot hold it")
     predictions = pa.table(kept | {name: scored.predictions.column(name) for name in names})
-    return ScoredChunk(predictions, rejected.sort_by("row"))
+    return ScoredChunk(predictions, rejected.sort_by([("file", "ascending"), ("row", "ascending")]))
 
 
 def _rejects(
-    file: Path, numbers: NDArray[np.int64], reasons: Sequence[str], columns: Sequence[str | None]
+    files: Sequence[Path], numbers: NDArray[np.int64], reasons: Sequence[str], columns: Sequence[str | None]
 ) -> pa.Table:
     return pa.table(
         {
-            "file": pa.array([str(file)] * len(numbers), pa.string()),
+            "file": pa.array(map(str, files), pa.string()),
             "row": pa.array(numbers, pa.int64()),
             "reason": pa.array(reasons, pa.string()),
             "column": pa.array(columns, pa.string()),

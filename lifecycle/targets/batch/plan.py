@@ -78,7 +78,8 @@ class ChunkAddress(NamedTuple):
         file: Its file's position among the plan's files.
         first_row: The first row of data of a file is 1.
         rows: Number of rows, those with too many or too few cells included.
-        start, stop: Of a CSV file, the bytes that the rows are; 0 of others.
+        start, stop: Of a CSV file, the bytes that the rows are. Where each row is an array's only one, ``stop`` is
+            the number of these files, from ``file`` on. Else 0.
     """
 
     number: int

@@ -6,13 +6,14 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lifecycle.errors import DeploymentFailed, OptionError
 from lifecycle.scoring.signature import Column, Signature
 from lifecycle.targets.batch.chunks import ChunkReader, addresses_of, demand_fitting_columns, read_schema
-from lifecycle.targets.batch.engine import score_chunk
-from lifecycle.targets.batch.plan import input_files
+from lifecycle.targets.batch.engine import LocalEngine, ScoringJob, score_chunk
+from lifecycle.targets.batch.plan import BatchPlan, InputChanged, InputFile, input_files
 from tests.serving_here import Model
 
 ROWS = np.arange(42, dtype=np.float32).reshape(7, 1, 2, 3)
@@ -124,3 +125,36 @@ def test_a_glob_is_the_files_it_means_in_their_order(tmp_path):
     assert [path.name for path in input_files(tmp_path / "*.npy")] == ["a.npy", "b.npy"]
     with pytest.raises(OptionError, match="x"):
         input_files(tmp_path / "x*.npy")
+
+
+def test_files_of_one_row_each_are_scored_together_and_each_row_known_by_its_file(tmp_path):
+    wide = ROWS.astype(np.float64)
+    arrays = [ROWS[0], wide[1], wide[2:3] * 1e300, wide[3:4], ROWS[4], ROWS[5:7], ROWS[:0], ROWS[6]]
+    files = []
+    for number, array in enumerate(arrays):
+        np.save(tmp_path / f"{number}.npy", array)
+        files.append(InputFile.pin(tmp_path / f"{number}.npy"))
+    paths = [file.path for file in files]
+    addresses = addresses_of(paths, 2, SIGNATURE)
+    assert [(a.file, a.rows, a.stop) for a in addresses] == [
+        (0, 1, 0),
+        (1, 2, 2),
+        (3, 1, 0),
+        (4, 1, 0),
+        (5, 2, 0),
+        (7, 1, 0),
+    ]
+    plan = BatchPlan(tmp_path, tuple(files), "m", 1, "0" * 64, 2, ("file", "row"), addresses)
+    model = Model((IMAGE,), lambda batch: batch[""].sum(axis=(1, 2, 3)))
+    done = list(LocalEngine(ScoringJob(tmp_path / "out", SIGNATURE, lambda: model)).run(plan, addresses))
+    assert [chunk.rows_in for chunk in done] == [1, 2, 1, 1, 2, 1]
+    made = pq.read_table(tmp_path / "out").to_pylist()
+    expected = [(0, 1, 0), (1, 1, 1), (3, 1, 3), (4, 1, 4), (5, 1, 5), (5, 2, 6), (7, 1, 6)]
+    assert made == [
+        {"file": str(paths[at]), "row": row, "prediction": ROWS[which].sum()} for at, row, which in expected
+    ]
+    (rejected,) = pq.read_table(tmp_path / "out" / "_rejected").to_pylist()
+    assert (rejected["file"], rejected["row"], rejected["reason"]) == (str(paths[2]), 1, "unfit_value")
+    np.save(paths[1], ROWS[0])
+    with pytest.raises(InputChanged):
+        list(LocalEngine(ScoringJob(tmp_path / "other", SIGNATURE, lambda: model)).run(plan, addresses[1:2]))
