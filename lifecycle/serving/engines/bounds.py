@@ -60,8 +60,8 @@ class Bounds:
         return min(_GROWTH * self._cost.largest, self._cost.rows_within(seconds))
 
     def hopeless(self, rows: int, deadline: float, now: float) -> bool:
-        """Whether scoring would certainly end too late; more rows than ever measured are not counted."""
-        fresh, known = now - self._measured < _FRESH_S, min(rows, _GROWTH * self._cost.largest)
+        """Whether scoring would certainly end too late. Rows beyond the measured ones do not count."""
+        fresh, known = now - self._measured < _FRESH_S, min(rows, _GROWTH * self._cost.reach)
         return fresh and now + _CERTAIN * self._cost.seconds(known) > deadline
 
     def demand_room(self, rows: int, waiting: int, deadline: float, now: float) -> None:

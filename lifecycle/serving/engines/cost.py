@@ -32,6 +32,8 @@ class CostModel:
         self.row_s = 0.0
         self.largest = 0
         """Rows of the largest batch so far."""
+        self.reach = 0.0
+        """Rows of the largest batches whose measurements still count; beyond, the line is a guess."""
         self._sizes: dict[int, _Size] = {}
 
     @property
@@ -52,9 +54,10 @@ class CostModel:
             )
         self.largest = max(self.largest, rows)
         self._forget_what_contradicts(size)
+        self.reach = max(known.rows for known in self._sizes.values())
         self._fit()
 
-    def seconds(self, rows: int) -> float:
+    def seconds(self, rows: float) -> float:
         """Expected seconds of a batch; 0 while nothing is known."""
         return self.fixed_s + self.row_s * rows
 

@@ -66,3 +66,11 @@ def test_a_request_is_hopeless_by_what_was_measured_and_not_by_a_guess_from_one_
     assert bounds.hopeless(1000, now + 0.1, now)
     bounds.measured(500, 150.0)
     assert bounds.hopeless(1000, now + 60, now)
+
+
+def test_a_slow_single_row_that_makes_larger_batches_forgotten_condemns_none_of_them():
+    bounds = Bounds(CostModel(), Settings(), places=1)
+    bounds.measured(1000, 0.05)
+    bounds.measured(1, 0.4)
+    now = perf_counter()
+    assert not bounds.hopeless(1000, now + 60, now)
