@@ -123,7 +123,8 @@ def environment_of_models(threads: int) -> dict[str, str]:
         if name not in SECRETS and not (name.startswith("MLFLOW_") and _WITH_PASSWORD.search(value))
     }
     # with as many threads as cores in each process, OpenMP and BLAS would compete for the cores
-    return {"OMP_NUM_THREADS": str(threads), **kept}
+    # and a module of a model's own code must not leave its bytecode in the snapshot
+    return {"OMP_NUM_THREADS": str(threads), **kept, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def owned_by_me() -> dict[str, str]:

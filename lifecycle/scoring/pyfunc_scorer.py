@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ class PyfuncScorer:
     kind = "pyfunc"
 
     def __init__(self, snapshot: Path) -> None:
+        # a module of the model's own code would leave its bytecode in the snapshot, which may hold nothing new
+        sys.dont_write_bytecode = True
         self._snapshot = snapshot
         self._signature = Signature.from_snapshot(snapshot)
         self._model: Any = mlflow.pyfunc.load_model(str(snapshot), suppress_warnings=True)

@@ -6,6 +6,7 @@ import http.client
 import importlib.metadata
 import io
 import json
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -104,15 +105,18 @@ def ours(snapshots, rest):
 
 
 @pytest.fixture(scope="module")
-def stock(snapshots):
+def stock(snapshots, tmp_path_factory):
     """MLflow's own server, in process."""
     import mlflow.pyfunc
     from mlflow.pyfunc import scoring_server
     from starlette.testclient import TestClient
 
+    folder = tmp_path_factory.mktemp("stock")
     return {
         name: TestClient(
-            scoring_server.init(mlflow.pyfunc.load_model(str(snapshot.path))), raise_server_exceptions=False
+            # a copy, because MLflow leaves bytecode beside a model's code
+            scoring_server.init(mlflow.pyfunc.load_model(str(shutil.copytree(snapshot.path, folder / name)))),
+            raise_server_exceptions=False,
         )
         for name, snapshot in snapshots.items()
     }
