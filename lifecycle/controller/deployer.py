@@ -56,12 +56,17 @@ class Deployer:
             NotFound: no such deployment.
         """
         existing = self.target(request.target).describe(request.name)
-        return self._deploy(replace(request, options={**existing.options, **request.options}))
+        options = {**existing.options, **request.options}
+        return self._deploy(replace(request, options=options), existing_only=True)
 
     def converge(self, deployment: Deployment) -> Deployment:
-        """Deploy what a followed stage holds now."""
+        """Deploy what a followed stage holds now.
+
+        Raises:
+            NotFound: the deployment was deleted meanwhile.
+        """
         request = DeployRequest(deployment.name, deployment.target, deployment.ref, options=deployment.options)
-        return self._deploy(request)
+        return self._deploy(request, existing_only=True)
 
     def wanted(self, ref: ModelRef, stage: str = "production") -> HeldVersion:
         """The promoted version that ``ref`` means, with its digest at promotion.
@@ -101,8 +106,9 @@ class Deployer:
         champion = Variant(held.version.version, source, compiled=not reason, reason=reason)
         return DeploymentSpec(request.name, request.ref, (champion,), dict(request.options))
 
-    def _deploy(self, request: DeployRequest) -> Deployment:
-        return self.target(request.target).deploy(self.resolve(request))
+    def _deploy(self, request: DeployRequest, *, existing_only: bool = False) -> Deployment:
+        spec = replace(self.resolve(request), existing_only=existing_only)
+        return self.target(request.target).deploy(spec)
 
     def stage_of(self, ref: ModelRef, stage: str = "production") -> StagePolicy:
         """The stage that ``ref`` names; ``stage`` if it names a version.

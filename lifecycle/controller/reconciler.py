@@ -17,7 +17,7 @@ from lifecycle.controller.follower import ScopeLeases
 from lifecycle.domain.deployment import Deployment, Status
 from lifecycle.domain.model import ModelState
 from lifecycle.domain.policy import StagePolicy
-from lifecycle.errors import LifecycleError, Unavailable
+from lifecycle.errors import LifecycleError, NotFound, Unavailable
 from lifecycle.promotion.consistency import Inconsistency, inconsistencies
 from lifecycle.promotion.promoter import HeldVersion, Promoter
 from lifecycle.targets.contract import SharedDeployments, Target
@@ -97,11 +97,24 @@ class Reconciler:
             with self.leases.heartbeat(deployment.ref.name, scope) if scope else nullcontext():
                 changed = self.deployer.converge(deployment)
         except Exception as exc:  # a model's libraries or a full disk may raise anything
+            if self._is_gone(deployment):
+                self._backoffs.pop(key)
+                return
             self._backoffs[key].failed(self.clock())
             self._say(deployment, exc)
         else:
             self._backoffs.pop(key)
             _LOG.info("%s on %s answers with version %s", *key[::-1], changed.version)
+
+    def _is_gone(self, deployment: Deployment) -> bool:
+        """Whether it was deleted since it was listed."""
+        try:
+            self.deployer.target(deployment.target).describe(deployment.name)
+        except NotFound:
+            return True
+        except LifecycleError:
+            return False
+        return False
 
     @staticmethod
     def _say(deployment: Deployment, error: Exception) -> None:

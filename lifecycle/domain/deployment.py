@@ -120,6 +120,7 @@ class DeploymentSpec:
         ref: What the user asked for; a stage or alias means that the deployment follows it.
         variants: The versions: exactly one champion, and shares of the traffic that add up to 1.
         options: The target's own options, parsed from ``-C key=value`` by the target.
+        existing_only: Whether it is an update, refused with NotFound where the deployment was deleted meanwhile.
 
     Raises:
         UsageError: the variants are not so.
@@ -129,6 +130,7 @@ class DeploymentSpec:
     ref: ModelRef
     variants: tuple[Variant, ...]
     options: Mapping[str, str] = field(default_factory=dict)
+    existing_only: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         check_variants(self.variants)

@@ -29,7 +29,7 @@ class MemoryTarget:
         check_deployment_name(spec.name)
         TargetOptions.parse(spec.options)
         variant = only_variant(spec, self.name)
-        old = self._loaded.get(spec.name)
+        old = self._find(spec.name) if spec.existing_only else self._loaded.get(spec.name)
         if old is None or old[0] != spec:
             # The scorer that this replaces is not closed: another thread may be scoring with it.
             compiled = self._models.compiled(variant.source) if variant.compiled else None

@@ -20,7 +20,7 @@ from lifecycle.domain.deployment import DeploymentSpec, ModelSource, Status, Var
 from lifecycle.domain.model import Snapshot
 from lifecycle.errors import LifecycleError, NotFound, OptionError, UsageError
 from lifecycle.scoring.contract import Batch, Predictions
-from lifecycle.targets.contract import Observes, RoutesTraffic, Target, TargetContext
+from lifecycle.targets.contract import Observes, RoutesTraffic, Target, TargetContext, follows
 
 
 class FolderModels:
@@ -100,6 +100,16 @@ class TargetContract:
         yield
         for deployment in target.list():
             target.undeploy(deployment.name)
+
+    def test_an_update_of_what_was_deleted_is_refused_and_leaves_nothing(
+        self, target: Target, first: Example
+    ) -> None:
+        """A follower that is late must not bring a deleted deployment back."""
+        if not follows(target):
+            pytest.skip("nothing on this target is updated by a follower")
+        with pytest.raises(NotFound):
+            target.deploy(replace(first.spec, existing_only=True))
+        assert target.list() == []
 
     def test_what_is_deployed_answers_with_the_models_own_predictions(
         self, target: Target, first: Example

@@ -61,6 +61,8 @@ class ShopTarget:
     def deploy(self, spec: DeploymentSpec) -> Deployment:
         check_deployment_name(spec.name)
         TargetOptions.parse(spec.options)
+        if spec.existing_only:
+            self._find(spec.name)
         scorers = {variant.version: self._load(variant) for variant in spec.variants}
         self._deployed[spec.name] = spec, scorers
         return self.describe(spec.name)

@@ -60,7 +60,7 @@ class RestTarget:
         options = RestOptions.parse(spec.options)
         only_variant(spec, self.name)
         with self._records.lock(spec.name):
-            old = self._records.find(spec.name)
+            old = self._records.load(spec.name) if spec.existing_only else self._records.find(spec.name)
             before = old.spec.options.get("server", "") if old is not None else options.server
             if before != options.server:
                 where = f"the server of {before!r}" if before else "a server of its own"

@@ -55,6 +55,24 @@ def test_a_following_deployment_switches_after_a_promotion_and_after_a_rollback(
         assert np.allclose(world.memory.predict("flights", model.rows), model.expected)
 
 
+def test_what_is_deleted_while_it_is_updated_does_not_come_back(world, caplog):
+    world.promote(1)
+    world.create(STAGE)
+    world.promote(2)
+
+    def delete_meanwhile(version, snapshot):
+        world.memory.undeploy("flights")
+        return compile_it(version, snapshot)
+
+    compile_it = world.deployer.compile
+    object.__setattr__(world.deployer, "compile", delete_meanwhile)
+    reconciler = world.reconciler()
+    reconciler.step()
+    assert world.memory.list() == []
+    assert reconciler.step() == 0
+    assert "stays at version" not in caplog.text
+
+
 def test_a_pinned_deployment_stays(world):
     world.promote(1)
     world.create("models:/flights-delay/1")
