@@ -51,8 +51,8 @@ browser:
 mariadb:
 	$(call install,mariadb-server,mariadbd)
 
-# One more than there are cores: a good part of the tests' time is spent waiting for servers.
-WORKERS = $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 1 : 4 )))
+# Two more than there are cores: a good part of the tests' time is spent waiting for servers.
+WORKERS = $(shell echo $$(( $$(nproc) < 4 ? $$(nproc) + 2 : 5 )))
 PYTEST  = $(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder
 
 test: check browser  ## every check, every contract and every user story once, in minutes
