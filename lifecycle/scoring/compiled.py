@@ -11,6 +11,9 @@ from typing import Any
 
 from lifecycle.errors import IntegrityError
 
+TOLERANCE = 1e-6
+"""Largest difference, relative for values above 1, that still counts as the same prediction: the compiled
+trees add up float32 leaves, which costs about 2e-7."""
 MANIFEST, MODEL = "manifest.json", "model.onnx"
 """Two members of a bundle, :mod:`lifecycle.bundle`."""
 
@@ -63,7 +66,7 @@ def _with_outputs(scorer: Mapping[str, Any]) -> Mapping[str, Any]:
     if "outputs" in scorer:
         return scorer
     only = {"output": scorer["output"], "name": "", "dtype": scorer["dtype"], "row_shape": scorer["row_shape"]}
-    tolerance = {"tolerance": scorer.get("tolerance", 1e-6)}
+    tolerance = {"tolerance": scorer.get("tolerance", TOLERANCE)}
     return {**scorer, "answer": "array", "outputs": [only | tolerance]}
 
 

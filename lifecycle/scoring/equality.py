@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lifecycle.scoring.compiled import CompiledModel
+from lifecycle.scoring.compiled import TOLERANCE, CompiledModel
 from lifecycle.scoring.compilers.contract import NotCompilable
 from lifecycle.scoring.contract import Batch, Predictions, Scorer, row_count, rows_of
 from lifecycle.scoring.signature import Column, Signature
 
 _LOG = logging.getLogger(__name__)
 
-TOLERANCE = 1e-6
-"""Largest difference, relative for values above 1, that still counts as the same prediction: the compiled
-trees add up float32 leaves, which costs about 2e-7."""
 TOLERANCES = {"float64": TOLERANCE, "float32": 1e-5, "float16": 1e-2}
 """The same by type: networks add up float32 in another order than their framework."""
 

@@ -18,7 +18,7 @@ import lifecycle
 
 
 def main() -> None:
-    """Nobody trains here: all that is known of the model is its file and labelled rows."""
+    """No model is trained here: all that is known of the model is its file and labelled rows."""
     arguments = _arguments()
     file = arrived(Path(arguments.file), arguments.rows)
     model = checked(file)

@@ -55,15 +55,15 @@ def as_onnx(found: Factors, k: int) -> onnx.ModelProto:
         "seen": found.seen,
         "item_ids": found.item_ids,
         "count": np.array(len(found.users), np.int64),
-        "nobody": np.array(0, np.int64),
+        "first_row": np.array(0, np.int64),
         "never": np.array(-1e9, np.float32),
         "k": np.array([k], np.int64),
     }
     nodes = [
-        helper.make_node("GreaterOrEqual", ["user_id", "nobody"], ["not_negative"]),
+        helper.make_node("GreaterOrEqual", ["user_id", "first_row"], ["not_negative"]),
         helper.make_node("Less", ["user_id", "count"], ["not_beyond"]),
         helper.make_node("And", ["not_negative", "not_beyond"], ["in_table"]),
-        helper.make_node("Where", ["in_table", "user_id", "nobody"], ["row"]),
+        helper.make_node("Where", ["in_table", "user_id", "first_row"], ["row"]),
         helper.make_node("Gather", ["users", "row"], ["user"]),
         helper.make_node("MatMul", ["user", "items"], ["all_scores"]),
         helper.make_node("Gather", ["seen", "row"], ["seen_by_user"]),

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.slow
 
 
 def _lines() -> dict[str, str]:
-    told = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in told.splitlines()[2:]]
+    page = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()[2:]]
     return {name.strip("`"): served for name, _, served in rows}
 
 
